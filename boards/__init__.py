@@ -1,0 +1,1 @@
+"""Board tops and host links (nothing here yet; the folder's place in the namespace is kept)."""

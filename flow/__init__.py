@@ -1,0 +1,1 @@
+"""Emission, synthesis, reports and the command line. Imported by nobody but boards."""
