@@ -1,0 +1,1 @@
+"""PyTorch side: codebooks, calibration, the integer golden model, the compiler to programs."""
