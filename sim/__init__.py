@@ -1,0 +1,1 @@
+"""Simulation of emitted Verilog: simulators, bench, memory model and scoreboard."""
