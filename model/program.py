@@ -1,0 +1,205 @@
+"""A compiled program: what a host writes to memory, and where every tensor lies."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..hw.config import EngineConfig
+
+MAGIC = b"SHFTPROG"
+VERSION = 1
+HEADER = struct.Struct("<8s9I")  # magic, then the words named in Program.header
+HEADER_BYTES = 64
+ALIGN = 64  # bytes: tensors, planes and weight streams start at multiples of it
+
+
+def round_up(value: int, step: int) -> int:
+    """Return the smallest multiple of step that is at least value."""
+    return -(-value // step) * step
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor lies: planes of ``rows`` channels, a word of ``word_bytes`` per pixel.
+
+    Attributes
+    ----------
+    address : int
+        Byte address of plane 0.
+    plane_stride : int
+        Bytes from plane to plane.
+    planes : int
+        Planes the tensor spans, holes of a concatenation included.
+    slots : ndarray int (C,)
+        Channel c lies in plane slots[c] // rows, lane slots[c] % rows.
+    height, width : int
+    rows, word_bytes : int
+    """
+
+    address: int
+    plane_stride: int
+    planes: int
+    slots: np.ndarray
+    height: int
+    width: int
+    rows: int
+    word_bytes: int
+
+    @property
+    def size(self) -> int:
+        """Bytes spanned."""
+        return self.planes * self.plane_stride
+
+    def offsets(self) -> np.ndarray:
+        """Return the byte address of every value, int64 (C, H, W)."""
+        channel = self.slots // self.rows * self.plane_stride + self.slots % self.rows
+        pixel = np.arange(self.height * self.width) * self.word_bytes
+        flat = self.address + channel[:, None] + pixel[None, :]
+        return flat.reshape(len(self.slots), self.height, self.width)
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One layer on the engine.
+
+    Attributes
+    ----------
+    name, kind, output : str
+    index : int
+        Layer number in descriptors, errors and counters.
+    macs : int
+        Multiply-accumulate operations it stands for (0 for pooling).
+    passes : int
+        N, beats per block of taps.
+    ideal_cycles : int
+        macs x passes / (rows x cols), rounded up.
+    descriptors : int
+        Bands it was cut into.
+    """
+
+    name: str
+    kind: str
+    output: str
+    index: int
+    macs: int
+    passes: int
+    ideal_cycles: int
+    descriptors: int
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """The bytes of a program and its memory map.
+
+    Attributes
+    ----------
+    image : bytes
+        Header, descriptors and weights; goes to memory at ``base``.
+    base : int
+        Byte address the program was compiled for.
+    first_descriptor : int
+        Byte address for the engine's PROGRAM register.
+    size : int
+        Bytes of memory needed from ``base`` on, tensors included.
+    places : dict[str, Place]
+    layers : list[LayerPlan]
+    """
+
+    image: bytes
+    base: int
+    first_descriptor: int
+    size: int
+    places: dict[str, Place]
+    layers: list[LayerPlan] = field(default_factory=list)
+
+    def write_tensor(self, memory: np.ndarray, name: str, x: np.ndarray) -> None:
+        """Store x, uint8 (C, H, W), into memory, uint8 (bytes from ``base``,).
+
+        Raises
+        ------
+        ValueError
+            If the shape is not the tensor's.
+        """
+        offsets = self._place(name).offsets() - self.base
+        if tuple(x.shape) != offsets.shape:
+            raise ValueError(f"tensor {name!r} must be {offsets.shape}, not {tuple(x.shape)}")
+        memory[offsets] = np.asarray(x, np.uint8)
+
+    def read_tensor(self, memory: np.ndarray, name: str) -> np.ndarray:
+        """Return tensor ``name``, uint8 (C, H, W), from memory."""
+        return memory[self._place(name).offsets() - self.base]
+
+    def mask_tensor(self, mask: np.ndarray, name: str) -> None:
+        """Set the bytes of tensor ``name`` in mask, uint8 (bytes,), to 255."""
+        mask[self._place(name).offsets() - self.base] = 255
+
+    def locate(self, address: int) -> tuple[str, str, int, int, int] | None:
+        """Return (layer, tensor, channel, y, x) of the value at a byte address, if any."""
+        for plan in self.layers:
+            place = self.places[plan.output]
+            plane, rest = divmod(address - place.address, place.plane_stride)
+            pixel, lane = divmod(rest, place.word_bytes)
+            found = np.flatnonzero(place.slots == plane * place.rows + lane)
+            if 0 <= plane and pixel < place.height * place.width and len(found):
+                y, x = divmod(pixel, place.width)
+                return plan.name, plan.output, int(found[0]), y, x
+        return None
+
+    def _place(self, name: str) -> Place:
+        try:
+            return self.places[name]
+        except KeyError:
+            raise ValueError(f"the program has no tensor {name!r}") from None
+
+    def save(self, path: str | Path) -> Path:
+        """Write ``program.bin``."""
+        path = Path(path)
+        partial = path.with_suffix(path.suffix + ".part")
+        partial.write_bytes(self.image)
+        partial.replace(path)
+        return path
+
+
+def fingerprint(config: EngineConfig) -> int:
+    """Return 32 bits that differ between engines a program cannot be shared by."""
+    shape = (config.rows, config.cols, config.act_bits, config.code_bits, config.max_terms,
+             config.hold, config.buffer_words, config.bus_bits)  # fmt: skip
+    return zlib.crc32(repr(shape).encode())
+
+
+def pack_header(
+    config: EngineConfig, base: int, descriptors: int, weights_offset: int, size: int, body: bytes
+) -> bytes:
+    """Return the 64 bytes before the first descriptor; ``body`` is all that follows."""
+    words = (VERSION, fingerprint(config), base, HEADER_BYTES, descriptors, weights_offset,
+             len(body) + HEADER_BYTES, size, zlib.crc32(body))  # fmt: skip
+    return HEADER.pack(MAGIC, *words).ljust(HEADER_BYTES, b"\0")
+
+
+def check_header(image: bytes, config: EngineConfig) -> dict[str, int]:
+    """Return the header's words after checking them against the image and the engine.
+
+    Raises
+    ------
+    ValueError
+        Naming the field that is wrong.
+    """
+    if len(image) < HEADER_BYTES or image[:8] != MAGIC:
+        raise ValueError("not a Shiftwork program: the magic number is missing")
+    names = ("version", "fingerprint", "base", "descriptors_offset", "descriptors",
+             "weights_offset", "bytes", "memory_bytes", "crc32")  # fmt: skip
+    words = dict(zip(names, HEADER.unpack_from(image)[1:], strict=True))
+    if words["version"] != VERSION:
+        raise ValueError(f"program version must be {VERSION}, not {words['version']}")
+    if words["fingerprint"] != fingerprint(config):
+        raise ValueError(f"the program was compiled for another engine than {config.name!r}")
+    if words["bytes"] != len(image):
+        raise ValueError(f"the program must have {words['bytes']} bytes, not {len(image)}")
+    if words["crc32"] != zlib.crc32(image[HEADER_BYTES:]):
+        raise ValueError("program checksum is wrong: the file is damaged")
+    return words

@@ -1,0 +1,1 @@
+"""Real networks and real pictures, fetched by name from package registries."""
