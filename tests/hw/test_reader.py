@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Reader: requests of several clients against a memory, with stalls everywhere."""
 
 from random import Random

@@ -1,0 +1,231 @@
+"""Copies a band of pixel words from memory into the activation buffer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .axi import ADDR_BITS, REQUEST
+from .config import EngineConfig
+from .queue import Queue
+
+RUNS_AHEAD = 16  # runs asked for and not yet received
+
+
+def load_command_layout() -> data.StructLayout:
+    """Return the command of a loader: addresses and strides in bytes, the rest counts."""
+    return data.StructLayout({
+        "addr": 32, "words": 16, "rows": 16, "row_stride": 32, "planes": 16, "plane_stride": 32,
+        "groups": 16, "group_stride": 32, "base": 16,
+    })  # fmt: skip
+
+
+class Loader(wiring.Component):
+    """Read groups x planes x rows runs of ``words`` pixel words; write them one after another.
+
+    Run (g, p, r) starts at addr + g group_stride + p plane_stride + r row_stride, modulo 2^32;
+    all of these are multiples of ``word_bytes``, not of the bus. Words go to the buffer from
+    ``base`` on without gaps. One command at a time: the next is taken once `done`.
+
+    Latency 3 cycles from the command to the first request, 1 from data to the buffer. Throughput
+    one bus beat per cycle for words of a beat and more, else one word per cycle, with no gap from
+    run to run; a request every 3 cycles, up to 16 runs ahead of the data. The buffer takes a word
+    in any cycle. Reset: idle.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    i : In(stream.Signature(load_command_layout()))
+        ``words`` = 0 loads nothing; rows, planes and groups are at least 1.
+    request : Out(stream.Signature(REQUEST)), data : In(stream.Signature(bus_bits))
+        A client's side of `Reader`.
+    w_addr, w_data, w_en : Out
+        Buffer write: lane i is in bits [i act_bits, (i + 1) act_bits) of the data.
+    done : Out(1)
+        Pulse in the cycle after the last buffer write, or after a command that loads nothing.
+    """
+
+    i: Any
+    request: Any
+    data: Any
+    w_addr: Signal
+    w_data: Signal
+    w_en: Signal
+    done: Signal
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        super().__init__({
+            "i": In(stream.Signature(load_command_layout())),
+            "request": Out(stream.Signature(REQUEST)),
+            "data": In(stream.Signature(config.bus_bits)),
+            "w_addr": Out(range(config.buffer_words)),
+            "w_data": Out(config.rows * config.act_bits),
+            "w_en": Out(1),
+            "done": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform: Any) -> Module:
+        """Build the loader."""
+        m = Module()
+        config = self.config
+        # A bus beat holds 2**slot_bits words, or a word takes 2**part_bits beats.
+        byte_bits = (config.word_bytes - 1).bit_length()
+        bus_bits = (config.bus_bytes - 1).bit_length()
+        slot_bits = max(0, bus_bits - byte_bits)
+        run_layout = data.StructLayout({"slot": slot_bits, "last": 1})
+        m.submodules.runs = runs = Queue(run_layout, RUNS_AHEAD)
+        words = Signal(16)
+        begin, finish = Signal(), Signal()
+        m.d.comb += begin.eq(self.i.valid & self.i.ready)
+        with m.If(begin):
+            m.d.sync += words.eq(self.i.p.words)
+
+        self._ask(m, runs.i, words, finish, byte_bits, slot_bits)
+
+        # Data side: `left` words of the run are still to come, the last one is flagged.
+        left = Signal(16)
+        run_end = Signal()
+        word, final = Signal(), Signal()
+        m.d.comb += [
+            runs.o.ready.eq(word & run_end),
+            finish.eq(final),
+        ]
+        m.d.sync += [
+            self.w_en.eq(word),
+            final.eq(word & run_end & runs.o.p.last),
+            self.done.eq(final | (begin & (self.i.p.words == 0))),
+        ]
+        with m.If(self.w_en):
+            m.d.sync += self.w_addr.eq(self.w_addr + 1)
+        with m.If(begin):
+            m.d.sync += [
+                self.w_addr.eq(self.i.p.base),
+                left.eq(self.i.p.words),
+                run_end.eq(self.i.p.words == 1),
+            ]
+        with m.Elif(word):
+            m.d.sync += [
+                left.eq(Mux(run_end, words, left - 1)),
+                run_end.eq(Mux(run_end, words == 1, left == 2)),
+            ]
+        if slot_bits:
+            self._words_of_beat(m, word, run_end, runs.o, slot_bits)
+        else:
+            self._beats_of_word(m, word)
+        return m
+
+    def _ask(
+        self, m: Module, run: Any, words: Signal, finish: Signal, byte_bits: int, slot_bits: int
+    ) -> None:
+        """Walk the runs: one adder, three addresses. Addresses count words, not bytes."""
+        width = ADDR_BITS - byte_bits
+        command = self.i.p
+        strides = [Signal(width, name=f"{n}_stride") for n in ("row", "plane", "group")]
+        starts = [Signal(width, name=f"{n}_start") for n in ("run", "plane", "group")]
+        counts = [Signal(16, name=f"{n}_count") for n in ("row", "plane", "group")]
+        lefts = [Signal(16, name=f"{n}_left") for n in ("row", "plane", "group")]
+        ends = [Signal(name=f"{n}_end") for n in ("row", "plane", "group")]
+        wanted = (command.rows, command.planes, command.groups)
+        steps = (command.row_stride, command.plane_stride, command.group_stride)
+        slot = starts[0][:slot_bits]
+        per_word = max(0, byte_bits - (self.config.bus_bytes - 1).bit_length())
+        m.d.comb += [
+            self.request.p.addr.eq(starts[0][slot_bits:] << (byte_bits + slot_bits)),
+            self.request.p.beats.eq(
+                ((words + slot + (1 << slot_bits) - 1) >> slot_bits) << per_word
+            ),
+            run.p.slot.eq(slot),
+            run.p.last.eq(Cat(ends).all()),
+        ]
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += [start.eq(command.addr >> byte_bits) for start in starts]
+                for count, left, want in zip(counts, lefts, wanted, strict=True):
+                    m.d.sync += [count.eq(want), left.eq(want)]
+                m.d.sync += [
+                    s.eq(step >> byte_bits) for s, step in zip(strides, steps, strict=True)
+                ]
+                with m.If(self.i.valid & (command.words != 0)):
+                    m.next = "FLAG"
+            with m.State("FLAG"):
+                m.d.sync += [end.eq(left == 1) for end, left in zip(ends, lefts, strict=True)]
+                m.next = "ASK"
+            with m.State("ASK"):
+                m.d.comb += [
+                    self.request.valid.eq(run.ready),
+                    run.valid.eq(run.ready & self.request.ready),
+                ]
+                with m.If(run.valid):
+                    m.next = "STEP"
+                    with m.If(run.p.last):
+                        m.next = "WAIT"
+            with m.State("STEP"):
+                base, stride, following = Signal(width), Signal(width), Signal(width)
+                m.d.comb += [
+                    base.eq(Mux(ends[0], Mux(ends[1], starts[2], starts[1]), starts[0])),
+                    stride.eq(Mux(ends[0], Mux(ends[1], strides[2], strides[1]), strides[0])),
+                    following.eq(base + stride),
+                ]
+                carry: Any = 1
+                for level in range(3):
+                    with m.If(carry):
+                        m.d.sync += lefts[level].eq(
+                            Mux(ends[level], counts[level], lefts[level] - 1)
+                        )
+                        m.d.sync += starts[level].eq(following)
+                    carry = carry & ends[level]
+                m.next = "FLAG"
+            with m.State("WAIT"):
+                with m.If(finish):
+                    m.next = "IDLE"
+
+    def _lanes(self, raw: Any, first: int, count: int) -> Any:
+        """Return the activations of `count` bytes of a beat or word, pad lanes left out."""
+        bits = self.config.act_bits
+        real = max(0, min(self.config.rows - first, count))
+        return Cat(raw[8 * lane : 8 * lane + bits] for lane in range(real))
+
+    def _beats_of_word(self, m: Module, word: Signal) -> None:
+        """Gather one word from one or more beats, straight into the write data."""
+        width = self.config.bus_bytes
+        parts = max(1, self.config.word_bytes // width)
+        part = Signal(range(parts))
+        m.d.comb += [
+            self.data.ready.eq(1),
+            word.eq(self.data.valid & (part == parts - 1)),
+        ]
+        with m.If(self.data.valid):
+            m.d.sync += part.eq(part + 1)
+            for index in range(parts):
+                with m.If(part == index):
+                    lanes = self._lanes(self.data.payload, index * width, width)
+                    at = index * width * self.config.act_bits
+                    m.d.sync += self.w_data[at : at + len(lanes)].eq(lanes)
+
+    def _words_of_beat(
+        self, m: Module, word: Signal, run_end: Signal, run: Any, slot_bits: int
+    ) -> None:
+        """Take the words of a beat one by one, from the run's first slot on."""
+        first = Signal(init=1)  # the next word is the first of its run
+        following, slot = Signal(slot_bits), Signal(slot_bits)
+        count = 1 << slot_bits
+        m.d.comb += [
+            slot.eq(Mux(first, run.p.slot, following)),
+            word.eq(self.data.valid & run.valid),
+            self.data.ready.eq(run.valid & (run_end | (slot == count - 1))),
+        ]
+        raw = self.data.payload.word_select(slot, self.config.bus_bits // count)
+        with m.If(word):
+            m.d.sync += [
+                following.eq(slot + 1),
+                first.eq(run_end),
+                self.w_data.eq(self._lanes(raw, 0, self.config.word_bytes)),
+            ]
