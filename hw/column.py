@@ -1,0 +1,132 @@
+"""One column of the array: rows lanes, an adder tree, and two banks of accumulators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .config import EngineConfig
+from .terms import active_layout, decode, pick
+from .tree import tree_sum
+
+
+class Column(wiring.Component):
+    """Select, add and accumulate for one output channel; one beat per cycle, never stalls.
+
+    A beat's activations stand at ``acts`` in stage C. Stage C picks the terms and adds pairs,
+    D1 adds the rest, D2 shifts the sum by the pass, D3 adds it to the accumulator of the beat's
+    pixel (or takes the larger of the two), E writes back. The control inputs carry the stage at
+    which they apply in their names; the array delays them once for all columns.
+    A pixel must not return within 4 beats (read in D1, written in E).
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    acts : In(rows x act_bits)         activations of the beat (stage C)
+    codes : In(rows * code_bits)       the next block's codes of this column
+    load : In(1)                       take ``codes`` at the end of this cycle (stage B)
+    d1_address0, d1_address1 : In      accumulator read address per bank
+    d2_bank, d2_post_shift : In        bank of the beat; left shift of its sum (N - n)
+    d3_first, d3_maximum : In(1)       start anew; keep the larger value instead of adding
+    e_write0, e_write1, e_address : In write enable per bank, and address
+    drain_bank : In(1)                 bank shown at ``drained``
+    drained : Out(acc_bits)            accumulator read one cycle after its address
+    """
+
+    acts: data.View
+    codes: Signal
+    load: Signal
+    d1_address0: Signal
+    d1_address1: Signal
+    d2_bank: Signal
+    d2_post_shift: Signal
+    d3_first: Signal
+    d3_maximum: Signal
+    e_write0: Signal
+    e_write1: Signal
+    e_address: Signal
+    drain_bank: Signal
+    drained: Signal
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        super().__init__({
+            "acts": In(data.ArrayLayout(config.act_bits, config.rows)),
+            "codes": In(config.rows * config.code_bits),
+            "load": In(1),
+            "d1_address0": In(range(config.hold)),
+            "d1_address1": In(range(config.hold)),
+            "d2_bank": In(1),
+            "d2_post_shift": In(range(config.max_terms)),
+            "d3_first": In(1),
+            "d3_maximum": In(1),
+            "e_write0": In(1),
+            "e_write1": In(1),
+            "e_address": In(range(config.hold)),
+            "drain_bank": In(1),
+            "drained": Out(config.acc_bits),
+        })  # fmt: skip
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config = self.config
+
+        # Stage C: held codes, terms, first level of the tree.
+        layout = active_layout(config)
+        terms = []
+        for row in range(config.rows):
+            active = Signal(layout, name=f"active{row}")
+            code = self.codes.word_select(row, config.code_bits)
+            with m.If(self.load):
+                m.d.sync += active.as_value().eq(decode(config, code))
+            terms.append(pick(m, config, self.acts[row], active, f"term{row}"))
+        pairs = []
+        for index in range(0, config.rows, 2):
+            total = tree_sum(terms[index : index + 2])
+            pair = Signal(total.shape(), name=f"pair{index // 2}")
+            m.d.sync += pair.eq(total)
+            pairs.append(pair)
+
+        # Stage D1: rest of the tree.
+        column_sum = Signal(config.sum_max.bit_length())
+        m.d.sync += column_sum.eq(tree_sum(pairs))
+
+        # Stage D2: weight of the pass. Reads of D1 arrive here.
+        shifted = Signal(config.sum_max.bit_length() + config.max_terms - 1)
+        m.d.sync += shifted.eq(column_sum << self.d2_post_shift)
+        reads = []
+        writes = []
+        for bank, (address, enable) in enumerate(
+            ((self.d1_address0, self.e_write0), (self.d1_address1, self.e_write1))
+        ):
+            memory = Memory(shape=config.acc_bits, depth=config.hold, init=[])
+            m.submodules[f"bank{bank}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            m.d.comb += [read.addr.eq(address), write.en.eq(enable)]
+            reads.append(read.data)
+            writes.append(write)
+        before = Signal(config.acc_bits)
+        m.d.sync += before.eq(Mux(self.d2_bank, reads[1], reads[0]))
+        m.d.comb += self.drained.eq(Mux(self.drain_bank, reads[1], reads[0]))
+
+        # Stage D3: accumulate. A maximum is of plain activations, so act_bits are compared.
+        after = Signal(config.acc_bits)
+        lane, old = shifted[: config.act_bits], before[: config.act_bits]
+        with m.If(self.d3_first):
+            m.d.sync += after.eq(shifted)
+        with m.Elif(self.d3_maximum):
+            m.d.sync += after.eq(Mux(lane > old, lane, old))
+        with m.Else():
+            m.d.sync += after.eq(before + shifted)
+
+        # Stage E: write back.
+        for write in writes:
+            m.d.comb += [write.addr.eq(self.e_address), write.data.eq(after)]
+        return m

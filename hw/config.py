@@ -1,0 +1,194 @@
+"""Engine parameters: plain data, imported by the gateware and by the compiler alike."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from math import gcd
+from typing import Any, Literal
+
+Select = Literal["shifter", "mux"]
+MULTIPLIER_TERMS = 4  # signed powers of two per requantiser multiplier (design contract)
+MULTIPLIER_SHIFT_MAX = 10  # largest left shift of one multiplier term, in bits
+RIGHT_SHIFT_MAX = 47  # largest right shift of the requantiser, in bits
+BIAS_BITS = 48  # two's-complement width of a requantiser bias, in bits
+PARAMETER_BYTES = 16  # one output channel's requantiser record in the program, in bytes
+
+
+def _pow2_ceil(n: int) -> int:
+    return 1 << (n - 1).bit_length()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """Every parameter of one engine. Widths that follow from them are properties.
+
+    Parameters
+    ----------
+    name : str
+        Preset or user name; becomes part of the Verilog module name.
+    rows : int
+        Input channels taken per beat, 1..64.
+    cols : int
+        Output channels produced in parallel, 1..64.
+    act_bits : int
+        Bits of one stored activation, 2..8.
+    code_bits : int
+        Bits of one weight code (B), 2..5. A layer with fewer bits runs unchanged.
+    max_terms : int
+        Largest number of terms per weight (N) a layer may use, 1..4.
+    max_fan_in : int
+        Largest kernel height x kernel width x input channels of one output; sizes the accumulator.
+    hold : int
+        Output pixels for which one block of weight codes is held (accumulator depth), 4..4096.
+    buffer_words : int
+        Depth of the activation buffer in words of ``rows`` activations, a power of two.
+    requantise_lanes : int
+        Outputs requantised per cycle; must divide rows and cols.
+    bus_bits : int
+        AXI4 data width, 64 or 128 bits.
+    burst_beats : int
+        Longest AXI4 burst, in beats, 1..256.
+    weight_fifo : int
+        Depth of the weight FIFO in bus beats, at least ``burst_beats``.
+    max_layers : int
+        Layers for which counters are kept.
+    select : "shifter" | "mux"
+        Circuit that picks a term: logarithmic shifter per lane, or wide bus and multiplexer.
+    """
+
+    name: str = "custom"
+    rows: int = 8
+    cols: int = 8
+    act_bits: int = 8
+    code_bits: int = 4
+    max_terms: int = 3
+    max_fan_in: int = 4608
+    hold: int = 256
+    buffer_words: int = 8192
+    requantise_lanes: int = 1
+    bus_bits: int = 64
+    burst_beats: int = 32
+    weight_fifo: int = 64
+    max_layers: int = 128
+    select: Select = "shifter"
+
+    def __post_init__(self) -> None:
+        limits = {
+            "rows": (1, 64), "cols": (1, 64), "act_bits": (2, 8), "code_bits": (2, 5),
+            "max_terms": (1, 4), "max_fan_in": (1, 1 << 20), "hold": (4, 4096),
+            "buffer_words": (16, 1 << 16), "requantise_lanes": (1, 16), "bus_bits": (64, 128),
+            "burst_beats": (1, 256), "weight_fifo": (2, 1024), "max_layers": (1, 1024),
+        }  # fmt: skip
+        for field, (low, high) in limits.items():
+            value = getattr(self, field)
+            if not isinstance(value, int) or not low <= value <= high:
+                raise ValueError(f"{field} must be an integer in {low}..{high}, not {value!r}")
+        if self.bus_bits not in (64, 128):
+            raise ValueError(f"bus_bits must be 64 or 128, not {self.bus_bits}")
+        if self.buffer_words & (self.buffer_words - 1):
+            raise ValueError(f"buffer_words must be a power of two, not {self.buffer_words}")
+        if gcd(self.rows, self.cols) % self.requantise_lanes:
+            raise ValueError(
+                f"requantise_lanes must divide rows and cols ({self.rows}, {self.cols}), "
+                f"not {self.requantise_lanes}"
+            )
+        if self.weight_fifo < self.burst_beats:
+            raise ValueError(
+                f"weight_fifo must hold a burst of {self.burst_beats} beats, not {self.weight_fifo}"
+            )
+        if self.select not in ("shifter", "mux"):
+            raise ValueError(f"select must be 'shifter' or 'mux', not {self.select!r}")
+
+    @property
+    def lanes(self) -> int:
+        """Terms selected and added per cycle."""
+        return self.rows * self.cols
+
+    @property
+    def magnitudes(self) -> int:
+        """M, the magnitudes of one codebook."""
+        return (1 << (self.code_bits - 1)) - 1
+
+    @property
+    def term_bits(self) -> int:
+        """Width of one unsigned term, in bits."""
+        return self.act_bits + self.magnitudes - 1
+
+    @property
+    def sum_max(self) -> int:
+        """Largest sum of one column's terms in one beat."""
+        return self.rows * ((1 << self.act_bits) - 1) << (self.magnitudes - 1)
+
+    @property
+    def acc_max(self) -> int:
+        """Largest accumulator value any admitted layer can reach."""
+        top = ((1 << self.act_bits) - 1) << (self.magnitudes - 1)
+        return self.max_fan_in * top * ((1 << self.max_terms) - 1)
+
+    @property
+    def acc_bits(self) -> int:
+        """Accumulator width, in bits: unsigned and exact, nothing wraps."""
+        return self.acc_max.bit_length()
+
+    @property
+    def bus_bytes(self) -> int:
+        """Bytes of one bus beat."""
+        return self.bus_bits // 8
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes one pixel word of ``rows`` activations takes in memory: a power of two."""
+        return _pow2_ceil(self.rows)
+
+    @property
+    def block_beats(self) -> int:
+        """Bus beats of one weight block (rows x cols codes, padded to a whole beat)."""
+        return -(-self.lanes * self.code_bits // self.bus_bits)
+
+    @property
+    def parameter_beats(self) -> int:
+        """Bus beats of one requantiser record."""
+        return PARAMETER_BYTES // self.bus_bytes
+
+    @property
+    def module_name(self) -> str:
+        """Name of the emitted Verilog module and file."""
+        return f"shiftwork_{self.name}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameters as plain JSON data."""
+        return asdict(self)
+
+    def replace(self, **changes: Any) -> EngineConfig:
+        """Return a copy with some parameters changed; checked like a new one."""
+        return replace(self, **changes)
+
+
+PRESETS: dict[str, EngineConfig] = {
+    "tiny": EngineConfig(
+        name="tiny", rows=4, cols=4, max_fan_in=1152, hold=64, buffer_words=4096, burst_beats=16,
+        weight_fifo=16, max_terms=2, max_layers=32,
+    ),
+    "small": EngineConfig(name="small", rows=8, cols=8, requantise_lanes=2),
+    "base": EngineConfig(
+        name="base", rows=16, cols=16, buffer_words=16384, requantise_lanes=4, weight_fifo=128
+    ),
+    "large": EngineConfig(
+        name="large", rows=32, cols=32, buffer_words=16384, requantise_lanes=8, bus_bits=128,
+        weight_fifo=256, burst_beats=64,
+    ),
+}  # fmt: skip
+
+
+def preset(name: str) -> EngineConfig:
+    """Return a named preset.
+
+    Raises
+    ------
+    ValueError
+        If there is no such preset; the message lists those there are.
+    """
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise ValueError(f"unknown preset {name!r}; choose from {', '.join(PRESETS)}") from None

@@ -1,0 +1,248 @@
+"""Control: fetches descriptors, checks them, and runs loading one band ahead of computing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from .axi import REQUEST
+from .config import EngineConfig
+from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS, FIELDS, VERSION, ErrorCode, Op
+from .loader import load_command_layout
+from .sequencer import COMPUTE_FIELDS, compute_layout
+from .tree import tree_sum
+from .weights import WEIGHT_COMMAND
+
+
+def descriptor_layout() -> data.Layout:
+    """Return the 1024 bits of a descriptor with its named fields."""
+    return data.FlexibleLayout(
+        32 * DESCRIPTOR_WORDS,
+        {f.name: data.Field(f.width, 32 * f.word + f.lsb) for f in FIELDS},
+    )
+
+
+class Control(wiring.Component):
+    """Walk the program: fetch, check, load, hand over to the sequencer; stop after the last.
+
+    While one band is computed the next descriptor is fetched, its weights are asked for and its
+    input is loaded. A descriptor's ``wait`` field holds its loading back until so many
+    descriptors have been stored, so a layer never reads what is not there yet. A bad descriptor
+    is not begun: the error is raised once and nothing more starts until reset.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    start : In(1), program : In(32)   pulse; byte address of the first descriptor
+    running : Out(1)                  from start to the last store, or to an error
+    done : Out(1)                     pulse: the last descriptor has been stored
+    error : Out(8), error_valid : Out(1), error_layer : Out(16)   pulse with code and layer
+    failed_read, failed_write : In(1) pulses of the bus masters
+    layer : Out(16)                   layer now in the sequencer
+    request, data                     descriptor reads
+    load : Out(stream), load_done : In(1)     the loader
+    weights : Out(stream)             the weight stream
+    band : Out(stream), busy : In(1)  the sequencer
+    stored : In(1)                    pulse: a descriptor's output is in memory
+    record : Out(1), record_layer : Out(16)   pulse: a layer is stored, keep its counters
+    wait_load : Out(1)                the sequencer is idle for want of a loaded band
+    """
+
+    start: Signal
+    program: Signal
+    running: Signal
+    done: Signal
+    error: Signal
+    error_valid: Signal
+    error_layer: Signal
+    failed_read: Signal
+    failed_write: Signal
+    layer: Signal
+    request: stream.Interface
+    data: stream.Interface
+    load: stream.Interface
+    load_done: Signal
+    weights: stream.Interface
+    band: stream.Interface
+    busy: Signal
+    stored: Signal
+    record: Signal
+    record_layer: Signal
+    wait_load: Signal
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        super().__init__({
+            "start": In(1), "program": In(32), "running": Out(1), "done": Out(1),
+            "error": Out(8), "error_valid": Out(1), "error_layer": Out(16),
+            "failed_read": In(1), "failed_write": In(1), "layer": Out(16),
+            "request": Out(stream.Signature(REQUEST)),
+            "data": In(stream.Signature(config.bus_bits)),
+            "load": Out(stream.Signature(load_command_layout())),
+            "load_done": In(1),
+            "weights": Out(stream.Signature(WEIGHT_COMMAND)),
+            "band": Out(stream.Signature(compute_layout())),
+            "busy": In(1),
+            "stored": In(1),
+            "record": Out(1), "record_layer": Out(16),
+            "wait_load": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        config = self.config
+        beats = DESCRIPTOR_BYTES // config.bus_bytes
+        words = config.bus_bits // 32
+
+        d = Signal(descriptor_layout(), name="descriptor")
+        address = Signal(32)
+        beat = Signal(range(beats))
+        total = Signal(32)  # of the 32 words: zero in a good descriptor
+        completed = Signal(16)
+        handed = Signal(16)  # descriptors given to the sequencer
+        finished = Signal()  # the last descriptor has been handed over
+
+        m.d.comb += [
+            self.request.payload.addr.eq(address),
+            self.request.payload.beats.eq(beats),
+            self.wait_load.eq(self.running & ~self.busy & ~finished),
+        ]
+        m.d.comb += [
+            self.load.payload[name].eq(value)
+            for name, value in {
+                "addr": d.load_addr, "words": d.load_words, "rows": d.load_rows,
+                "row_stride": d.load_row_stride, "planes": d.load_planes,
+                "plane_stride": d.load_plane_stride, "groups": d.load_groups,
+                "group_stride": d.load_group_stride, "base": d.buffer_base,
+            }.items()
+        ]  # fmt: skip
+        m.d.comb += [
+            self.weights.payload[name].eq(value)
+            for name, value in {
+                "addr": d.weight_addr, "beats": d.weight_beats, "tiles": d.tiles,
+                "col_blocks": d.col_blocks, "blocks": d.blocks,
+            }.items()
+        ]  # fmt: skip
+        m.d.comb += [getattr(self.band.payload, n).eq(getattr(d, n)) for n in COMPUTE_FIELDS]
+
+        behind = Signal(16)
+        m.d.comb += behind.eq(completed - d.wait)  # negative while too few are stored
+        may_load = Signal()
+        m.d.comb += may_load.eq(~behind[15] & ~(d.exclusive & self.busy))
+
+        # Layers under way between the hand-over and their last write response.
+        m.submodules.under_way = under_way = SyncFIFOBuffered(width=17, depth=8)
+        pass_on, room = Signal(), Signal()
+        m.d.comb += [
+            room.eq(under_way.w_rdy),
+            pass_on.eq(self.band.valid & self.band.ready),
+            under_way.w_en.eq(pass_on),
+            under_way.w_data.eq(Cat(d.layer, d.layer_last)),
+            under_way.r_en.eq(self.stored),
+            self.record_layer.eq(under_way.r_data[:16]),
+            self.record.eq(self.stored & under_way.r_data[16]),
+        ]
+
+        fault = Signal(8)
+        raised = Signal(8)
+        layer_at_fault = Signal(16)
+        m.d.comb += layer_at_fault.eq(d.layer)
+        m.d.comb += [self.error.eq(raised), self.error_valid.eq(self.running & (raised != 0))]
+        with m.If(self.failed_read):
+            m.d.comb += raised.eq(ErrorCode.READ)
+        with m.Elif(self.failed_write):
+            m.d.comb += [raised.eq(ErrorCode.WRITE), layer_at_fault.eq(self.layer)]
+        m.d.comb += self.error_layer.eq(layer_at_fault)
+
+        halted = Signal()  # after an error, until reset
+        with m.If(self.error_valid):
+            m.d.sync += [halted.eq(1), self.running.eq(0)]
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [address.eq(self.program), completed.eq(0), handed.eq(0)]
+                m.d.sync += finished.eq(0)
+                with m.If(self.start & ~halted):
+                    m.d.sync += self.running.eq(1)
+                    m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.comb += self.request.valid.eq(~halted)
+                m.d.sync += [beat.eq(0), total.eq(0)]
+                with m.If(self.request.valid & self.request.ready):
+                    m.next = "RECEIVE"
+            with m.State("RECEIVE"):
+                m.d.comb += self.data.ready.eq(1)
+                with m.If(self.data.valid):
+                    pairs = [total, *(self.data.payload.word_select(i, 32) for i in range(words))]
+                    m.d.sync += [
+                        d.as_value().eq(Cat(d.as_value()[config.bus_bits :], self.data.payload)),
+                        total.eq(tree_sum(pairs)),
+                        beat.eq(beat + 1),
+                    ]
+                    with m.If(beat == beats - 1):
+                        m.next = "SUM"
+            with m.State("SUM"):  # one cycle for the long comparisons
+                m.d.sync += fault.eq(self._fault(d, total))
+                m.next = "CHECK"
+            with m.State("CHECK"):
+                m.d.sync += address.eq(address + DESCRIPTOR_BYTES)
+                with m.If(fault != 0):
+                    m.d.comb += raised.eq(fault)
+                with m.Else():
+                    m.next = "WEIGHTS"
+            with m.State("WEIGHTS"):
+                m.d.comb += self.weights.valid.eq(~halted)
+                with m.If(self.weights.valid & self.weights.ready):
+                    m.next = "LOAD"
+            with m.State("LOAD"):
+                m.d.comb += self.load.valid.eq(may_load & ~halted)
+                with m.If(self.load.valid & self.load.ready):
+                    m.next = "LOADING"
+            with m.State("LOADING"):
+                with m.If(self.load_done):
+                    m.next = "HAND"
+            with m.State("HAND"):
+                m.d.comb += self.band.valid.eq(room & ~halted)
+                with m.If(pass_on):
+                    m.d.sync += [handed.eq(handed + 1), self.layer.eq(d.layer)]
+                    m.d.sync += finished.eq(d.last)
+                    m.next = "FETCH"
+                    with m.If(d.last):
+                        m.next = "FINISH"
+            with m.State("FINISH"):
+                with m.If((completed == handed) & ~halted):
+                    m.d.comb += self.done.eq(1)
+                    m.d.sync += self.running.eq(0)
+                    m.next = "IDLE"
+
+        with m.If(self.stored):
+            m.d.sync += completed.eq(completed + 1)
+        return m
+
+    def _fault(self, d: data.View, total: Signal) -> Any:
+        """Return the error code of a complete descriptor, 0 if it may run."""
+        config = self.config
+        positive = (
+            d.pixels, d.tile, d.tiles, d.kernel_h, d.kernel_w, d.row_blocks, d.col_blocks,
+            d.passes, d.blocks, d.weight_beats, d.out_width, d.out_channels,
+        )  # fmt: skip
+        wrong_size = (d.tile > config.hold) | (d.passes > config.max_terms)
+        for field in positive:
+            wrong_size |= field == 0
+        unknown = (d.op != Op.SUM) & (d.op != Op.MAX)
+        return Mux(
+            total != 0,
+            ErrorCode.CHECKSUM,
+            Mux(
+                d.version != VERSION,
+                ErrorCode.VERSION,
+                Mux(unknown, ErrorCode.OPERATION, Mux(wrong_size, ErrorCode.SIZE, ErrorCode.NONE)),
+            ),
+        )

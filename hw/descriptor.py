@@ -1,0 +1,143 @@
+"""The layer descriptor: 32 little-endian 32-bit words, plain data for gateware and compiler.
+
+One descriptor loads one band of input rows into the activation buffer, computes every output
+channel of the band, and stores the result. Descriptors run in order; loading runs one ahead.
+All sizes that would need a multiplication are worked out by the compiler.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+DESCRIPTOR_WORDS = 32
+DESCRIPTOR_BYTES = 4 * DESCRIPTOR_WORDS
+VERSION = 1
+
+
+class Op(IntEnum):
+    """Operation of a descriptor."""
+
+    SUM = 1  # accumulate the column sums: convolution, fully connected, average, residual add
+    MAX = 2  # keep the largest column sum: max pooling
+
+
+class ErrorCode(IntEnum):
+    """Why the engine stopped, as read from the error register."""
+
+    NONE = 0
+    CHECKSUM = 1  # the descriptor's 32 words do not add up to zero
+    VERSION = 2  # the descriptor is of another version
+    OPERATION = 3  # unknown operation
+    SIZE = 4  # a size is zero or beyond what this engine was built for
+    READ = 5  # the memory answered a read with an error
+    WRITE = 6  # the memory answered a write with an error
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: its place (word, lowest bit), width in bits, and meaning."""
+
+    name: str
+    word: int
+    lsb: int
+    width: int
+    doc: str
+
+
+def _fields() -> tuple[Field, ...]:
+    rows: list[tuple[int, list[tuple[str, int, str]]]] = [
+        (0, [("version", 8, "descriptor format, 1"), ("op", 8, "operation, see Op"),
+             ("last", 1, "last descriptor of the program"),
+             ("layer_last", 1, "last descriptor of its layer: counters are recorded"),
+             ("exclusive", 1, "load only after the descriptor before has been computed"),
+             ("hold_weights", 1, "one weight block serves every tap of a column block"),
+             ("depthwise", 1, "column block j reads planes from floor(j cols / rows) on")]),
+        (1, [("layer", 16, "layer number, for errors and counters"),
+             ("wait", 16, "descriptors that must be stored before loading starts")]),
+        (2, [("load_addr", 32, "byte address of the first pixel word to load")]),
+        (3, [("load_words", 16, "pixel words per contiguous run; 0 loads nothing"),
+             ("load_rows", 16, "runs per plane")]),
+        (4, [("load_row_stride", 32, "bytes from one run to the next")]),
+        (5, [("load_planes", 16, "planes (channel blocks) per group"),
+             ("load_groups", 16, "groups (tensors) to load")]),
+        (6, [("load_plane_stride", 32, "bytes from one plane to the next")]),
+        (7, [("load_group_stride", 32, "bytes from one group to the next")]),
+        (8, [("buffer_base", 16, "buffer word where the band starts"),
+             ("in_width", 16, "pixels per row in the buffer")]),
+        (9, [("in_height", 16, "rows in the buffer"),
+             ("plane_words", 16, "buffer words per plane")]),
+        (10, [("out_width", 16, "output pixels per row"),
+              ("pixels", 16, "output pixels of the band")]),
+        (11, [("tile", 16, "output pixels per tile, at most the config's hold"),
+              ("tiles", 16, "tiles of the band")]),
+        (12, [("kernel_h", 8, "kernel rows"), ("kernel_w", 8, "kernel columns"),
+              ("row_blocks", 16, "planes read per column block")]),
+        (13, [("col_blocks", 16, "column blocks"),
+              ("col_step", 16, "buffer words added to the base per column block")]),
+        (14, [("stride_x", 4, "horizontal stride"), ("stride_y", 4, "vertical stride"),
+              ("dilation_x", 4, "horizontal dilation"), ("dilation_y", 4, "vertical dilation"),
+              ("passes", 4, "terms per weight, N"), ("pad_value", 8, "stored value of padding")]),
+        (15, [("pad_top", 8, "rows of padding above the band"), ("pad_left", 8, "padding left"),
+              ("lo", 8, "lower clamp, stored value"), ("hi", 8, "upper clamp, stored value")]),
+        (16, [("base_offset", 16, "-(pad_top in_width + pad_left) modulo 2^16"),
+              ("row_jump", 16, "stride_y in_width")]),
+        (17, [("tap_jump", 16, "dilation_y in_width"),
+              ("blocks", 16, "weight blocks in the stream per column block")]),
+        (18, [("weight_addr", 32, "byte address of the layer's weight stream")]),
+        (19, [("weight_beats", 32, "bus beats of the weight stream, read once per tile")]),
+        (20, [("out_addr", 32, "byte address of the first output pixel word")]),
+        (21, [("out_plane_stride", 32, "bytes between output planes")]),
+        (22, [("out_channels", 16, "output channels")]),
+        (31, [("checksum", 32, "makes the sum of the 32 words 0 modulo 2^32")]),
+    ]  # fmt: skip
+    fields: list[Field] = []
+    for word, entries in rows:
+        lsb = 0
+        for name, width, doc in entries:
+            fields.append(Field(name, word, lsb, width, doc))
+            lsb += width
+        assert lsb <= 32, word
+    return tuple(fields)
+
+
+FIELDS: tuple[Field, ...] = _fields()
+FIELD: dict[str, Field] = {field.name: field for field in FIELDS}
+
+
+def pack_descriptor(**values: int) -> bytes:
+    """Return the 128 bytes of one descriptor, version and checksum filled in.
+
+    Raises
+    ------
+    ValueError
+        If a field is unknown or its value does not fit; the message names both.
+    """
+    words = [0] * DESCRIPTOR_WORDS
+    values.setdefault("version", VERSION)
+    for name, value in values.items():
+        field = FIELD.get(name)
+        if field is None or name == "checksum":
+            raise ValueError(f"no descriptor field {name!r} to set")
+        if not 0 <= value < 1 << field.width:
+            raise ValueError(f"{name} must fit {field.width} bits unsigned, not {value}")
+        words[field.word] |= value << field.lsb
+    words[-1] = -sum(words) & 0xFFFFFFFF
+    return struct.pack(f"<{DESCRIPTOR_WORDS}I", *words)
+
+
+def unpack_descriptor(data: bytes) -> dict[str, int]:
+    """Return every field of one packed descriptor.
+
+    Raises
+    ------
+    ValueError
+        If the length or the checksum is wrong.
+    """
+    if len(data) != DESCRIPTOR_BYTES:
+        raise ValueError(f"a descriptor has {DESCRIPTOR_BYTES} bytes, not {len(data)}")
+    words = struct.unpack(f"<{DESCRIPTOR_WORDS}I", data)
+    if sum(words) & 0xFFFFFFFF:
+        raise ValueError("descriptor checksum is wrong")
+    return {f.name: words[f.word] >> f.lsb & ((1 << f.width) - 1) for f in FIELDS}

@@ -1,0 +1,388 @@
+"""The sequencer: walks a band's tiles, column blocks, taps, planes, passes and pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from .array import MIN_BLOCK_BEATS, beat_layout
+from .config import EngineConfig
+from .descriptor import FIELD, Op
+from .tree import tree_sum
+
+COMPUTE_FIELDS = (
+    "op", "last", "layer_last", "hold_weights", "depthwise", "layer", "buffer_base", "in_width",
+    "in_height", "plane_words", "out_width", "pixels", "tile", "tiles", "kernel_h", "kernel_w",
+    "row_blocks", "col_blocks", "col_step", "stride_x", "stride_y", "dilation_x", "dilation_y",
+    "passes", "pad_value", "pad_top", "pad_left", "lo", "hi", "base_offset", "row_jump",
+    "tap_jump", "out_addr", "out_plane_stride", "out_channels",
+)  # fmt: skip
+
+
+def compute_layout() -> data.StructLayout:
+    """Return the part of a descriptor that the sequencer needs, at its own widths."""
+    return data.StructLayout({name: FIELD[name].width for name in COMPUTE_FIELDS})
+
+
+def drain_layout(config: EngineConfig) -> data.StructLayout:
+    """Return what the drain needs to know of one finished column block of a tile."""
+    return data.StructLayout({
+        "addr": 32,
+        "plane_stride": 32,
+        "pixels": range(config.hold + 1),
+        "lane": range(config.rows),
+        "channels": range(config.cols + 1),
+        "lo": 8,
+        "hi": 8,
+        "last": 1,  # last of its descriptor
+    })  # fmt: skip
+
+
+class Sequencer(wiring.Component):
+    """Issue one beat per cycle; wait only for weights or for an accumulator bank.
+
+    Order, outermost first: tile, column block, kernel row, kernel column, plane, pass, pixel
+    (the weight stream's order with the pixels of a tile inside, so codes are held).
+    A block takes at least 4 beats' time. Addresses grow by additions only.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    i : In(stream of compute_layout)  a band that stands in the buffer
+    busy : Out(1)                     a band is being worked on
+    weights_ready : In(1)             a complete block of codes waits
+    address : Out                     activation buffer word to read (stage A)
+    beat : Out(beat_layout)           control of the beat whose word arrives now (stage B)
+    padding : Out(1), pad_value : Out(8)   stage B: use this value instead of the word
+    drain : Out(stream of drain_layout)    one per column block of a tile, in order
+    release : In(1)                   pulse: the drain has emptied the older bank
+    issued, wait_weights, wait_drain : Out(1)   what this cycle was spent on
+    """
+
+    i: stream.Interface
+    busy: Signal
+    weights_ready: Signal
+    address: Signal
+    beat: data.View
+    padding: Signal
+    pad_value: Signal
+    drain: stream.Interface
+    release: Signal
+    issued: Signal
+    wait_weights: Signal
+    wait_drain: Signal
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        super().__init__({
+            "i": In(stream.Signature(compute_layout())),
+            "busy": Out(1),
+            "weights_ready": In(1),
+            "address": Out(range(config.buffer_words)),
+            "beat": Out(beat_layout(config)),
+            "padding": Out(1),
+            "pad_value": Out(8),
+            "drain": Out(stream.Signature(drain_layout(config))),
+            "release": In(1),
+            "issued": Out(1),
+            "wait_weights": Out(1),
+            "wait_drain": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        d = Signal(compute_layout(), name="band")
+        config = self.config
+        width = len(self.address)
+        loops = _Loops(m, d)
+        count, last = loops.count, loops.last
+        places = _Places(m, config, d)
+
+        pixel = Signal(range(config.hold))
+        pixels_left = Signal(16)  # of the band, this tile included
+        tile_pixels = Signal(range(config.hold + 1))
+        gap = Signal(range(MIN_BLOCK_BEATS))  # cycles until the next beat may be issued
+        pixel_last = Signal()
+        m.d.comb += pixel_last.eq(pixel + 1 == tile_pixels)
+
+        # Position of the pixel in the band, and where the tile started.
+        position = data.StructLayout({"ox": 16, "x": 16, "y": 16, "row": width})
+        here, start, following = (Signal(position, name=n) for n in ("here", "start", "following"))
+        m.d.comb += following.eq(here)
+        with m.If(here.ox + 1 == d.out_width):
+            m.d.comb += [
+                following.ox.eq(0),
+                following.x.eq(0),
+                following.y.eq(here.y + d.stride_y),
+                following.row.eq(here.row + d.row_jump),
+            ]
+        with m.Else():
+            m.d.comb += [following.ox.eq(here.ox + 1), following.x.eq(here.x + d.stride_x)]
+
+        # Tap and plane: bases that change from block to block.
+        bases = tuple(
+            Signal(width, name=n) for n in ("column_base", "ky_base", "kx_base", "tap_base")
+        )
+        tap_base = bases[-1]
+        tap_y, tap_x = taps = Signal(signed(17), name="tap_y"), Signal(signed(17), name="tap_x")
+        post_shift = Signal(range(config.max_terms))
+
+        # Accumulator banks. Two tokens at most are under way, so their queue is never full.
+        bank, oldest = Signal(), Signal()
+        occupied = Signal(2)
+        claimed = Signal()  # the waiting codes belong to a block already begun
+        fresh = Signal()  # the next beat is the first of its column block
+        loaded = Signal()  # this column block has taken a block of codes
+
+        running, go, begin, needs_codes = (
+            Signal(name=n) for n in ("running", "go", "begin", "needs_codes")
+        )
+        blocked_bank, blocked_codes, column_done, tile_done = (
+            Signal(name=n) for n in ("blocked_bank", "blocked_codes", "column_done", "tile_done")
+        )
+        m.d.comb += [
+            begin.eq(pixel == 0),
+            needs_codes.eq(begin & ~(d.hold_weights & loaded)),
+            blocked_bank.eq(begin & fresh & occupied.bit_select(bank, 1)),
+            blocked_codes.eq(needs_codes & (~self.weights_ready | claimed)),
+            go.eq(running & (gap == 0) & ~blocked_bank & ~blocked_codes),
+            column_done.eq(last["term"] & last["plane"] & last["kx"] & last["ky"] & pixel_last),
+            tile_done.eq(column_done & last["column"]),
+            self.busy.eq(running),
+            self.issued.eq(go),
+            self.wait_drain.eq(running & (gap == 0) & blocked_bank),
+            self.wait_weights.eq(running & (gap == 0) & ~blocked_bank & blocked_codes),
+            self.i.ready.eq(~running),
+        ]
+
+        with m.If(gap != 0):
+            m.d.sync += gap.eq(gap - 1)
+        with m.If(self.release):
+            m.d.sync += [occupied.bit_select(oldest, 1).eq(0), oldest.eq(~oldest)]
+        with m.If(self.beat.valid & self.beat.load):
+            m.d.sync += claimed.eq(0)
+
+        with m.If(self.i.valid & self.i.ready):
+            band = self.i.payload
+            base = Signal(width)
+            m.d.comb += base.eq(band.buffer_base + band.base_offset)
+            loops.clear(m)
+            places.start(m, band.out_addr, band.out_channels)
+            m.d.sync += [d.eq(band), running.eq(1), pixel.eq(0), fresh.eq(1), loaded.eq(0)]
+            m.d.sync += [position.eq(0) for position in (here.as_value(), start.as_value())]
+            m.d.sync += [each.eq(base) for each in bases]
+            m.d.sync += [
+                pixels_left.eq(band.pixels),
+                tile_pixels.eq(Mux(band.pixels < band.tile, band.pixels, band.tile)),
+                tap_y.eq(-band.pad_top),
+                tap_x.eq(-band.pad_left),
+                post_shift.eq(band.passes - 1),
+            ]
+        with m.Elif(go):
+            m.d.sync += [pixel.eq(pixel + 1), here.eq(following)]
+            with m.If(begin):
+                # A short block waits after its first beat, so that none of its pixels returns
+                # before it has been written.
+                m.d.sync += [
+                    loaded.eq(1),
+                    fresh.eq(0),
+                    gap.eq(Mux(tile_pixels < MIN_BLOCK_BEATS, MIN_BLOCK_BEATS - 1, 0)),
+                ]
+                with m.If(needs_codes):
+                    m.d.sync += claimed.eq(1)
+                with m.If(fresh):
+                    m.d.sync += occupied.bit_select(bank, 1).eq(1)
+            with m.If(pixel_last):
+                m.d.sync += [pixel.eq(0), here.eq(start)]
+                self._next_block(m, d, loops, bases, taps, post_shift, places.buffer_step)
+            with m.If(column_done):
+                m.d.sync += [bank.eq(~bank), fresh.eq(1), loaded.eq(0)]
+                places.advance(m, d, tile_done, tile_pixels)
+            with m.If(tile_done):
+                left = Signal(16, name="pixels_after")
+                m.d.comb += left.eq(pixels_left - tile_pixels)
+                m.d.sync += [
+                    start.eq(following),
+                    here.eq(following),
+                    pixels_left.eq(left),
+                    tile_pixels.eq(Mux(left < d.tile, left, d.tile)),
+                    running.eq(~last["tile"]),
+                ]
+
+        m.submodules.tokens = tokens = SyncFIFOBuffered(
+            width=drain_layout(config).size, depth=2
+        )  # fmt: skip
+        token = data.View(drain_layout(config), tokens.w_data)
+        m.d.comb += [
+            tokens.w_en.eq(go & begin & fresh),
+            token.addr.eq(places.addr),
+            token.plane_stride.eq(d.out_plane_stride),
+            token.pixels.eq(tile_pixels),
+            token.lane.eq(places.lane),
+            token.channels.eq(places.channels),
+            token.lo.eq(d.lo),
+            token.hi.eq(d.hi),
+            token.last.eq(last["tile"] & last["column"]),
+            self.drain.valid.eq(tokens.r_rdy),
+            self.drain.payload.as_value().eq(tokens.r_data),
+            tokens.r_en.eq(self.drain.ready),
+        ]
+
+        # Stage A: address and coordinates of the beat.
+        x, y = Signal(signed(18)), Signal(signed(18))
+        beat_a = Signal(beat_layout(config))
+        m.d.sync += [
+            self.address.eq(tap_base + here.row + here.x),
+            x.eq(here.x + tap_x),
+            y.eq(here.y + tap_y),
+            beat_a.valid.eq(go),
+            beat_a.load.eq(needs_codes),
+            beat_a.first.eq(
+                (count["term"] == 0) & (count["plane"] == 0)
+                & (count["kx"] == 0) & (count["ky"] == 0)
+            ),
+            beat_a.maximum.eq(d.op == Op.MAX),
+            beat_a.post_shift.eq(post_shift),
+            beat_a.bank.eq(bank),
+            beat_a.pixel.eq(pixel),
+            beat_a.landing.eq(column_done),
+        ]  # fmt: skip
+        # Stage B: is the word real? A negative coordinate is a large unsigned one.
+        m.d.sync += [
+            self.beat.eq(beat_a),
+            self.padding.eq(
+                (x.as_unsigned() >= d.in_width) | (y.as_unsigned() >= d.in_height)
+            ),
+            self.pad_value.eq(d.pad_value),
+        ]  # fmt: skip
+        return m
+
+    def _next_block(
+        self,
+        m: Module,
+        d: data.View,
+        loops: _Loops,
+        bases: tuple[Signal, ...],
+        taps: tuple[Signal, Signal],
+        post_shift: Signal,
+        column_step: Value,
+    ) -> None:
+        """Advance pass, plane, tap, column block and tile: the innermost not yet at its end."""
+        column_base, ky_base, kx_base, tap_base = bases
+        tap_y, tap_x = taps
+        width = len(tap_base)
+        first, next_column, next_ky, next_kx = (
+            Signal(width, name=n) for n in ("base_first", "base_column", "base_ky", "base_kx")
+        )
+        m.d.comb += [
+            first.eq(d.buffer_base + d.base_offset),
+            next_column.eq(column_base + column_step),
+            next_ky.eq(ky_base + d.tap_jump),
+            next_kx.eq(kx_base + d.dilation_x),
+        ]
+        with loops.step(m, "term"):
+            m.d.sync += post_shift.eq(post_shift - 1)
+        with m.Else():
+            m.d.sync += post_shift.eq(d.passes - 1)
+            with loops.step(m, "plane"):
+                m.d.sync += tap_base.eq(tap_base + d.plane_words)
+            with m.Else():
+                with loops.step(m, "kx"):
+                    m.d.sync += [base.eq(next_kx) for base in (kx_base, tap_base)]
+                    m.d.sync += tap_x.eq(tap_x + d.dilation_x)
+                with m.Else():
+                    m.d.sync += tap_x.eq(-d.pad_left)
+                    with loops.step(m, "ky"):
+                        m.d.sync += [base.eq(next_ky) for base in (ky_base, kx_base, tap_base)]
+                        m.d.sync += tap_y.eq(tap_y + d.dilation_y)
+                    with m.Else():
+                        m.d.sync += tap_y.eq(-d.pad_top)
+                        with loops.step(m, "column"):
+                            m.d.sync += [base.eq(next_column) for base in bases]
+                        with m.Else():
+                            m.d.sync += [base.eq(first) for base in bases]
+                            with loops.step(m, "tile"):
+                                pass
+
+
+class _Loops:
+    """The block-level loop counters, each with its size and a flag for its last turn."""
+
+    def __init__(self, m: Module, d: data.View) -> None:
+        sizes = {"tile": d.tiles, "column": d.col_blocks, "ky": d.kernel_h, "kx": d.kernel_w,
+                 "plane": d.row_blocks, "term": d.passes}  # fmt: skip
+        self.count = {n: Signal(len(size), name=f"{n}_count") for n, size in sizes.items()}
+        self.last = {n: Signal(name=f"{n}_last") for n in sizes}
+        for name, size in sizes.items():
+            m.d.comb += self.last[name].eq(self.count[name] + 1 == size)
+
+    def clear(self, m: Module) -> None:
+        """Set every counter to zero."""
+        m.d.sync += [count.eq(0) for count in self.count.values()]
+
+    @contextmanager
+    def step(self, m: Module, name: str) -> Iterator[None]:
+        """Count one turn; the body holds where the loop goes on, a following Else where it ends."""
+        m.d.sync += self.count[name].eq(Mux(self.last[name], 0, self.count[name] + 1))
+        with m.If(~self.last[name]):
+            yield
+
+
+class _Places:
+    """Where a column block's output goes, and how far a depthwise one moves in the buffer."""
+
+    def __init__(self, m: Module, config: EngineConfig, d: data.View) -> None:
+        self.config = config
+        self.quotient, self.remainder = divmod(config.cols, config.rows)
+        self.tile_addr, self.addr = Signal(32, name="tile_addr"), Signal(32, name="out_addr")
+        self.lane = Signal(range(config.rows), name="out_lane")
+        self.left = Signal(16, name="channels_left")
+        self.channels = Signal(range(config.cols + 1), name="out_channels")
+        self.wraps = Signal(name="lane_wraps")
+        m.d.comb += [
+            self.channels.eq(Mux(self.left < config.cols, self.left, config.cols)),
+            self.wraps.eq(self.lane + self.remainder >= config.rows),
+        ]
+        planes = _times(d.plane_words, self.quotient) + Mux(self.wraps, d.plane_words, 0)
+        self.buffer_step = Mux(d.depthwise, planes, d.col_step)
+
+    def start(self, m: Module, addr: Value, channels: Value) -> None:
+        """Begin a band."""
+        m.d.sync += [self.tile_addr.eq(addr), self.addr.eq(addr)]
+        m.d.sync += [self.lane.eq(0), self.left.eq(channels)]
+
+    def advance(self, m: Module, d: data.View, tile_done: Value, tile_pixels: Value) -> None:
+        """Move on after a column block; after the last one, to the next tile."""
+        config = self.config
+        stride = d.out_plane_stride
+        with m.If(tile_done):
+            following = Signal(32, name="next_tile_addr")
+            m.d.comb += following.eq(
+                self.tile_addr + (tile_pixels << (config.word_bytes.bit_length() - 1))
+            )
+            m.d.sync += [self.tile_addr.eq(following), self.addr.eq(following)]
+            m.d.sync += [self.lane.eq(0), self.left.eq(d.out_channels)]
+        with m.Else():
+            lane = self.lane + self.remainder
+            m.d.sync += [
+                self.addr.eq(
+                    self.addr + _times(stride, self.quotient) + Mux(self.wraps, stride, 0)
+                ),
+                self.lane.eq(Mux(self.wraps, lane - config.rows, lane)),
+                self.left.eq(self.left - config.cols),
+            ]
+
+
+def _times(value: Value, factor: int) -> Value:
+    """Multiply by a constant with shifts and additions alone."""
+    terms = [value << bit for bit in range(factor.bit_length()) if factor >> bit & 1]
+    return tree_sum(terms) if terms else Const(0)

@@ -1,0 +1,74 @@
+"""Terms: what a weight code picks from one activation.
+
+A term is an unsigned, left-shifted activation. A negative term is the inverted activation,
+shifted: -x 2^k = (~x) 2^k - (2^A - 1) 2^k, and the compiler folds the constant into the bias
+(design contract, "Negative terms for nothing"). So every sum in the array is unsigned.
+
+Two circuits stand behind ``pick``: "shifter" (sign first, then a logarithmic shifter per lane)
+and "mux" (a table of every term per activation, formed once per beat and shared by all columns,
+and one wide multiplexer per lane).
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data
+
+from .config import EngineConfig
+
+
+def active_layout(config: EngineConfig) -> data.StructLayout:
+    """Return the held, decoded form of one code: what a lane needs every beat."""
+    if config.select == "mux":
+        return data.StructLayout({"code": config.code_bits})
+    return data.StructLayout(
+        {"nonzero": 1, "negative": 1, "shift": max(config.magnitudes - 1, 0).bit_length()}
+    )
+
+
+def decode(config: EngineConfig, code: Value) -> Value:
+    """Return a raw code of B bits in the layout ``active_layout``.
+
+    A code c of magnitude m = |c| means a left shift of M - m: for c > 0 that is the inverse of
+    its low bits, for c < 0 the low bits minus one.
+    """
+    if config.select == "mux":
+        return code[: config.code_bits]
+    low, negative = code[: config.code_bits - 1], code[config.code_bits - 1]
+    stages = max(config.magnitudes - 1, 0).bit_length()
+    shift = Mux(negative, low - 1, ~low)[:stages]
+    return Cat(code[: config.code_bits].any(), negative, shift)
+
+
+class TermTable:
+    """Every term of one activation: index k is x 2^k, index M + k is (~x) 2^k.
+
+    Wires and A inverters; all columns share it. Only the "mux" circuit reads it.
+    """
+
+    def __init__(self, config: EngineConfig, x: Value) -> None:
+        self.terms = [
+            Cat(Const(0, k), value)
+            for value in (x, ~x)
+            for k in range(config.magnitudes)
+        ]  # fmt: skip
+
+
+def pick(m: Module, config: EngineConfig, x: Value, active: data.View, name: str) -> Signal:
+    """Return the term (unsigned, ``config.term_bits``) that a held code picks from x."""
+    term = Signal(config.term_bits, name=name)
+    if config.select == "mux":
+        table = TermTable(config, x).terms
+        top = config.magnitudes
+        with m.Switch(active.code):
+            for magnitude in range(1, top + 1):
+                with m.Case(magnitude):
+                    m.d.comb += term.eq(table[top - magnitude])
+                with m.Case((1 << config.code_bits) - magnitude):
+                    m.d.comb += term.eq(table[2 * top - magnitude])
+        return term
+    value: Value = x ^ active.negative.replicate(config.act_bits)
+    for bit in range(len(active.shift)):
+        value = Mux(active.shift[bit], Cat(Const(0, 1 << bit), value), value)
+    m.d.comb += term.eq(Mux(active.nonzero, value, 0))
+    return term

@@ -1,0 +1,142 @@
+"""The array against plain sums: both selection circuits, sizes that divide nothing, extremes."""
+
+import random
+from dataclasses import dataclass
+
+import pytest
+
+from shiftwork.hw.array import MIN_BLOCK_BEATS, Array
+from shiftwork.hw.config import EngineConfig
+from tests.hw.bench import count_high, simulate
+
+CONFIGS = [
+    EngineConfig(rows=1, cols=1, hold=4),
+    EngineConfig(rows=3, cols=5, hold=5, select="mux"),
+    EngineConfig(rows=8, cols=2, hold=16),
+    EngineConfig(rows=5, cols=2, hold=6, code_bits=5, max_terms=4),
+    EngineConfig(rows=4, cols=3, hold=6, code_bits=2, max_terms=1),
+    EngineConfig(rows=4, cols=3, hold=6, code_bits=3, act_bits=5, select="mux"),
+]
+
+
+@dataclass
+class Block:
+    """One block of codes (cols x rows) held for a word of activations per pixel."""
+
+    first: bool
+    landing: bool
+    codes: list[list[int]]
+    post_shift: int
+    words: list[list[int]]
+    idle: int
+
+
+def hardware_term(config: EngineConfig, x: int, code: int) -> int:
+    """Return what a lane adds: the term, with a negative one inverted instead of negated."""
+    if code == 0:
+        return 0
+    inverted = (1 << config.act_bits) - 1 - x
+    return (inverted if code < 0 else x) << (config.magnitudes - abs(code))
+
+
+def random_blocks(config: EngineConfig, rng: random.Random, count: int) -> list[Block]:
+    top, peak = config.magnitudes, (1 << config.act_bits) - 1
+    blocks = []
+    for index in range(count):
+        shape = range(config.cols), range(config.rows)
+        codes = [[rng.randint(-top, top) for _ in shape[1]] for _ in shape[0]]
+        if index == 0:  # the largest and the smallest term side by side
+            codes = [[-1 if (r + c) % 2 else top for r in shape[1]] for c in shape[0]]
+        words = [
+            [rng.choice([0, peak, rng.randint(0, peak)]) for _ in shape[1]]
+            for _ in range(config.hold)
+        ]
+        blocks.append(
+            Block(index % 3 == 0, index % 3 == 2, codes, rng.randrange(config.max_terms), words,
+                  rng.randrange(3))
+        )  # fmt: skip
+    return blocks
+
+
+def reference(config: EngineConfig, blocks: list[Block], maximum: bool) -> list[list[list[int]]]:
+    """Return [bank][pixel][column] after all blocks."""
+    acc = [[[0] * config.cols for _ in range(config.hold)] for _ in range(2)]
+    bank = 1
+    for block in blocks:
+        bank ^= block.first
+        for pixel, word in enumerate(block.words):
+            for col, codes in enumerate(block.codes):
+                terms = (hardware_term(config, x, c) for x, c in zip(word, codes, strict=True))
+                total = sum(terms) << block.post_shift
+                before = acc[bank][pixel][col]
+                if block.first:
+                    acc[bank][pixel][col] = total
+                else:
+                    acc[bank][pixel][col] = max(before, total) if maximum else before + total
+    return acc
+
+
+def drive(dut: Array, blocks: list[Block], maximum: bool, expected: list[list[list[int]]]):
+    config = dut.config
+
+    async def testbench(ctx) -> None:
+        bank = 1
+        word = [0] * config.rows
+        for block in blocks:
+            bank ^= block.first
+            packed = 0
+            flat = [code for column in block.codes for code in column]
+            for index, code in enumerate(flat):
+                mask = (1 << config.code_bits) - 1
+                packed |= (code & mask) << (index * config.code_bits)
+            ctx.set(dut.codes, packed)
+            for pixel, following in enumerate(block.words):
+                ctx.set(dut.beat, {
+                    "valid": 1, "load": pixel == 0, "first": block.first, "maximum": maximum,
+                    "post_shift": block.post_shift, "bank": bank, "pixel": pixel,
+                    "landing": block.landing and pixel == config.hold - 1,
+                })  # fmt: skip
+                ctx.set(dut.acts, word)  # of the beat before: activations come in stage C
+                await ctx.tick()
+                word = following
+            ctx.set(dut.beat.valid, 0)
+            for _ in range(block.idle):
+                ctx.set(dut.acts, word)
+                await ctx.tick()
+        ctx.set(dut.acts, word)
+        await ctx.tick().repeat(8)
+        ctx.set(dut.drain, 1)
+        for bank in range(2):
+            for pixel in range(config.hold):
+                ctx.set(dut.drain_bank, bank)
+                ctx.set(dut.drain_address, pixel)
+                await ctx.tick()
+                got = [ctx.get(dut.drained[c]) for c in range(config.cols)]
+                assert got == expected[bank][pixel], (bank, pixel)
+
+    return testbench
+
+
+@pytest.mark.parametrize(
+    "config", CONFIGS, ids=lambda c: f"{c.rows}x{c.cols}{c.select}B{c.code_bits}"
+)
+def test_sums_of_terms(config: EngineConfig) -> None:
+    assert config.hold >= MIN_BLOCK_BEATS
+    blocks = random_blocks(config, random.Random(1), 6)
+    landed: list[int] = []
+    dut = Array(config)
+    testbench = drive(dut, blocks, False, reference(config, blocks, False))
+    simulate(dut, testbench, background=[count_high(dut.landed, landed)])
+    assert len(landed) == sum(block.landing for block in blocks)
+
+
+@pytest.mark.parametrize("config", CONFIGS[:3], ids=lambda c: f"{c.rows}x{c.cols}{c.select}")
+def test_maximum_with_identity_codes(config: EngineConfig) -> None:
+    blocks = random_blocks(config, random.Random(2), 6)
+    for block in blocks:
+        block.post_shift = 0
+        block.codes = [
+            [config.magnitudes if r == c else 0 for r in range(config.rows)]
+            for c in range(config.cols)
+        ]
+    simulate(dut := Array(config), drive(dut, blocks, True, reference(config, blocks, True)))

@@ -1,0 +1,84 @@
+"""The drain: every pixel and channel once, in order, and the bank freed afterwards."""
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from shiftwork.hw.config import EngineConfig
+from shiftwork.hw.drain import Drain
+from tests.hw.bench import count_high, holds, simulate, sink, source
+
+CONFIGS = {
+    "one": EngineConfig(rows=1, cols=1, hold=4),
+    "odd": EngineConfig(rows=3, cols=5, hold=9),
+    "lanes": EngineConfig(rows=8, cols=8, hold=16, requantise_lanes=4),
+}
+
+
+def accumulator(config: EngineConfig, bank: int, pixel: int, column: int) -> int:
+    return (bank * 7919 + pixel * 104729 + column * 1299709) % (1 << config.acc_bits)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.5])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_accumulator_once(name: str, stall: float) -> None:
+    config = CONFIGS[name]
+    rng = Random(f"{name}{stall}")
+    lanes, groups = config.requantise_lanes, config.cols // config.requantise_lanes
+    tokens, stored, outputs = [], [], []
+    for number in range(9):
+        pixels = [1, config.hold, 2][number] if number < 3 else rng.randint(1, config.hold)
+        token = {
+            "addr": rng.getrandbits(32), "plane_stride": rng.getrandbits(20) * 64,
+            "pixels": pixels, "lane": rng.randrange(config.rows),
+            "channels": rng.randint(1, config.cols), "lo": rng.randint(0, 20),
+            "hi": rng.randint(20, 255), "last": rng.randint(0, 1),
+        }  # fmt: skip
+        tokens.append(token)
+        stored.append({k: token[k] for k in ("addr", "plane_stride", "pixels", "lane",
+                                             "channels", "last")})  # fmt: skip
+        for pixel in range(pixels):
+            for group in range(groups):
+                outputs.append({
+                    "acc": [accumulator(config, number % 2, pixel, group * lanes + lane)
+                            for lane in range(lanes)],
+                    "record": [(number % 2) * 1000 + group * lanes + lane
+                               for lane in range(lanes)],
+                    "lo": token["lo"], "hi": token["hi"],
+                })  # fmt: skip
+
+    dut = Drain(config)
+    released: list[int] = []
+
+    async def memories(ctx: Any) -> None:
+        """The columns' memories, read synchronously, and the records, read at once."""
+        while True:
+            _, _, active, bank, address = await ctx.tick().sample(dut.active, dut.bank, dut.address)
+            if active:
+                values = [accumulator(config, bank, address, c) for c in range(config.cols)]
+                ctx.set(dut.acc, values)
+
+    async def records(ctx: Any) -> None:
+        async for bank, index in ctx.changed(dut.bank, dut.record_index):
+            ctx.set(dut.records, [bank * 1000 + index * lanes + lane for lane in range(lanes)])
+
+    async def land(ctx: Any) -> None:
+        """Complete a bank when the one two before it has been released."""
+        for number in range(len(tokens)):
+            while len(released) < number - 1 or rng.random() < stall:
+                await ctx.tick()
+            ctx.set(dut.landed, 1)
+            await ctx.tick()
+            ctx.set(dut.landed, 0)
+
+    simulate(
+        dut,
+        source(dut.i, tokens, rng=Random(1), stall=stall),
+        sink(dut.token, stored, rng=Random(2), stall=stall),
+        sink(dut.o, outputs, rng=Random(3), stall=stall),
+        land,
+        background=[memories, records, holds(dut.o), holds(dut.token),
+                    count_high(dut.release, released)],
+    )  # fmt: skip
+    assert len(released) == len(tokens)
