@@ -39,6 +39,8 @@ test-all: $(WARM)  ## the test suite with the slow tests
 lint: $(READY)  ## ruff (rules and format) and pyright
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	@mkdir -p build/types/shiftwork
+	@for d in hw model sim flow boards; do ln -sfn ../../../$$d build/types/shiftwork/$$d; done
 	$(BIN)/pyright
 
 format: $(READY)  ## rewrite the sources in the project's format

@@ -1,0 +1,94 @@
+"""Small components for the tests of the flow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+
+class Leaf(wiring.Component):
+    """Adds one, registered."""
+
+    a: Signal
+    o: Signal
+
+    def __init__(self, step: int = 1) -> None:
+        self.step = step
+        super().__init__({"a": In(8), "o": Out(8)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.d.sync += self.o.eq(self.a + self.step)
+        return m
+
+
+class Column(wiring.Component):
+    """Two leaves, a small memory and a register with a name of its own."""
+
+    a: Signal
+    o: Signal
+
+    def __init__(self, index: int, step: int = 1) -> None:
+        self.index, self.step = index, step
+        super().__init__({"a": In(8), "o": Out(10)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.left = left = Leaf(self.step)
+        m.submodules.right = right = Leaf()
+        m.submodules.store = store = memory.Memory(shape=8, depth=16, init=[])
+        write, read = store.write_port(), store.read_port()
+        held = Signal(9, name=f"held{self.index}")
+        m.d.comb += [
+            left.a.eq(self.a),
+            right.a.eq(self.a ^ 3),
+            write.addr.eq(held),
+            write.data.eq(self.a),
+            write.en.eq(1),
+            read.addr.eq(self.a),
+            self.o.eq(held + right.o),
+        ]
+        with m.If(self.a[0]):
+            m.d.sync += held.eq(left.o + read.data)
+        return m
+
+
+class Columns(wiring.Component):
+    """Columns side by side, the last one different if asked for."""
+
+    a: Signal
+    o: Signal
+
+    def __init__(self, count: int = 3, odd: bool = False) -> None:
+        self.count, self.odd = count, odd
+        super().__init__({"a": In(8), "o": Out(10)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        total: Any = 0
+        for i in range(self.count):
+            column = Column(i, 7 if self.odd and i == self.count - 1 else 1)
+            m.submodules[f"column{i}"] = column
+            m.d.comb += column.a.eq(self.a)
+            total = total ^ column.o
+        m.d.sync += self.o.eq(total)
+        return m
+
+
+class Multiply(wiring.Component):
+    """What the engine must not be: a product, constant-free."""
+
+    a: Signal
+    b: Signal
+    o: Signal
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__({"a": In(width), "b": In(width), "o": Out(2 * width)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.d.sync += self.o.eq(self.a * self.b)
+        return m
