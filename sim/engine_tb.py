@@ -13,12 +13,19 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge, Timer, ValueChange
 
-CONTROL, STATUS, ERROR, PROGRAM, LAYER, COUNTERS, TOTALS = 0xC, 0x10, 0x14, 0x18, 0x1C, 0x20, 0x40
-START, IRQ_ENABLE = 1 << 0, 1 << 8
-COUNTER_NAMES = (
-    "cycles", "compute_beats", "stall_weights", "stall_load", "stall_drain", "read_beats",
-    "write_beats", "stall_other",
-)  # fmt: skip
+from shiftwork.sim.host import (
+    CONTROL,
+    COUNTER_NAMES,
+    COUNTERS,
+    ERROR,
+    IRQ_ENABLE,
+    LAYER,
+    PROGRAM,
+    START,
+    STATUS,
+    TOTALS,
+)
+
 _ANSWERS = {0: "OKAY", 1: "EXOKAY", 2: "SLVERR", 3: "DECERR"}
 
 

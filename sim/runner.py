@@ -140,7 +140,7 @@ def build(
         If the simulator is not usable or does not accept the sources; names the log.
     """
     tool = find_simulator(simulator)
-    arguments = _arguments(tool, public) + (["--trace"] if waves and simulator != "icarus" else [])
+    arguments = _arguments(tool, public)
     defines, parameters = dict(defines or {}), dict(parameters or {})
     paths = [Path(source).resolve() for source in sources]
     missing = [path for path in paths if not path.is_file()]
@@ -173,7 +173,7 @@ def build(
                     build_args=arguments,
                     build_dir=directory,
                     timescale=_TIMESCALE,
-                    waves=False,
+                    waves=waves,
                     log_file=log,
                     always=True,
                 )
@@ -239,6 +239,8 @@ def run(
         **compiled.simulator.environment,
         "COCOTB_LOG_LEVEL": "WARNING",
         "SIM_CMD_PREFIX": f"timeout -k 5 {timeout:g}",
+        # cocotb's runner switches Icarus' waveforms off; the last flag wins.
+        "SIM_CMD_SUFFIX": "-vcd" if compiled.simulator.name == "icarus" else "",
         **(environment or {}),
     }
     started = time.monotonic()

@@ -149,6 +149,7 @@ module tb;
                 || (stop_after != 0 && mismatches + forbidden >= stop_after)) begin
                 stop <= 1;
                 last_cycle <= cycle;
+                $fdisplay(log, "stop %0d", cycle);
                 if (irq && pending) $fdisplay(log, "pending %0d", cycle);
             end
         end

@@ -1,0 +1,96 @@
+"""What memory holds before and after a program, and which of its bytes are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .files import Bytes, runs_of
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Images of the whole memory, one entry a byte."""
+
+    word_bytes: int
+    image: Bytes  # first content
+    want: Bytes  # right content where `check` is set
+    check: NDArray[np.bool_]  # compared bytes
+    allow: NDArray[np.bool_]  # bytes the engine may write
+    names: tuple[str, ...]  # compared tensors
+    runs: list[tuple[int, int]]  # (first word, last word) that hold every compared byte
+
+    @property
+    def words(self) -> int:
+        """Bus words of the memory."""
+        return len(self.image) // self.word_bytes
+
+
+def _array(name: str, tensor: Any) -> NDArray[np.uint8]:
+    array = np.asarray(tensor)
+    if array.ndim == 4 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim != 3 or array.dtype != np.uint8:
+        raise ValueError(
+            f"tensor {name!r} must be (C, H, W) uint8, not {array.shape} {array.dtype}"
+        )
+    return np.ascontiguousarray(array)
+
+
+def expect(
+    program: Any,
+    inputs: Mapping[str, Any],
+    expected: Mapping[str, Any],
+    *,
+    seed: int,
+    word_bytes: int,
+) -> Expected:
+    """Lay out a program, its inputs and the golden tensors in memory.
+
+    Bytes that are compared start with a wrong value, all others that the program leaves open with
+    a random one.
+
+    Raises
+    ------
+    ValueError
+        If a tensor is not in the program or its shape is wrong, or if two compared tensors
+        want different values in the same byte.
+    """
+    size = -(-int(program.size) // word_bytes) * word_bytes
+    unknown = [name for name in (*inputs, *expected) if name not in program.places]
+    if unknown:
+        raise ValueError(
+            f"tensor {unknown[0]!r} is not in the program; it has {', '.join(program.places)}"
+        )
+    names = tuple(name for name in expected if name not in inputs)
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, size, dtype=np.uint8)
+    image[: len(program.image)] = np.frombuffer(program.image, np.uint8)
+    want = np.zeros(size, np.uint8)
+    check = np.zeros(size, bool)
+    for name in names:
+        mine, mask = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+        program.write_tensor(mine, name, _array(name, expected[name]))
+        program.mask_tensor(mask, name)
+        marked = mask != 0
+        clash = np.flatnonzero(marked & check & (mine != want))
+        if len(clash):
+            raise ValueError(
+                f"tensor {name!r} shares byte {clash[0]:#x} with another compared tensor: "
+                "compare fewer tensors, or compile without reuse of memory"
+            )
+        want[marked] = mine[marked]
+        check |= marked
+    mask = np.zeros(size, np.uint8)
+    for name in program.places:
+        if name not in inputs:
+            program.mask_tensor(mask, name)
+    # A compared byte starts wrong, so one that is never written shows.
+    image[check] = want[check] ^ rng.integers(1, 256, int(check.sum()), dtype=np.uint8)
+    for name, tensor in inputs.items():
+        program.write_tensor(image, name, _array(name, tensor))
+    return Expected(word_bytes, image, want, check, mask != 0, names, runs_of(check, word_bytes))
