@@ -1,0 +1,206 @@
+"""Storer: column blocks of every shape against a plain copy, in a stalling memory."""
+
+from math import gcd
+from random import Random
+from typing import Any
+
+import pytest
+from amaranth.back import verilog
+
+from shiftwork.hw.config import EngineConfig
+from shiftwork.hw.storer import Storer
+
+from .axi_slave import WriteMemory
+from .bench import count_high, simulate, source
+
+SIZE = 1 << 17
+
+
+def _config(rows: int, cols: int, lanes: int, **changes: Any) -> EngineConfig:
+    values: dict[str, Any] = {"hold": 12, "burst_beats": 8, "weight_fifo": 256} | changes
+    return EngineConfig(rows=rows, cols=cols, requantise_lanes=lanes, **values)
+
+
+def _token(rng: Random, config: EngineConfig, place: int, pixels: int | None = None) -> Any:
+    """Return a token that writes somewhere in the window of 4 KiB x planes at `place`."""
+    step = gcd(config.rows, config.cols)
+    pixels = pixels or rng.choice([1, 2, 3, config.hold, rng.randrange(1, config.hold + 1)])
+    word = config.word_bytes
+    stride = -(-pixels * word // 64) * 64 + 64 * rng.randrange(3)
+    return {
+        "addr": place + word * rng.randrange(64 // word * 3),
+        "plane_stride": stride,
+        "pixels": pixels,
+        "lane": rng.randrange(0, config.rows, step),
+        "channels": rng.randrange(1, config.cols + 1),
+        "last": int(rng.random() < 0.4),
+    }
+
+
+def _groups(rng: Random, config: EngineConfig, token: Any) -> list[list[int]]:
+    count = token["pixels"] * (config.cols // config.requantise_lanes)
+    top = 1 << config.act_bits
+    return [[rng.randrange(top) for _ in range(config.requantise_lanes)] for _ in range(count)]
+
+
+def _store(
+    memory: bytearray, times: bytearray, config: EngineConfig, token: Any, groups: Any
+) -> None:
+    values = [value for group in groups for value in group]
+    for pixel in range(token["pixels"]):
+        for channel in range(token["channels"]):
+            plane, lane = divmod(token["lane"] + channel, config.rows)
+            at = token["addr"] + plane * token["plane_stride"] + pixel * config.word_bytes + lane
+            memory[at] = values[pixel * config.cols + channel]
+            times[at] += 1
+
+
+def _run(
+    config: EngineConfig,
+    tokens: list[Any],
+    *,
+    stall: float = 0.0,
+    seed: int = 0,
+    latency: int = 5,
+    errors: frozenset[int] = frozenset(),
+) -> tuple[WriteMemory, list[int], list[int], list[int]]:
+    """Store the tokens, compare memory and strobes; return slave and cycles of done, error, in."""
+    dut = Storer(config)
+    rng = Random(seed)
+    memory = bytearray(rng.randbytes(SIZE))
+    want, times = bytearray(memory), bytearray(SIZE)
+    slave = WriteMemory(
+        dut, memory, config, rng=Random(seed + 1), stall=stall, latency=latency, errors=errors
+    )
+    groups: list[Any] = []
+    for token in tokens:
+        of_token = _groups(rng, config, token)
+        _store(want, times, config, token, of_token)
+        groups += of_token
+    dones: list[int] = []
+    errors_seen: list[int] = []
+    taken: list[int] = []
+    beats: list[int] = []
+
+    async def settle(ctx: Any) -> None:
+        while len(taken) < len(groups):
+            await ctx.tick()
+        while not ctx.get(dut.idle):
+            await ctx.tick()
+        await ctx.tick().repeat(3)
+
+    simulate(
+        dut,
+        source(dut.token, tokens, rng=Random(seed + 2), stall=stall),
+        source(dut.i, groups, rng=Random(seed + 3), stall=stall),
+        settle,
+        background=[
+            slave.testbench(),
+            count_high(dut.done, dones),
+            count_high(dut.error, errors_seen),
+            count_high(dut.beat, beats),
+            count_high(dut.i.valid & dut.i.ready, taken),
+        ],
+        cycles=60_000,
+    )
+    assert slave.written == times, "wrong bytes strobed"
+    assert memory == want
+    assert len(beats) == len(slave.beats) == sum(count for _, count in slave.bursts)
+    assert slave.responses == len(slave.bursts)
+    assert len(dones) == sum(token["last"] for token in tokens)
+    return slave, dones, errors_seen, taken
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.35])
+@pytest.mark.parametrize("bus_bits", [64, 128])
+@pytest.mark.parametrize(
+    ("rows", "cols", "lanes"),
+    [
+        (1, 1, 1), (1, 5, 1), (3, 5, 1), (5, 1, 1), (5, 8, 1), (8, 5, 1), (8, 8, 1), (8, 8, 2),
+        (8, 16, 4), (16, 8, 4), (16, 16, 16), (6, 9, 3), (12, 12, 4), (20, 8, 2), (33, 1, 1),
+        (2, 2, 2),
+    ],
+)  # fmt: skip
+def test_column_blocks_arrive(
+    rows: int, cols: int, lanes: int, bus_bits: int, stall: float
+) -> None:
+    config = _config(rows, cols, lanes, bus_bits=bus_bits)
+    rng = Random(rows * 100 + cols)
+    tokens = [_token(rng, config, 8192 * (i + 1) - 320) for i in range(9)]
+    _run(config, tokens, stall=stall, seed=rows)
+
+
+@pytest.mark.parametrize("act_bits", [2, 5])
+@pytest.mark.parametrize("rows", [4, 16])
+def test_narrow_activations(rows: int, act_bits: int) -> None:
+    config = _config(rows, 4, 2, act_bits=act_bits)
+    rng = Random(act_bits)
+    _run(config, [_token(rng, config, 8192 * (i + 1)) for i in range(4)], stall=0.2)
+
+
+@pytest.mark.parametrize(("hold", "burst"), [(4, 1), (4, 3), (100, 256), (17, 16)])
+def test_bursts_and_depths(hold: int, burst: int) -> None:
+    for rows, bus_bits in ((2, 64), (16, 64), (8, 128)):
+        config = _config(rows, 8, 2, hold=hold, burst_beats=burst, bus_bits=bus_bits)
+        rng = Random(hold + rows)
+        _run(config, [_token(rng, config, 4096 * (i + 1) - 192) for i in range(8)], stall=0.2)
+
+
+@pytest.mark.parametrize(("rows", "lanes"), [(8, 8), (16, 8)])
+def test_full_rate(rows: int, lanes: int) -> None:
+    config = _config(rows, 8, lanes, hold=64, burst_beats=32)
+    step = 64 * config.word_bytes
+    tokens = [
+        {"addr": 4096 + i * step, "plane_stride": 0, "pixels": 64, "lane": 0,
+         "channels": 8, "last": int(i == 5)}
+        for i in range(6)
+    ]  # fmt: skip
+    slave, _, _, taken = _run(config, tokens)
+    beats = 64 * config.word_bytes // config.bus_bytes
+    for i in range(6):
+        of_token = slave.beats[i * beats : (i + 1) * beats]
+        assert of_token[-1] - of_token[0] == beats - 1
+    assert slave.beats[-1] - slave.beats[0] <= 6 * (beats + 3)
+    if beats == 64:  # the bus keeps up: groups wait 2 cycles from token to token
+        assert taken[-1] - taken[0] == 6 * 64 - 1 + 5 * 2
+
+
+def test_done_waits_for_the_responses() -> None:
+    config = _config(8, 8, 2)
+    token = _token(Random(1), config, 0, pixels=12) | {"addr": 4096, "lane": 0, "last": 1}
+    slave, dones, errors, _ = _run(config, [token], latency=40, errors=frozenset({1}))
+    assert [count for _, count in slave.bursts] == [8, 4]
+    assert len(errors) == 1
+    assert slave.beats[-1] + 40 <= errors[0] <= dones[0]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_halt_completes_what_is_on_the_bus(seed: int) -> None:
+    rng = Random(seed)
+    config = _config(8, 8, 2, burst_beats=4)
+    dut = Storer(config)
+    slave = WriteMemory(dut, bytearray(SIZE), config, rng=rng, stall=0.3, latency=6)
+    token = {"addr": 64, "plane_stride": 0, "pixels": 12, "lane": 0, "channels": 8, "last": 0}
+
+    async def control(ctx: Any) -> None:
+        ctx.set(dut.token.payload, token)
+        ctx.set(dut.token.valid, 1)
+        ctx.set(dut.i.valid, 1)
+        await ctx.tick().repeat(rng.randrange(2, 300))
+        ctx.set(dut.halt, 1)
+        await ctx.tick().repeat(6)
+        assert ctx.get(dut.token.ready) and ctx.get(dut.i.ready)
+        started = len(slave.bursts)
+        while not ctx.get(dut.idle):
+            await ctx.tick()
+        await ctx.tick().repeat(40)
+        assert ctx.get(dut.idle) and len(slave.bursts) <= started + 1
+        assert slave.responses == len(slave.bursts)
+        assert len(slave.beats) == sum(beats for _, beats in slave.bursts)
+
+    simulate(dut, control, background=[slave.testbench()], cycles=3000)
+
+
+def test_it_converts_to_verilog() -> None:
+    for config in (_config(1, 1, 1), _config(16, 16, 4), _config(3, 5, 1)):
+        assert "m_axi_wstrb" in verilog.convert(Storer(config), emit_src=False)
