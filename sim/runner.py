@@ -129,8 +129,8 @@ def build(
     waves : bool
         Able to write waveforms with ``$dumpvars``. Only Verilator needs to know (and is slower).
     public : bool
-        Let Python reach every signal. Only Verilator needs to know (and is slower); signals marked
-        ``/*verilator public*/`` and the top's ports are always within reach.
+        Let Python reach every signal. Only Verilator needs to know (and is slower); without it
+        only signals marked ``/*verilator public_flat_rw*/`` in the Verilog are within reach.
     root : Path, optional
         Folder of the builds, ``build/sim`` by default.
 
@@ -186,11 +186,12 @@ def build(
         return Build(tool, toplevel, directory, waves, time.monotonic() - started)
 
 
-def _first_error(log: Path) -> str:
+def _first_error(log: Path, skip: str = "\0") -> str:
+    """Return the first line of a log that speaks of an error, shortened; empty if there is none."""
     if not log.exists():
         return ""
     for line in log.read_text(errors="replace").splitlines():
-        if "error" in line.lower():
+        if "error" in line.lower() and skip not in line:
             return line.strip()[:200]
     return ""
 
@@ -270,7 +271,7 @@ def run(
         name, why = failed[0]
         raise SimulatorError(f"{module}: test {name} failed ({why}): see {log}")
     if failure or not passed:
-        reason = failure or "no test ran"
+        reason = failure or _first_error(log, skip="ERROR    gpi") or "no test ran"
         raise SimulatorError(f"{module} in {compiled.simulator.name}: {reason}: see {log}")
     return Run(tuple(passed), log, results, seconds)
 

@@ -238,6 +238,7 @@ module axi_memory #(
                     s_axi_rdata <= memory[r_word];
                     if (r_word >= memory_words) begin
                         s_axi_rresp <= DECERR;
+                        s_axi_rdata <= 0;
                         breaches = breaches + 1;
                         if (breaches <= records)
                             $fdisplay(log, "violation %0d read outside the memory at address %h",

@@ -28,6 +28,7 @@ class CopyProgram:
     """y = x xor 5A for x of `channels` <= 8 channels: one plane of pixel words."""
 
     def __init__(self, channels=8, height=8, width=16, flaw=0, beat=0, bus_bytes=8, tail=64):
+        self.base = 0
         self.shape = (channels, height, width)
         self.bytes = height * width * WORD
         self.target = SOURCE + self.bytes + 256  # bursts must not cross 4 KiB
