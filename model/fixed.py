@@ -7,14 +7,17 @@ additions in hardware.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations_with_replacement
 
 import numpy as np
 import torch
 
 from ..hw.config import BIAS_BITS, MULTIPLIER_SHIFT_MAX, MULTIPLIER_TERMS, RIGHT_SHIFT_MAX
 
+SCALE_MAX = 512.0  # largest factor a multiplier can stand for
 BIAS_HEADROOM = 4  # bits kept free for the constants the compiler folds into the bias
 
 
@@ -141,30 +144,33 @@ def requantise(acc: torch.Tensor, rq: Requantiser) -> torch.Tensor:
 
 
 @cache
-def _octave() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Multipliers of one octave: values ascending, their signs and shifts (K, 4).
+def _candidates() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return every multiplier the hardware can form, one of each m, 2m, 4m, ...: the smallest.
 
-    All m whose non-adjacent form (the shortest signed one) has at most four terms, the largest
-    2^MULTIPLIER_SHIFT_MAX; 2m needs as many terms as m, so one octave stands for all.
+    Returns
+    -------
+    values, widths : ndarray int64 (K,)
+        m and its bit length, by ascending m 2^-width, which is in [0.5, 1).
+    signs : ndarray int8 (K, 4)
+    shifts : ndarray int64 (K, 4)
+        Of the shortest sum of signed powers that makes m.
     """
-    values, signs, shifts = [], [], []
-    top = 1 << MULTIPLIER_SHIFT_MAX
-    for value in range(2 * top // 3, 4 * top // 3 + 1):
-        sign, shift, rest, position = [], [], value, 0
-        while rest:
-            if rest & 1:
-                digit = 2 - (rest & 3)  # 1 or -1, such that the next bit becomes 0
-                sign.append(digit)
-                shift.append(position)
-                rest -= digit
-            rest >>= 1
-            position += 1
-        if len(sign) <= MULTIPLIER_TERMS and shift[-1] == MULTIPLIER_SHIFT_MAX:
-            spare = [0] * (MULTIPLIER_TERMS - len(sign))
-            values.append(value)
-            signs.append(sign + spare)
-            shifts.append(shift + spare)
-    return np.array(values), np.array(signs, np.int8), np.array(shifts, np.uint8)
+    powers = [(sign, shift) for shift in range(MULTIPLIER_SHIFT_MAX + 1) for sign in (1, -1)]
+    shortest: dict[float, tuple[int, tuple[tuple[int, int], ...]]] = {}
+    for terms in range(1, MULTIPLIER_TERMS + 1):
+        for choice in combinations_with_replacement(powers, terms):
+            value = sum(sign << shift for sign, shift in choice)
+            if value > 0:
+                key = math.frexp(value)[0]
+                if key not in shortest or (
+                    value < shortest[key][0] and len(shortest[key][1]) == terms
+                ):
+                    shortest[key] = (value, choice)
+    ordered = [shortest[key] for key in sorted(shortest)]
+    padded = [choice + ((0, 0),) * (MULTIPLIER_TERMS - len(choice)) for _, choice in ordered]
+    table = np.array(padded)
+    values = np.array([value for value, _ in ordered])
+    return values, np.frexp(values)[1].astype(np.int64), table[..., 0], table[..., 1]
 
 
 def fit_multiplier(
@@ -173,8 +179,7 @@ def fit_multiplier(
     """Return the multiplier m and right shift r with m 2^-r nearest to each scale.
 
     m has at most four signed powers of two up to 2^MULTIPLIER_SHIFT_MAX, found by an exact search
-    over all of them: within 0.6 % of any scale in 2^-36 .. 2^9. Common factors of two are taken
-    out of m and r. A scale of zero gives no terms.
+    over all of them: within 0.6 % of any scale in 2^-36 .. 2^9. A scale of zero gives no terms.
 
     Parameters
     ----------
@@ -198,31 +203,29 @@ def fit_multiplier(
     scale = np.asarray(scale, np.float64)
     if scale.ndim != 1 or not np.isfinite(scale).all():
         raise ValueError("multiplier scales must be a vector of finite numbers")
-    values, signs, shifts = _octave()
-    limit = np.minimum(np.asarray(right_max, np.int64), RIGHT_SHIFT_MAX)
     size = np.abs(scale)
-    # size 2^right lies in [2/3, 4/3) 2^MULTIPLIER_SHIFT_MAX
+    if (size > SCALE_MAX).any():
+        raise ValueError(f"multiplier scale {size.max():g} is too large; at most {SCALE_MAX:g}")
+    values, widths, signs, shifts = _candidates()
     mantissa, exponent = np.frexp(size)
-    right = MULTIPLIER_SHIFT_MAX - exponent.astype(np.int64) + (mantissa < 2 / 3)
-    used = size > 0
-    if (used & (right < 1)).any():
-        raise ValueError(f"multiplier scale {size.max():g} is too large; at most 512")
-    # one candidate more on either side: the last of the octave below, the first of that above
-    ladder = np.concatenate([[values[-1] / 2], values, [values[0] * 2]])
-    pick = np.searchsorted((ladder[1:] + ladder[:-1]) / 2, np.ldexp(size, right)) - 1
-    right = right + (pick < 0) - (pick == len(values))
+    # one more on either side: the last candidate of the octave below, the first of that above
+    ladder = np.ldexp(values, -widths)
+    ladder = np.concatenate([[ladder[-1] / 2], ladder, [1.0]])
+    pick = np.searchsorted((ladder[1:] + ladder[:-1]) / 2, mantissa) - 1
+    octave = exponent.astype(np.int64) - (pick < 0) + (pick == len(values))
     pick = pick % len(values)
-    sign, shift = signs[pick].copy(), shifts[pick].astype(np.int64)
-    # Below right_max digits that fall under 2^0 cannot be kept: fit those by direct rounding.
-    lowest = np.where(sign != 0, shift, MULTIPLIER_SHIFT_MAX).min(1)
-    drop = np.minimum(lowest, right - 1)
-    for channel in np.flatnonzero(used & (right - drop > limit)):
-        direct = round(float(np.ldexp(size[channel], limit[channel])))
-        sign[channel], shift[channel], drop[channel] = *_short_form(direct), 0
+    sign, shift, right = signs[pick], shifts[pick], widths[pick] - octave
+    up = np.maximum(1 - right, 0)  # r is at least 1
+    shift, right = shift + up[:, None], right + up
+    limit = np.broadcast_to(np.minimum(right_max, RIGHT_SHIFT_MAX), size.shape)
+    for channel in np.flatnonzero((size > 0) & (right > limit)):
+        # digits below 2^-limit cannot be kept
+        sign[channel], shift[channel] = _short_form(
+            round(math.ldexp(size[channel], int(limit[channel])))
+        )
         right[channel] = limit[channel]
-    shift = np.where(sign != 0, shift - drop[:, None], 0)
-    sign = np.where(used[:, None], sign * np.where(scale < 0, -1, 1)[:, None], 0)
-    shift, right = np.where(sign != 0, shift, 0), np.where(used, right - drop, 1)
+    sign = np.where(size[:, None] > 0, sign * np.where(scale < 0, -1, 1)[:, None], 0)
+    shift, right = np.where(sign != 0, shift, 0), np.where(size > 0, right, 1)
     return (
         torch.from_numpy(sign.astype(np.int8)),
         torch.from_numpy(shift.astype(np.uint8)),
@@ -231,7 +234,7 @@ def fit_multiplier(
 
 
 def _short_form(value: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return signs and shifts of the four largest terms of a small value's signed form."""
+    """Return signs and shifts of a small value's terms, at most four, largest first."""
     sign, shift = np.zeros(MULTIPLIER_TERMS, np.int8), np.zeros(MULTIPLIER_TERMS, np.int64)
     for term in range(MULTIPLIER_TERMS):
         if not value:

@@ -14,12 +14,14 @@ from .graph import ConcatNode, ConvNode, Graph, MaxPoolNode
 from .network import Concat, Conv, GlobalAveragePool, Layer, MaxPool, Network, TensorInfo
 
 SAMPLES = 200_000  # values kept per tensor and batch of calibration pictures
+HEADROOM = 1.25  # the output's range over its largest calibration value
 
 
 def calibrate(graph: Graph, batches: Iterable[torch.Tensor], bits: int = 8) -> dict[str, int]:
     """Choose each tensor's scale 2^-f, the f with the least squared rounding and clipping error.
 
-    Tensors that a concatenation or a max pool ties together share one f.
+    Tensors that a concatenation or a max pool ties together share one f. The network's output is
+    the exception: its largest values decide, so its f is the finest one that clips none.
 
     Parameters
     ----------
@@ -55,17 +57,25 @@ def calibrate(graph: Graph, batches: Iterable[torch.Tensor], bits: int = 8) -> d
     chosen: dict[str, int] = {graph.input: 0}
     for names in members.values():
         values = torch.cat([part for name in names for part in kept[name]]).double()
-        best = _best_frac_bits(values, bits, any(name in signed for name in names))
-        chosen |= dict.fromkeys(names, best)
+        low, high = (0, (1 << bits) - 1)
+        if not signed.isdisjoint(names):
+            low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+        choose = _unclipped_frac_bits if graph.output in names else _best_frac_bits
+        chosen |= dict.fromkeys(names, choose(values, low, high))
     return chosen
 
 
-def _best_frac_bits(values: torch.Tensor, bits: int, signed: bool) -> int:
-    """Return the f whose grid has the least squared error on the values."""
+def _unclipped_frac_bits(values: torch.Tensor, low: int, high: int) -> int:
+    """Return the finest f that leaves all values headroom below the clamp."""
+    peak = max(float(values.max()) / high, float(values.min()) / low if low else 0.0)
+    return math.floor(-math.log2(peak * HEADROOM)) if peak > 0 else 0
+
+
+def _best_frac_bits(values: torch.Tensor, low: int, high: int) -> int:
+    """Return the f whose grid low..high has the least squared error on the values."""
     peak = float(values.abs().max())
     if peak == 0.0:
         return 0
-    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
     widest = math.floor(math.log2(high / peak))  # nothing is clipped
     errors = {}
     for f in range(widest - 1, widest + 5):
@@ -158,7 +168,7 @@ def quantize(
                     node.padding,
                     weights,
                     Requantiser.from_real(per_unit, offset, lo, out.top),
-                )  # fmt: skip
+                )
             )
         elif isinstance(node, MaxPoolNode):
             layers.append(
@@ -190,7 +200,7 @@ def activations_only(
     def on_grid(name: str, value: torch.Tensor) -> torch.Tensor:
         step = 2.0 ** frac_bits[name]
         zero = 1 << (bits - 1) if name in signed else 0
-        stored = (value * step + 0.5).floor_() if not zero else (value * step + zero + 0.5).floor_()
+        stored = (value * step + (zero + 0.5)).floor_()
         return (stored.clamp_(0, (1 << bits) - 1) - zero) / step
 
     return graph.run(x, on_grid)[graph.output]
