@@ -13,18 +13,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge, Timer, ValueChange
 
-from shiftwork.sim.host import (
-    CONTROL,
-    COUNTER_NAMES,
-    COUNTERS,
-    ERROR,
-    IRQ_ENABLE,
-    LAYER,
-    PROGRAM,
-    START,
-    STATUS,
-    TOTALS,
-)
+from shiftwork.sim.host import COUNTER_NAMES, IRQ_ENABLE, START, offset
 
 _ANSWERS = {0: "OKAY", 1: "EXOKAY", 2: "SLVERR", 3: "DECERR"}
 
@@ -52,13 +41,17 @@ class Host:
             raise RuntimeError(f"register {address:#x}: answered {_ANSWERS[answer]}")
         return 0 if write else dut.result.value.to_unsigned()
 
-    async def write(self, address: int, value: int) -> None:
-        """Write one register (byte address, 32-bit value)."""
-        await self._access(True, address, value)
+    async def write(self, name: str, value: int) -> None:
+        """Write one register."""
+        await self._access(True, offset(name), value)
 
-    async def read(self, address: int) -> int:
+    async def read(self, name: str) -> int:
         """Return one register; undefined bits are an error."""
-        return await self._access(False, address, 0)
+        return await self._access(False, offset(name), 0)
+
+    async def counters(self, prefix: str) -> list[int]:
+        """Return the registers COUNTER0.. or TOTAL0.. ."""
+        return [await self.read(f"{prefix}{i}") for i in range(len(COUNTER_NAMES))]
 
 
 async def _dump(dut: Any, ranges: list[list[int]]) -> None:
@@ -75,24 +68,24 @@ async def _run(dut: Any, job: dict[str, Any], outcome: dict[str, Any]) -> None:
     await Timer(42, "ns")  # between two clock edges
     dut.rst.value = 0
     host = Host(dut)
-    await host.write(PROGRAM, job["program"])
+    for name, want in job["identity"].items():
+        if (got := await host.read(name)) != want:
+            raise ValueError(f"register {name} reads {got:#x}, this config's is {want:#x}")
+    await host.write("PROGRAM", job["program"])
     dut.running.value = 1
-    await host.write(CONTROL, START | IRQ_ENABLE)
+    await host.write("CONTROL", START | IRQ_ENABLE)
     if not int(dut.stop.value):
         await RisingEdge(dut.stop)
     await Timer(1, "ns")
     outcome["timeout"] = bool(dut.timeout.value)
     outcome["cycles"] = dut.last_cycle.value.to_unsigned() - dut.first_cycle.value.to_unsigned()
-    outcome["status"] = await host.read(STATUS)
-    code = await host.read(ERROR)
+    code = await host.read("ERROR")
     outcome["error"], outcome["error_layer"] = code & 0xFF, code >> 16
-    outcome["totals"] = [await host.read(TOTALS + 4 * i) for i in range(len(COUNTER_NAMES))]
+    outcome["totals"] = await host.counters("TOTAL")
     outcome["layers"] = {}
     for layer in job["layers"]:
-        await host.write(LAYER, layer)
-        outcome["layers"][layer] = [
-            await host.read(COUNTERS + 4 * i) for i in range(len(COUNTER_NAMES))
-        ]
+        await host.write("LAYER", layer)
+        outcome["layers"][layer] = await host.counters("COUNTER")
 
 
 @cocotb.test()

@@ -1,26 +1,24 @@
-"""What a host must know of the engine's registers, for the bench: offsets, bits, counters."""
+"""The engine's registers as the bench's host uses them, all taken from the register map."""
 
 from __future__ import annotations
 
-CONTROL = 0x0C
-STATUS = 0x10
-ERROR = 0x14
-PROGRAM = 0x18
-LAYER = 0x1C
-COUNTERS = 0x20  # eight, of the layer LAYER names
-TOTALS = 0x40  # eight, of the whole run
+from ..hw.config import EngineConfig
+from ..hw.registers import COUNTERS, REGISTER, constants
 
-START = 1 << 0
-IRQ_ENABLE = 1 << 8
-DONE = 1 << 1
+COUNTER_NAMES = tuple(name for name, _ in COUNTERS)
+START = 1 << REGISTER["CONTROL"].field("start").lsb
+IRQ_ENABLE = 1 << REGISTER["CONTROL"].field("irq_enable").lsb
 
-COUNTER_NAMES = (
-    "cycles",
-    "compute_beats",
-    "stall_weights",
-    "stall_load",
-    "stall_drain",
-    "read_beats",
-    "write_beats",
-    "stall_other",
-)
+
+def offset(name: str) -> int:
+    """Return a register's byte offset."""
+    return REGISTER[name].offset
+
+
+def identity(config: EngineConfig) -> dict[str, int]:
+    """Return what the registers that never change must read, by register name."""
+    values: dict[str, int] = {}
+    for (register, field), value in constants(config).items():
+        lsb = REGISTER[register].field(field).lsb
+        values[register] = values.get(register, 0) | value << lsb
+    return values

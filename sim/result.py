@@ -72,20 +72,29 @@ class Stray:
 
 @dataclass(frozen=True)
 class LayerCounters:
-    """Counters of one layer, by the names in `host.COUNTER_NAMES` (cycles, and bus beats)."""
+    """What one layer took.
+
+    Parameters
+    ----------
+    name, index : str, int
+        The layer, and its number in the engine.
+    macs, ideal_cycles : int
+        From the compiler.
+    counters : dict
+        Counts of this layer alone by the names in ``hw.registers.COUNTERS``: cycles, and bus
+        beats for ``read`` and ``written``.
+    """
 
     name: str
     index: int
-    cycles: int
-    compute_beats: int
-    stall_weights: int
-    stall_load: int
-    stall_drain: int
-    read_beats: int
-    write_beats: int
-    stall_other: int
     macs: int
     ideal_cycles: int
+    counters: dict[str, int]
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles from the end of the layer before to the end of this one."""
+        return self.counters["busy"]
 
     @property
     def utilisation(self) -> float:
@@ -191,18 +200,23 @@ class SimResult:
 
 
 def layer_counters(layers: list[Any], recorded: dict[str, list[int]]) -> list[LayerCounters]:
-    """Join the program's layers with what the engine recorded, keyed by index as text."""
-    return [
-        LayerCounters(
-            name=layer.name,
-            index=index,
-            macs=int(layer.macs),
-            ideal_cycles=int(layer.ideal_cycles),
-            **dict(zip(COUNTER_NAMES, recorded[str(index)], strict=True)),
-        )
-        for index, layer in numbered(layers)
-        if str(index) in recorded
-    ]
+    """Join the program's layers with what the engine recorded, keyed by index as text.
+
+    The engine records running totals at the end of each layer; a layer's own counts are the
+    differences, modulo 2^32.
+    """
+    found: list[LayerCounters] = []
+    before = [0] * len(COUNTER_NAMES)
+    for index, layer in numbered(layers):
+        totals = recorded.get(str(index))
+        if totals is None or not any(totals):
+            continue
+        counts = [(now - then) & 0xFFFFFFFF for now, then in zip(totals, before, strict=True)]
+        before = totals
+        own = dict(zip(COUNTER_NAMES, counts, strict=True))
+        macs, ideal = int(layer.macs), int(layer.ideal_cycles)
+        found.append(LayerCounters(layer.name, index, macs, ideal, own))
+    return found
 
 
 def numbered(layers: list[Any]) -> list[tuple[int, Any]]:

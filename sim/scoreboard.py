@@ -19,7 +19,7 @@ from ..hw.descriptor import ErrorCode
 from . import files, runner
 from .events import Events, read_events
 from .expected import Expected, expect
-from .host import COUNTER_NAMES
+from .host import COUNTER_NAMES, identity
 from .result import Mismatch, SimResult, Stray, layer_counters, numbered
 
 _VERILOG = Path(__file__).parent / "verilog"
@@ -164,7 +164,7 @@ def simulate(
         "+image=image.hex", "+want=want.hex", "+check=check.hex", "+allow=allow.hex",
         *latency.plusargs(), *(faults or Faults()).plusargs(),
     ]  # fmt: skip
-    _write_run(folder, program, wanted)
+    _write_run(folder, program, config, wanted)
     extra = [f"+stop_after={stop_after}"]
     done = runner.run(compiled, _TB, work=folder, plusargs=[*plusargs, *extra])
     result = _judge(folder, program, wanted, done, compiled)
@@ -181,7 +181,7 @@ def simulate(
 _TB = "shiftwork.sim.engine_tb"
 
 
-def _write_run(folder: Path, program: Any, wanted: Expected) -> None:
+def _write_run(folder: Path, program: Any, config: EngineConfig, wanted: Expected) -> None:
     """Write the files one simulation reads."""
     size = wanted.word_bytes
     files.write_words(folder / "image.hex", wanted.image, size)
@@ -189,6 +189,7 @@ def _write_run(folder: Path, program: Any, wanted: Expected) -> None:
     files.write_lanes(folder / "check.hex", wanted.check, size)
     files.write_lanes(folder / "allow.hex", wanted.allow, size)
     job = {
+        "identity": identity(config),
         "program": int(program.first_descriptor),
         "layers": [index for index, _ in numbered(program.layers)],
         "dumps": wanted.runs,

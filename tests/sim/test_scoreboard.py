@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from shiftwork.sim.host import COUNTER_NAMES
+from shiftwork.sim.result import layer_counters
 from shiftwork.sim.scoreboard import FAST, SLOW, Faults, Latency, simulate
 
-from .copying import CONFIG, ENGINE, MODULE, WIDE, CopyProgram
+from .copying import CONFIG, ENGINE, MODULE, WIDE, CopyProgram, Layer
 
 both = pytest.mark.parametrize("simulator", ["icarus", "verilator"])
 
@@ -26,9 +27,10 @@ def test_right_writes_pass_and_come_back(simulator, tmp_path):
     assert result.ok, result.summary()
     np.testing.assert_array_equal(result.outputs["y"], golden["y"])
     assert result.checked_bytes == golden["y"].size
-    assert result.write_beats == result.layers[0].write_beats == 128
+    assert result.write_beats == result.layers[0].counters["written"] == 128
     assert result.read_beats == 128 + 4
     assert list(result.totals) == list(COUNTER_NAMES)
+    assert result.layers[0].cycles == result.totals["busy"]
     assert result.waveform is None
 
 
@@ -207,6 +209,22 @@ def test_a_good_run_cleans_up_after_itself(tmp_path, monkeypatch):
     result = simulate(program, CONFIG, ENGINE, inputs, golden, module=MODULE)
     assert result.ok
     assert not list((tmp_path / "runs").iterdir())
+
+
+def test_verilog_of_another_config_is_found(tmp_path):
+    result = run(CopyProgram(), "icarus", tmp_path, config=CONFIG.replace(cols=16), waveform=False)
+    assert result.trouble == ("host: register CONFIG reads 0x38340808, this config's is 0x38341008")
+
+
+def test_layers_get_their_own_counts():
+    names = [Layer(f"l{i}", 100, 1, 10, i) for i in range(4)]
+    totals = {i: [20 * (i + 1), *[i] * 7] for i in range(3)}
+    totals[2][1] = 2**32 - 1
+    layers = layer_counters(names, {**{str(i): t for i, t in totals.items()}, "3": [0] * 8})
+    assert [layer.cycles for layer in layers] == [20, 20, 20]  # the fourth recorded nothing
+    assert layers[1].counters["compute"] == 1
+    assert layers[2].counters["compute"] == 2**32 - 2
+    assert layers[0].utilisation == 0.5
 
 
 def test_bad_tensors_are_refused(tmp_path):
