@@ -81,6 +81,7 @@ def evaluate(
     terms: tuple[int, ...] = (1, 2, 3),
     bits: int = 4,
     limit: int | None = None,
+    calibration: int = CALIBRATION_PICTURES,
     console: Console | None = None,
 ) -> list[Row]:
     """Evaluate float, 8-bit activations alone, and shift weights with each N.
@@ -95,6 +96,8 @@ def evaluate(
         B.
     limit : int, optional
         Use only so many pictures, spread evenly; all of them by default.
+    calibration : int
+        Number of calibration pictures.
     console : Console, optional
         Where progress is shown; stderr by default.
 
@@ -120,7 +123,7 @@ def evaluate(
             chosen = [chosen[i * len(chosen) // limit] for i in range(limit)]
         x = torch.stack([squeezenet.PREPROCESS(picture.open()) for picture in chosen])
         progress.advance(fetching)
-        frac_bits = calibrate_squeezenet(graph)
+        frac_bits = calibrate_squeezenet(graph, calibration)
         progress.advance(fetching)
         variants: list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]] = [
             ("float", lambda batch: graph.run(batch)[graph.output].flatten(1)),

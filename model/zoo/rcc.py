@@ -47,7 +47,10 @@ def resources(data: bytes) -> dict[str, bytes]:
 def _name(data: bytes, at: int) -> str:
     (length,) = struct.unpack_from(">H", data, at)
     start = at + 6  # 2 bytes of length, 4 of hash
-    return data[start : start + 2 * length].decode("utf-16-be")
+    stored = data[start : start + 2 * length]
+    if len(stored) != 2 * length:
+        raise ValueError("Qt resource file is truncated")
+    return stored.decode("utf-16-be")
 
 
 def _content(data: bytes, at: int, flags: int) -> bytes:

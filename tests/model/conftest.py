@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
@@ -9,6 +11,9 @@ from shiftwork.model.graph import Graph
 from shiftwork.model.network import Network
 from shiftwork.model.quantize import calibrate, quantize
 from shiftwork.model.zoo import pictures, squeezenet
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # the workers share the cores already
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +23,7 @@ def graph() -> Graph:
 
 @pytest.fixture(scope="session")
 def frac_bits(graph: Graph) -> dict[str, int]:
-    chosen = pictures.calibration(12)
+    chosen = pictures.calibration(8)
     return calibrate(graph, [torch.stack([squeezenet.PREPROCESS(p.open()) for p in chosen])])
 
 

@@ -47,7 +47,7 @@ def random_conv(seed: int) -> tuple[Network, torch.Tensor]:
         "y": TensorInfo("y", cout, *out, 0),
     }
     layer = Conv("layer", "x", "y", kernel, stride, padding, weights, rq, dilation)  # type: ignore[arg-type]
-    x = torch.randint(0, 1 << act_bits, (2, cin, *size), generator=generator).to(torch.uint8)
+    x = torch.randint(0, 1 << act_bits, (1, cin, *size), generator=generator).to(torch.uint8)
     return Network("one", "x", "y", tensors, [layer]), x
 
 
