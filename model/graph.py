@@ -114,7 +114,7 @@ class Graph:
                 channels, size = sum(found[name][0] for name in node.inputs), (height, width)
             else:
                 size = (1, 1)
-            found[node.output] = (channels, *size)
+            found[node.output] = (channels, size[0], size[1])
         return found
 
     @torch.no_grad()

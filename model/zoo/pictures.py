@@ -68,7 +68,7 @@ def on_white(image: Image.Image) -> Image.Image:
 
 @cache
 def _table() -> dict[str, dict[str, dict[str, list[int]]]]:
-    text = package_files.files(__package__).joinpath("labels.json").read_text("utf-8")
+    text = package_files.files(__package__ or __name__).joinpath("labels.json").read_text("utf-8")
     return json.loads(text)
 
 

@@ -114,7 +114,9 @@ def to_graph(network: SqueezeNet, names: bool = True) -> Graph:
             bias = (bias.double() - shift).float()
         border = 1 if name.endswith("expand3x3") else 0
         stride = (2, 2) if name == "conv1" else (1, 1)
-        nodes.append(ConvNode(name, source, name, weight, bias, stride, (border,) * 4))
+        nodes.append(
+            ConvNode(name, source, name, weight, bias, stride, (border, border, border, border))
+        )
         return name
 
     def pool(source: str) -> str:

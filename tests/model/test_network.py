@@ -34,8 +34,8 @@ def small() -> Network:
         w = torch.randn(channels, 3, kernel, kernel, generator=generator)
         rq = Requantiser.from_real(np.linspace(1e-3, 2e-3, channels), np.full(channels, 50.25))
         weights = Codebook(2, 4).quantize(w, scale)  # type: ignore[arg-type]
-        border = kernel // 2
-        return Conv(name, "x", name, (kernel, kernel), (1, 1), (border,) * 4, weights, rq)
+        b = kernel // 2
+        return Conv(name, "x", name, (kernel, kernel), (1, 1), (b, b, b, b), weights, rq)
 
     mean = Requantiser.from_real(np.full(9, 4 / 16), np.array(0.0))
     layers = [
