@@ -12,8 +12,11 @@ from amaranth.lib.wiring import In, Out
 from .axi import OKAY, SLVERR
 from .config import EngineConfig
 from .counters import COUNTER_BITS
-from .registers import ADDR_BITS, COUNTERS, REGISTER, REGISTERS, Access, Register, constants
+from .ram import NO_COLLISIONS
+from .registers import ADDR_BITS, COUNTERS, REGISTERS, Access, Register, constants
 
+INDEX_BITS = (len(COUNTERS) - 1).bit_length()
+LOW_BITS = 4
 RECORD_DELAY = 2  # cycles: as long as an event takes to reach the totals
 
 
@@ -204,13 +207,10 @@ class Registers(wiring.Component):
                             m.d.sync += part.eq(value[low:high])
 
     def _read(self, m: Module, values: dict[Any, Any], layer: Signal) -> None:
-        """Read channels: the counters come from a memory, so every read takes a cycle more."""
+        """Read channels: counters come by way of a register, so every read takes a cycle more."""
         bus: Any = self
         address = Signal(ADDR_BITS - 2)
-        index = address[: (len(COUNTERS) - 1).bit_length()]
-        total = Signal(COUNTER_BITS)
-        recorded = self._records(m, index, layer)
-        m.d.sync += total.eq(self.totals[index])
+        recording, total, recorded = self._records(m, address[:INDEX_BITS], layer)
         with m.FSM(name="read"):
             with m.State("IDLE"):
                 m.d.comb += bus.s_axil_arready.eq(1)
@@ -218,65 +218,86 @@ class Registers(wiring.Component):
                 with m.If(bus.s_axil_arvalid):
                     m.next = "FETCH"
             with m.State("FETCH"):
-                m.next = "ANSWER"
+                with m.If(~recording):
+                    m.next = "ANSWER"
             with m.State("ANSWER"):
                 m.d.sync += [
                     bus.s_axil_rvalid.eq(1),
                     bus.s_axil_rdata.eq(0),
                     bus.s_axil_rresp.eq(SLVERR),
                 ]
-                with m.Switch(address):
-                    for register in REGISTERS:
-                        with m.Case(register.offset // 4):
+                with m.Switch(address[INDEX_BITS:]):  # blocks of 8 registers
+                    for block, first in enumerate(REGISTERS[:: 1 << INDEX_BITS]):
+                        with m.Case(block):
                             m.d.sync += bus.s_axil_rresp.eq(OKAY)
-                            if register.name.startswith("COUNTER"):
+                            if first.name == "COUNTER0":
                                 m.d.sync += bus.s_axil_rdata.eq(recorded)
-                            elif register.name.startswith("TOTAL"):
+                            elif first.name == "TOTAL0":
                                 m.d.sync += bus.s_axil_rdata.eq(total)
                             else:
-                                m.d.sync += bus.s_axil_rdata.eq(_gather(register, values))
+                                self._show(m, block, address[:INDEX_BITS], values)
                 m.next = "TAKEN"
             with m.State("TAKEN"):
                 with m.If(bus.s_axil_rready):
                     m.d.sync += bus.s_axil_rvalid.eq(0)
                     m.next = "IDLE"
 
-    def _records(self, m: Module, index: Any, layer: Signal) -> Any:
-        """Keep the totals of each layer: a snapshot, shifted into a memory."""
+    def _show(self, m: Module, block: int, index: Any, values: dict[Any, Any]) -> None:
+        """Answer from one block of registers."""
+        bus: Any = self
+        with m.Switch(index):
+            for number in range(1 << INDEX_BITS):
+                with m.Case(number):
+                    register = REGISTERS[(block << INDEX_BITS) + number]
+                    m.d.sync += bus.s_axil_rdata.eq(_gather(register, values))
+
+    def _records(self, m: Module, index: Any, layer: Signal) -> tuple[Any, Any, Any]:
+        """Keep the totals of each layer in a memory, one counter per cycle.
+
+        Counting goes on meanwhile, by less than 16. So the totals' low bits are kept at once, and
+        the rest of each total, when its turn comes, is one less if the low bits have wrapped.
+        """
         count, limit = len(COUNTERS), self.config.max_layers
-        m.submodules.records = memory = Memory(shape=COUNTER_BITS, depth=count * limit, init=[])
+        m.submodules.records = memory = Memory(
+            shape=COUNTER_BITS, depth=count * limit, init=[], attrs=NO_COLLISIONS
+        )
         write, read = memory.write_port(), memory.read_port()
-        index_bits = (count - 1).bit_length()
-        layer_bits = len(write.addr) - index_bits
+        layer_bits = len(write.addr) - INDEX_BITS
 
         trigger = Signal(RECORD_DELAY)
-        snapshot = Signal(count * COUNTER_BITS)
-        left = Signal(range(count + 1))
-        place = Signal(len(write.addr))
+        lows = Signal(count * LOW_BITS)
+        pick = Signal(INDEX_BITS + 1, init=count)  # counter to read, `count` for none
+        store = Signal(INDEX_BITS + 1, init=count)  # counter to store
+        place = Signal(layer_bits)
         keep = Signal()
-        m.d.sync += trigger.eq(Cat(self.record, trigger))
+        total = Signal(COUNTER_BITS)
         with m.If(self.record):
-            m.d.sync += [
-                place.eq(self.record_layer[:layer_bits] << index_bits),
-                keep.eq(self.record_layer < limit),
-            ]
+            m.d.sync += [place.eq(self.record_layer), keep.eq(self.record_layer < limit)]
+        m.d.sync += [trigger.eq(Cat(self.record, trigger)), store.eq(pick)]
         with m.If(trigger[-1]):
-            m.d.sync += [snapshot.eq(self.totals), left.eq(Mux(keep, count, 0))]
-        with m.Elif(left != 0):
             m.d.sync += [
-                snapshot.eq(snapshot >> COUNTER_BITS),
-                left.eq(left - 1),
-                place[:index_bits].eq(place[:index_bits] + 1),
+                lows.eq(Cat(self.totals[i][:LOW_BITS] for i in range(count))),
+                pick.eq(0),
             ]
+        with m.Else():
+            with m.If(~pick[-1]):
+                m.d.sync += pick.eq(pick + 1)
+            with m.If(~store[-1]):
+                m.d.sync += lows.eq(lows >> LOW_BITS)
+        chosen = Mux(pick[-1], index, pick[:-1])
+        m.d.sync += total.eq(self.totals[chosen])
+
+        low = lows[:LOW_BITS]
+        wrapped = total[:LOW_BITS] < low
         visible = Signal()
         m.d.sync += visible.eq(layer < limit)
         m.d.comb += [
-            write.addr.eq(place),
-            write.data.eq(snapshot[:COUNTER_BITS]),
-            write.en.eq(left != 0),
+            write.addr.eq(Cat(store[:-1], place)),
+            write.data.eq(Cat(low, total[LOW_BITS:] - wrapped)),
+            write.en.eq(~store[-1] & keep),
             read.addr.eq(Cat(index, layer[:layer_bits])),
         ]
-        return Mux(visible, read.data, 0)
+        return ~pick[-1] | ~store[-1], total, Mux(visible, read.data, 0)
 
 
 def _gather(register: Register, values: dict[Any, Any]) -> Any:
@@ -290,4 +311,4 @@ def _gather(register: Register, values: dict[Any, Any]) -> Any:
     return Cat(bits)
 
 
-assert len({register.offset for register in REGISTERS}) == len(REGISTERS) == len(REGISTER)
+assert [register.offset for register in REGISTERS] == list(range(0, 4 * len(REGISTERS), 4))

@@ -15,7 +15,7 @@ class BurstSplitter(wiring.Component):
     """Cut a request into bursts that end at multiples of `block` beats.
 
     Aligned blocks never cross 4 KiB (block x bus_bytes <= 4096), and need counters only: no
-    length is ever compared with another. Latency 3 cycles from request to first burst; then one
+    length is ever compared with another. Latency 2 cycles from request to first burst; then one
     burst per 2 cycles; one more request 3 cycles after the last burst of the one before. The
     request is taken when the last burst of the one before has gone. `halt` drops the request
     at hand and any offered; a burst on offer is withdrawn (the only exception to the stream
@@ -79,28 +79,39 @@ class BurstSplitter(wiring.Component):
             self.o.p.addr.eq((block_number << top) | (low << byte_bits)),
             self.o.p.len.eq(length),
         ]
-        is_final = Signal()
-        m.d.comb += is_final.eq((left == 0) | ((left == 1) & (stop_low == 0)))
+        # One adder for `stop`: beats + low at first, then a block less after each burst.
+        idle, is_final = Signal(), Signal()
+        following = Signal.like(stop)
+        start = (self.i.p.addr >> byte_bits)[:low_bits]
+        m.d.comb += [
+            self.idle.eq(idle),
+            is_final.eq((left == 0) | ((left == 1) & (stop_low == 0))),
+            following.eq(
+                Mux(idle, self.i.p.beats[: self.beats_bits], stop)
+                + Mux(idle, start, (1 << len(stop)) - self.block)
+            ),
+        ]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.i.ready.eq(1), self.idle.eq(1)]
+                m.d.comb += [self.i.ready.eq(1), idle.eq(1)]
                 m.d.sync += [
                     block_number.eq(self.i.p.addr >> top),
-                    low.eq(self.i.p.addr >> byte_bits),
-                    stop.eq(self.i.p.beats[: self.beats_bits]),
+                    low.eq(start),
+                    stop.eq(following),
                 ]
                 with m.If(self.i.valid & ~self.halt):
-                    m.next = "ADD"
-            with m.State("ADD"):
-                m.d.sync += stop.eq(stop + low)
-                m.next = "LENGTH"
+                    m.next = "LENGTH"
             with m.State("LENGTH"):
                 m.d.sync += [final.eq(is_final), length.eq(Mux(is_final, stop_low, 0) + ~low)]
                 m.next = "OFFER"
             with m.State("OFFER"):
                 m.d.comb += self.o.valid.eq(~self.halt)
                 with m.If(self.o.ready & ~self.halt):
-                    m.d.sync += [block_number.eq(block_number + 1), low.eq(0), left.eq(left - 1)]
+                    m.d.sync += [
+                        block_number.eq(block_number + 1),
+                        low.eq(0),
+                        stop.eq(following),
+                    ]
                     m.next = "LENGTH"
                     with m.If(final):
                         m.next = "IDLE"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Shape, ShapeLike
+from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal
 from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from .ram import NO_COLLISIONS
 
 SHALLOW = 16  # entries: up to here LUT RAM and no extra latency, beyond it block RAM
 
@@ -23,7 +26,7 @@ class Queue(wiring.Component):
     shape : shape-like
         Payload.
     depth : int
-        Entries held, at least 1.
+        Entries held, at least 1; one more beyond 16.
 
     Members
     -------
@@ -44,17 +47,49 @@ class Queue(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Build the queue."""
         m = Module()
-        kind = fifo.SyncFIFO if self.depth <= SHALLOW else fifo.SyncFIFOBuffered
-        m.submodules.fifo = inner = kind(width=Shape.cast(self.shape).width, depth=self.depth)
-        m.d.comb += [
-            inner.w_data.eq(_bits(self.i.payload)),
-            inner.w_en.eq(self.i.valid),
-            self.i.ready.eq(inner.w_rdy),
-            _bits(self.o.payload).eq(inner.r_data),
-            self.o.valid.eq(inner.r_rdy),
-            inner.r_en.eq(self.o.ready),
-        ]
+        if self.depth <= SHALLOW:
+            m.submodules.fifo = inner = fifo.SyncFIFO(
+                width=Shape.cast(self.shape).width, depth=self.depth
+            )
+            m.d.comb += [
+                inner.w_data.eq(_bits(self.i.payload)),
+                inner.w_en.eq(self.i.valid),
+                self.i.ready.eq(inner.w_rdy),
+                _bits(self.o.payload).eq(inner.r_data),
+                self.o.valid.eq(inner.r_rdy),
+                inner.r_en.eq(self.o.ready),
+            ]
+        else:
+            self._block(m)
         return m
+
+    def _block(self, m: Module) -> None:
+        """Block RAM, whose output register holds one entry more."""
+        m.submodules.memory = memory = Memory(
+            shape=Shape.cast(self.shape).width, depth=self.depth, init=[], attrs=NO_COLLISIONS
+        )
+        write, read = memory.write_port(), memory.read_port()
+        stored = Signal(range(self.depth + 1))  # entries in the memory
+        put, fetch = Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(stored != self.depth),
+            put.eq(self.i.valid & self.i.ready),
+            fetch.eq((stored != 0) & (~self.o.valid | self.o.ready)),
+            write.data.eq(_bits(self.i.payload)),
+            write.en.eq(put),
+            read.en.eq(fetch),
+            _bits(self.o.payload).eq(read.data),
+        ]
+        m.d.sync += stored.eq(stored + put - fetch)
+        with m.If(put):
+            m.d.sync += write.addr.eq(Mux(write.addr == self.depth - 1, 0, write.addr + 1))
+        with m.If(fetch):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                read.addr.eq(Mux(read.addr == self.depth - 1, 0, read.addr + 1)),
+            ]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
 
 
 def _bits(payload: Any) -> Any:

@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig
 from .queue import Queue
+from .ram import NO_COLLISIONS
 
 TOKENS = 4  # tokens that may wait, so that a pipeline in front need not run empty
 
@@ -159,7 +160,9 @@ class Stage(wiring.Component):
         head = tokens.o.p
 
         depth = geometry.lines << (geometry.planes - 1).bit_length()
-        m.submodules.memory = memory = Memory(shape=geometry.line_shape, depth=depth, init=[])
+        m.submodules.memory = memory = Memory(
+            shape=geometry.line_shape, depth=depth, init=[], attrs=NO_COLLISIONS
+        )
         read, write = memory.read_port(), memory.write_port(granularity=1)
         m.d.comb += [
             read.addr.eq(Cat(self.r_line, self.r_plane)),

@@ -29,7 +29,7 @@ class Storer(wiring.Component):
     addresses go out ahead. Data of a burst wait until its address is on the bus, not until it is
     taken.
 
-    Latency from the last group of a token to its first `m_axi_awvalid` 6 cycles, `m_axi_wvalid` 8.
+    Latency from the last group of a token to its first `m_axi_awvalid` 5 cycles, `m_axi_wvalid` 7.
     Throughput one group in and one beat out per cycle; 2 cycles are lost between tokens and one
     per plane. Up to 4 tokens wait at `token`; groups are taken only for a token that has come
     before them. Reset: idle; only to be applied when `idle` (raise `halt` first and wait).

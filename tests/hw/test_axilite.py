@@ -158,14 +158,17 @@ def test_counters(layers: int) -> None:
     async def body(ctx: Any, host: Host) -> None:
         kept: dict[int, list[int]] = {}
         for layer in [0, layers - 1, layers // 2, layers, 65535]:
-            totals = [rng.randrange(1 << 32) for _ in range(8)]
+            totals = [rng.randrange(1 << 32) for _ in range(6)] + [(1 << 32) - 1, 0x7FFFFFFF]
+            totals_now = totals
             ctx.set(dut.record_layer, layer)
             await _pulse(ctx, dut.record)
             ctx.set(dut.record_layer, 0)
             ctx.set(dut.totals, totals)  # what the events so far add up to comes 2 cycles late
             await ctx.tick()
-            ctx.set(dut.totals, [7] * 8)
-            await ctx.tick().repeat(12)
+            for _ in range(12):  # counting goes on
+                totals_now = [(t + rng.randrange(2)) % (1 << 32) for t in totals_now]
+                ctx.set(dut.totals, totals_now)
+                await ctx.tick()
             kept[layer] = totals if layer < layers else [0] * 8
         for layer, totals in kept.items():
             await host.write(REGISTER["LAYER"].offset, layer)

@@ -170,3 +170,27 @@ def test_bad_depths_are_refused(depths: tuple[int, ...]) -> None:
 def test_it_converts_to_verilog() -> None:
     text = verilog.convert(Reader(EngineConfig(), (16, 64, 64)), emit_src=False)
     assert "m_axi_arvalid" in text
+
+
+def test_latency_to_the_bus() -> None:
+    config = EngineConfig()
+    dut: Any = Reader(config, (8, 64))
+    memory = _memory(7)
+    requests: list[list[int]] = [[], []]
+    beats: list[list[int]] = [[], []]
+    address: list[int] = []
+    slave = ReadMemory(dut, memory, config)
+    checks = [slave.testbench(), count_high(dut.m_axi_arvalid, address)]
+    for i in (0, 1):
+        port = dut.request(i)
+        checks.append(count_high(port.valid & port.ready, requests[i]))
+        checks.append(count_high(dut.data(i).valid, beats[i]))
+
+    async def one_after_the_other(ctx: Any) -> None:
+        for i in (0, 1):
+            await source(dut.request(i), [{"addr": 0, "beats": 1}])(ctx)
+            await sink(dut.data(i), _beats(memory, [{"addr": 0, "beats": 1}], 8))(ctx)
+
+    simulate(dut, one_after_the_other, background=checks)
+    assert address[0] - requests[0][0] == 3
+    assert [beats[i][0] - slave.beats[i] for i in (0, 1)] == [1, 2]

@@ -204,3 +204,29 @@ def test_halt_completes_what_is_on_the_bus(seed: int) -> None:
 def test_it_converts_to_verilog() -> None:
     for config in (_config(1, 1, 1), _config(16, 16, 4), _config(3, 5, 1)):
         assert "m_axi_wstrb" in verilog.convert(Storer(config), emit_src=False)
+
+
+def test_latency_to_the_bus() -> None:
+    config = _config(8, 8, 8)
+    dut: Any = Storer(config)
+    token = {"addr": 64, "plane_stride": 0, "pixels": 3, "lane": 0, "channels": 8, "last": 1}
+    taken: list[int] = []
+    address: list[int] = []
+    word: list[int] = []
+
+    async def settle(ctx: Any) -> None:
+        await ctx.tick().repeat(40)
+
+    simulate(
+        dut,
+        source(dut.token, [token]),
+        source(dut.i, [[1] * 8] * 3),
+        settle,
+        background=[
+            WriteMemory(dut, bytearray(SIZE), config).testbench(),
+            count_high(dut.i.valid & dut.i.ready, taken),
+            count_high(dut.m_axi_awvalid, address),
+            count_high(dut.m_axi_wvalid, word),
+        ],
+    )
+    assert (address[0] - taken[-1], word[0] - taken[-1]) == (5, 7)
