@@ -287,7 +287,10 @@ class _Emitter:
         load_addr = source.address + band.first_plane * source.plane_stride + band.load_first * word
         out_plane = 0 if dense else band.first_plane
         out_addr = target.address + out_plane * target.plane_stride + band.out_first * word
-        channels = len(layer.records) if dense else planes * config.rows
+        channels = len(layer.records)
+        if not dense:  # the last plane's lanes beyond the last channel are not written
+            last_slot = int(source.slots.max())
+            channels = min(planes * config.rows, last_slot + 1 - band.first_plane * config.rows)
         col_blocks = -(-channels // config.cols)
         per_tile = weight_bytes
         if not dense:
