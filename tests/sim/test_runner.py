@@ -12,6 +12,13 @@ TOP = """module top;
   reg clk = 0; always #5 clk = ~clk;
   reg [7:0] count /*verilator public_flat_rw*/ = 0;
   always @(posedge clk) count <= count + `STEP;
+  // as Yosys writes a constant decoded by a case: no input ever changes
+  reg dummy = 0, decoded; reg [1:0] state = 0;
+  always @* begin
+    if (dummy) begin end
+    decoded = 0;
+    casez (state) 2'h0: decoded = 1; endcase
+  end
 endmodule
 """
 TESTS = """import cocotb
@@ -21,6 +28,7 @@ from cocotb.triggers import Timer
 async def counts(dut):
     await Timer(101, "ns")
     assert int(dut.count.value) == 30, f"counted {int(dut.count.value)}"
+    assert str(dut.decoded.value) == "1", f"decoded {dut.decoded.value}"
 
 @cocotb.test()
 async def fails(dut):
