@@ -1,0 +1,78 @@
+"""What pyproject.toml and requirements.txt promise."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FOLDERS = ("hw", "model", "sim", "flow", "boards")
+
+
+def test_every_package_is_listed_and_mapped() -> None:
+    found = {
+        f"shiftwork.{path.parent.relative_to(ROOT).as_posix().replace('/', '.')}"
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("__init__.py")
+    }
+    tools = PROJECT["tool"]["setuptools"]
+    assert set(tools["packages"]) == found
+    assert {name: f"shiftwork.{path.replace('/', '.')}" for name, path in
+            tools["package-dir"].items()} == {name: name for name in found}  # fmt: skip
+
+
+def test_data_files_are_packaged() -> None:
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*"):
+            if not path.is_file() or path.suffix in (".py", ".pyc"):
+                continue
+            name = f"shiftwork.{folder}"
+            places = [(patterns["*"], path.name)]
+            places.append((patterns.get(name, []), path.relative_to(ROOT / folder).as_posix()))
+            assert any(Path(p).match(pattern) for pats, p in places for pattern in pats), path
+
+
+def test_requirements_are_exact_and_admitted() -> None:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    locked = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    locked = {canonicalize_name(name): number for name, number in locked.items()}
+    for number in locked.values():
+        assert re.fullmatch(r"[0-9][0-9a-z.]*", number), number
+    project = PROJECT["project"]
+    wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    for text in wanted:
+        need = Requirement(text)
+        assert need.specifier.contains(locked[canonicalize_name(need.name)]), text
+
+
+def test_each_dependency_has_a_reason() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    for block in re.findall(r"^(?:dependencies|sim|fpga|dev) = \[\n(.*?)^\]", text, re.M | re.S):
+        for line in block.splitlines():
+            assert re.search(r'",  # \S', line), line
+
+
+def test_folders_import_in_one_direction() -> None:
+    allowed = {
+        "hw": set(), "model": {"hw"}, "sim": {"hw", "model"}, "flow": {"hw", "model", "sim"},
+        "boards": {"hw", "model", "sim", "flow"},
+    }  # fmt: skip
+    plain = {"config", "descriptor", "record"}  # what model may take from hw
+    for folder, may in allowed.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            depth = len(path.relative_to(ROOT / folder).parts)
+            dots = r"\." * (depth + 1)
+            text = path.read_text()
+            for other, module in re.findall(rf"^\s*from {dots}(\w+)(?:\.(\w+))?", text, re.M):
+                assert other in may, f"{path} imports {other}"
+                assert folder != "model" or module in plain, f"{path} imports hw.{module}"
+            assert not re.search(r"^\s*(?:from|import) shiftwork\b", text, re.M), path
+            forbidden = {"hw": r"torch", "model": r"amaranth"}.get(folder)
+            if forbidden:
+                assert not re.search(rf"^\s*(?:from|import) {forbidden}\b", text, re.M), path

@@ -1,0 +1,150 @@
+"""report.json round trip and refusals; report.html is whole, alone and readable."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from shiftwork.flow.report import LayerFigures, Report, ReportError, load_report, render
+from shiftwork.flow.report import write_report as write
+from shiftwork.flow.report.plots import paired_bars
+
+
+def layer(name: str, **changes: Any) -> LayerFigures:
+    values: dict[str, Any] = {
+        "name": name, "kind": "conv", "macs": 5000, "cycles": 200, "ideal_cycles": 150,
+        "stalls": {"weights": 30, "drain": 20}, "bytes_read": 640, "bytes_written": 64,
+    }  # fmt: skip
+    return LayerFigures(**{**values, **changes})
+
+
+FULL = Report(
+    network="net <1>", terms=2, bits=4, picture="cat.png", preset="small",
+    config={"rows": 8, "cols": 8}, simulator="verilator", bit_exact=True, layers_checked=2,
+    convolutions_checked=1, pools_checked=1, values_checked=1234, mismatches=0, label="tabby",
+    probability=0.5, top5=[{"label": "tabby", "probability": 0.5}], cycles=300, ideal_cycles=150,
+    utilisation=0.5, layers=[layer("conv1"), layer("pool1", kind="max_pool", ideal_cycles=0)],
+    verilog_bytes=400_000, verilog_sha256="0" * 64, target="ECP5-25F speed 6", lut=1000, ff=900,
+    bram=3, dsp=0, multipliers=0, fmax_mhz=90.5, milliseconds=0.003,
+    blocks={"core.column*": {"lut": 700, "ff": 600, "bram": 0, "dsp": 0}},
+    critical=["  1.00 ns  a"], seconds={"simulate": 1.5}, tools={"amaranth": "0.5"},
+)  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Collects tags that fetch, and checks that every other one is closed in order."""
+
+    VOID = frozenset({"meta", "link", "img", "br", "hr", "input"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetches: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.fetches += [f"{k}={v}" for k, v in attrs if k in ("src", "href", "xlink:href")
+                         and not (v or "").startswith("#")]  # fmt: skip
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    data, page = write(FULL, tmp_path)
+    assert load_report(data) == FULL
+    assert page.read_text() == render(FULL)
+
+
+@pytest.mark.parametrize("report", [FULL, Report(preset="tiny")], ids=["full", "empty"])
+def test_the_page_is_whole_and_fetches_nothing(report: Report) -> None:
+    page = Page()
+    page.feed(render(report))
+    assert page.open == []
+    assert page.fetches == []
+
+
+def test_the_page_escapes_names_and_says_the_figures() -> None:
+    text = render(FULL)
+    assert "net &lt;1&gt;" in text
+    assert "net <1>" not in text
+    for figure in ("tabby", "90.50 MHz", "50.0 %", "1,000", "core.column*"):
+        assert figure in text
+    assert text.count("<svg") == 4
+
+
+def test_missing_parts_are_left_out() -> None:
+    text = render(Report(preset="tiny", lut=5, target="ECP5"))
+    assert "Bit-exact" not in text
+    assert "<svg" not in text
+
+
+def test_plots_are_reproducible_and_follow_the_text_colour() -> None:
+    series = {"a": [1.0, 20.0], "b": [0.5, 3.0]}
+    svg = paired_bars("Cycles", ["x", "y"], series, "cycles")
+    assert svg == paired_bars("Cycles", ["x", "y"], series, "cycles")
+    ElementTree.fromstring(svg.replace("currentColor", "#000000"))
+    assert "currentColor" in svg
+    assert "#010203" not in svg
+    assert "#000000" not in svg
+    ids = re.findall(r'\bid="([^"]*)"', svg)
+    assert len(ids) == len(set(ids))
+    assert {*re.findall(r'(?:href="#|url\(#)([^")]*)', svg)} <= set(ids)
+    assert svg.count("<pattern") >= 1  # told apart without colour
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 99}, "format must be 1, not 99"),
+        ({"layers": {}}, "'layers' must be a list"),
+        ({"layers": [{"name": "x"}]}, r"layers\[0\]: field 'kind' is missing"),
+        ({"layers": [3]}, r"layers\[0\]: must be an object"),
+        ({"cycles": "many"}, "field 'cycles' cannot be 'many'"),
+        ({"cycles": True}, "field 'cycles' cannot be True"),
+        ({"colour": 1}, "unknown field 'colour'"),
+    ],
+)
+def test_a_damaged_report_names_the_field(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps({**FULL.to_dict(), **change}))
+    with pytest.raises(ReportError, match=message):
+        load_report(path)
+
+
+def test_a_missing_key_and_foreign_files(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    data = FULL.to_dict()
+    del data["dsp"]
+    path.write_text(json.dumps(data))
+    with pytest.raises(ReportError, match="field 'dsp' is missing"):
+        load_report(path)
+    path.write_text('{"a": 1}')
+    with pytest.raises(ReportError, match="not a Shiftwork report"):
+        load_report(path)
+    path.write_text("no")
+    with pytest.raises(ReportError, match="not JSON"):
+        load_report(path)
+    with pytest.raises(ReportError, match="No such file"):
+        load_report(tmp_path / "none.json")
+
+
+def test_figures_are_exact() -> None:
+    assert layer("a").utilisation == 0.75
+    assert layer("a", cycles=0).utilisation == 0.0
+
+
+def test_every_key_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/report.md").read_text()
+    documented = set(re.findall(r"^\| `(\w+)`", page, re.M))
+    wanted = set(Report.__dataclass_fields__) | set(LayerFigures.__dataclass_fields__)
+    assert documented == wanted
