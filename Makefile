@@ -51,10 +51,10 @@ rtl: $(READY)  ## the Verilog of PRESET, in build/rtl
 	@$(BIN)/shiftwork generate $(PRESET) -o $(OUT)/rtl
 
 sim: $(WARM)  ## SqueezeNet's first layers through the Verilog of PRESET, compared
-	@$(BIN)/shiftwork simulate --preset $(PRESET) -o $(OUT)/sim-run
+	@$(BIN)/shiftwork simulate --preset $(PRESET) --until pool_fire3 -o $(OUT)/simulate
 
 synth: $(WARM)  ## area and Fmax of PRESET on ECP5
-	@$(BIN)/shiftwork report --preset $(PRESET) -o $(OUT)/synth
+	@$(BIN)/shiftwork synth $(PRESET) -o $(OUT)/synth
 
 report: $(READY)  ## report.html again, from the report.json of the last demo
 	@$(BIN)/shiftwork report $(OUT)/demo/report.json -o $(OUT)/demo
@@ -84,7 +84,6 @@ define DEBIAN_MISSING
 command -v iverilog >/dev/null || echo iverilog; \
 command -v g++ >/dev/null || echo g++; \
 command -v perl >/dev/null || echo perl; \
-test -e /usr/include/zlib.h || echo zlib1g-dev; \
 [ -n '$(PYTHON)' ] || echo python3; \
 $(or $(PYTHON),false) -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv; \
 $(or $(PYTHON),/usr/bin/python3) -c 'import sys; sys.exit(sys.prefix == "/usr")' 2>/dev/null \

@@ -1,0 +1,390 @@
+"""The command ``shiftwork``: thin wrappers that name things, call the flow and show results."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .tools import ToolError
+
+app = typer.Typer(
+    name="shiftwork",
+    help="Trained convolutional networks as Verilog without multipliers, bit-exact and checked.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out = Console(highlight=False)
+log = Console(stderr=True)
+
+
+class Simulator(StrEnum):
+    """Simulators the bench runs on."""
+
+    verilator = "verilator"
+    icarus = "icarus"
+
+
+class ScaleKind(StrEnum):
+    """How many scales a layer's weights have."""
+
+    layer = "layer"
+    channel = "channel"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
+Terms = Annotated[int, typer.Option("--terms", "-N", help="Terms per weight, 1..4.")]
+Bits = Annotated[int, typer.Option("--bits", "-B", help="Bits per code, 2..5.")]
+Engine = Annotated[str, typer.Option("--preset", help="Preset, or a JSON file of parameters.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="P=V", help="Change a parameter; repeatable.")
+]
+Scale = Annotated[ScaleKind, typer.Option(help="One weight scale per layer, or per channel.")]
+Picture = Annotated[
+    str | None, typer.Option(help="Picture, or .npy of uint8 (C, H, W). Default: a photo.")
+]
+Sim = Annotated[Simulator, typer.Option(help="What runs the Verilog.")]
+
+
+def _emit_json(data: Any) -> None:
+    typer.echo(json.dumps(data, indent=2))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say which tools are there, whether they will do, and how to get them.
+
+    Example: shiftwork doctor
+    """
+    from dataclasses import asdict
+
+    from .doctor import examine
+
+    findings = examine()
+    if as_json:
+        _emit_json([asdict(finding) for finding in findings])
+    else:
+        table = Table()
+        for name in ("tool", "for", "version", "good", "advice"):
+            table.add_column(name, overflow="fold")
+        for f in findings:
+            table.add_row(
+                f.name, f.use, f.version or "missing", "yes" if f.good else "NO", f.advice
+            )
+        out.print(table)
+    bad = [finding.name for finding in findings if not finding.good]
+    if bad:
+        raise ToolError(f"missing or too old: {', '.join(bad)}")
+
+
+@app.command()
+def convert(
+    network: Annotated[str, typer.Argument(help="squeezenet1_1, or a folder written before.")],
+    terms: Terms = 2,
+    bits: Bits = 4,
+    scale: Scale = ScaleKind.layer,
+    out_dir: Out = Path("net"),
+    as_json: Json = False,
+) -> None:
+    """Quantise a network to sums of powers of two; write network.json and weights.safetensors.
+
+    Example: shiftwork convert squeezenet1_1 --terms 2 --bits 4 -o net/
+    """
+    from .inputs import open_network
+
+    net = open_network(network, terms=terms, bits=bits, scale=scale.value)
+    net.save(out_dir)
+    convolutions = list(net.convolutions())
+    figures = {
+        "network": net.name,
+        "folder": str(out_dir),
+        "layers": len(net.layers),
+        "convolutions": len(convolutions),
+        "weights": sum(layer.weights.codes[0].numel() for layer in convolutions),
+        "macs": sum(net.macs(layer) for layer in convolutions),
+        "bytes": sum(path.stat().st_size for path in out_dir.iterdir() if path.is_file()),
+    }
+    _show(figures, as_json)
+
+
+@app.command()
+def generate(
+    preset: Annotated[str, typer.Argument(help="tiny, small, base, large, or a JSON file.")],
+    out_dir: Out = Path("rtl"),
+    changes: Set = None,
+    network: Annotated[
+        str | None, typer.Option(help="Also write program.bin of this network.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the Verilog of an engine, NAME.v, and its description, NAME.json.
+
+    Example: shiftwork generate small -o rtl/
+    """
+    from ..model.compile import compile_network
+    from .emit import emit
+    from .inputs import open_config, open_network
+
+    config = open_config(preset, changes)
+    program = compile_network(open_network(network), config) if network else None
+    emitted = emit(config, out_dir)
+    figures: dict[str, Any] = {
+        "verilog": str(emitted.verilog),
+        "description": str(emitted.description),
+        "top": emitted.top,
+        "verilog_bytes": emitted.verilog_bytes,
+        "modules": len(emitted.modules),
+        "sha256": emitted.sha256,
+    }
+    if program is not None:
+        figures["program"] = str(program.save(out_dir / "program.bin"))
+        figures["program_bytes"] = len(program.image)
+    _show(figures, as_json)
+
+
+@app.command()
+def simulate(
+    network: Annotated[str, typer.Argument(help="Folder of a network, or a name.")] = (
+        "squeezenet1_1"
+    ),
+    preset: Engine = "small",
+    changes: Set = None,
+    picture: Picture = None,
+    until: Annotated[str | None, typer.Option(help="Last layer to run; all by default.")] = None,
+    simulator: Sim = Simulator.verilator,
+    slow_memory: Annotated[bool, typer.Option(help="Random latency and back-pressure.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the memory's waits.")] = 1,
+    out_dir: Out = Path("build/simulate"),
+    as_json: Json = False,
+) -> None:
+    """Run a network on the engine's Verilog and compare every value with the golden model.
+
+    Example: shiftwork simulate net/ --preset small --until fire2_concat
+    """
+    from ..model.compile import layers_until
+    from ..sim.scoreboard import FAST, SLOW
+    from ..sim.tools import find_simulator
+    from .check import check
+    from .emit import emit
+    from .figures import build_report
+    from .inputs import open_config, open_network, open_picture
+    from .progress import Stages
+    from .report import write_report
+
+    config = open_config(preset, changes)
+    find_simulator(simulator.value)
+    with Stages(log) as stages:
+        with stages.stage("Open the network", "network"):
+            net = open_network(network)
+            layers_until(net, until)
+            values, name = open_picture(picture, net)
+        with stages.stage("Emit the Verilog", "emit"):
+            emitted = emit(config, out_dir / "rtl")
+        with stages.stage(f"Run it in {simulator.value}", "simulate"):
+            checked = check(
+                net, values, config, emitted.verilog, until=until, simulator=simulator.value,
+                latency=SLOW if slow_memory else FAST, seed=seed,
+            )  # fmt: skip
+    report = build_report(
+        config, emitted=emitted, network=net, picture=name, checked=checked,
+        seconds=stages.seconds,
+    )  # fmt: skip
+    write_report(report, out_dir)
+    _show_report(report, out_dir, as_json)
+
+
+@app.command()
+def synth(
+    preset: Annotated[str, typer.Argument(help="tiny, small, base, large, or a JSON file.")],
+    changes: Set = None,
+    out_dir: Out = Path("build/synth"),
+    as_json: Json = False,
+) -> None:
+    """Area and Fmax of an engine on ECP5, and the proof that it has no multiplier.
+
+    Example: shiftwork synth small -o build/synth
+    """
+    from .emit import emit
+    from .figures import build_report
+    from .inputs import open_config
+    from .progress import Stages
+    from .report import write_report
+    from .synth import synthesise
+
+    config = open_config(preset, changes)
+    with Stages(log) as stages:
+        with stages.stage("Emit the Verilog", "emit"):
+            emitted = emit(config, out_dir / "rtl")
+        with stages.stage("Synthesise, place and route", "synthesise"):
+            result = synthesise(emitted.verilog, emitted.top)
+    report = build_report(config, emitted=emitted, synthesised=result, seconds=stages.seconds)
+    write_report(report, out_dir)
+    _show_report(report, out_dir, as_json)
+
+
+@app.command()
+def report(
+    source: Annotated[Path, typer.Argument(help="A report.json.")],
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder; that of the source by default.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a report and write its report.html again.
+
+    Example: shiftwork report build/demo/report.json
+    """
+    from .report import load_report, write_report
+
+    loaded = load_report(source)
+    folder = out_dir or source.parent
+    write_report(loaded, folder)
+    _show_report(loaded, folder, as_json)
+
+
+@app.command()
+def accuracy(
+    out_dir: Out = Path("build/accuracy"),
+    bits: Bits = 4,
+    limit: Annotated[int | None, typer.Option(help="Use only so many pictures.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Top-1, top-5 and agreement with float on the labelled pictures, for N = 1, 2, 3.
+
+    Example: shiftwork accuracy -o build/accuracy
+    """
+    from ..model.accuracy import evaluate, to_markdown
+    from ..model.codebook import Codebook
+
+    Codebook(1, bits)
+    if limit is not None and limit < 1:
+        raise ValueError(f"--limit must be at least 1, not {limit}")
+    rows = evaluate(out_dir, bits=bits, limit=limit, console=log)
+    if as_json:
+        typer.echo((out_dir / "accuracy.json").read_text(encoding="utf-8"))
+    else:
+        out.print(to_markdown(rows), markup=False)
+
+
+@app.command()
+def demo(
+    preset: Engine = "small",
+    picture: Picture = None,
+    terms: Terms = 2,
+    bits: Bits = 4,
+    until: Annotated[str, typer.Option(help="Last layer run on the Verilog.")] = "pool_fire3",
+    simulator: Sim = Simulator.verilator,
+    out_dir: Out = Path("build/demo"),
+    as_json: Json = False,
+) -> None:
+    """SqueezeNet's weights and a photo to checked, synthesised Verilog, with reports.
+
+    Example: shiftwork demo -o build/demo
+    """
+    from ..model.codebook import Codebook
+    from .demo import run_demo
+    from .inputs import open_config
+    from .progress import Stages
+
+    config = open_config(preset)
+    Codebook(terms, bits)
+    with Stages(log) as stages:
+        result = run_demo(
+            config, out_dir, stages, picture=picture, terms=terms, bits=bits, until=until,
+            simulator=simulator.value,
+        )  # fmt: skip
+    _show_report(result, out_dir, as_json)
+
+
+@app.command()
+def bench(
+    presets: Annotated[list[str] | None, typer.Argument(help="Default: tiny, small.")] = None,
+    out_dir: Out = Path("build/bench"),
+    as_json: Json = False,
+) -> None:
+    """Size, area and Fmax of several engines as one table.
+
+    Example: shiftwork bench tiny small
+    """
+    from .bench import bench_presets, to_table
+    from .inputs import open_config
+    from .progress import Stages
+
+    configs = [open_config(name) for name in presets or ["tiny", "small"]]
+    with Stages(log) as stages:
+        rows = bench_presets(configs, out_dir, stages)
+    if as_json:
+        _emit_json(rows)
+    else:
+        out.print(to_table(rows))
+
+
+def _show(figures: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _emit_json(figures)
+        return
+    table = Table(show_header=False)
+    for name, value in figures.items():
+        text = f"{value:,}" if isinstance(value, int) else str(value)
+        table.add_row(name.replace("_", " "), text)
+    out.print(table)
+
+
+def _show_report(report: Any, folder: Path, as_json: bool) -> None:
+    from .figures import layer_table, summary_table
+
+    if as_json:
+        _emit_json(report.to_dict())
+    else:
+        if report.layers:
+            out.print(layer_table(report))
+        out.print(summary_table(report))
+        out.print(f"{folder / 'report.json'}\n{folder / 'report.html'}", markup=False)
+    if report.bit_exact is False:
+        first = report.mismatch_list[0] if report.mismatch_list else "see the report"
+        raise ToolError(f"the Verilog differs from the golden model: {first}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; every failure is one line on standard error and an exit code.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        As typed after ``shiftwork``; those of the process by default.
+
+    Returns
+    -------
+    int
+        0 when all is well, 2 for a wrong command line, 1 for everything else.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return int(app(args=arguments or ["--help"], standalone_mode=False) or 0)
+    except typer.TyperException as error:
+        _fail(error.format_message())
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted")
+        return 130
+    except (ValueError, RuntimeError, OSError) as error:
+        _fail(str(error) or type(error).__name__)
+        return 1
+
+
+def _fail(message: str) -> None:
+    line = " ".join(message.split())
+    sys.stderr.write(f"shiftwork: error: {line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

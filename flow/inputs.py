@@ -1,0 +1,134 @@
+"""What a user names on the command line: an engine, a network, a picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from ..hw.config import PRESETS, EngineConfig, preset
+from ..model.accuracy import calibrate_squeezenet
+from ..model.codebook import Codebook
+from ..model.network import Network
+from ..model.quantize import quantize
+from ..model.zoo import pictures, squeezenet
+
+NETWORKS = ("squeezenet1_1",)
+Scale = Literal["layer", "channel"]
+
+
+def open_config(source: str, changes: list[str] | None = None) -> EngineConfig:
+    """Return an engine's parameters.
+
+    Parameters
+    ----------
+    source : str
+        A preset's name, or a JSON file: parameters, or the NAME.json of an emitted engine.
+    changes : list of str, optional
+        ``parameter=value`` pairs.
+
+    Raises
+    ------
+    ValueError
+        If there is no such preset or file, or a parameter is unknown or out of range.
+    """
+    data: dict[str, Any]
+    if source in PRESETS:
+        config = preset(source)
+    elif source.endswith(".json"):
+        try:
+            data = json.loads(Path(source).read_bytes())
+            data = data.get("config", data)
+            config = EngineConfig(**data)
+        except FileNotFoundError:
+            raise ValueError(f"no such file: {source}") from None
+        except (TypeError, AttributeError):
+            raise ValueError(f"{source}: not the parameters of an engine") from None
+        except json.JSONDecodeError:
+            raise ValueError(f"{source}: not JSON") from None
+    else:
+        config = preset(source)
+    values: dict[str, Any] = {}
+    for change in changes or []:
+        name, _, text = change.partition("=")
+        if name not in config.to_dict() or not text:
+            known = ", ".join(config.to_dict())
+            raise ValueError(f"--set wants parameter=value, not {change!r}; there are {known}")
+        values[name] = int(text) if text.lstrip("-").isdigit() else text
+    return config.replace(**values) if values else config
+
+
+def open_network(source: str, *, terms: int = 2, bits: int = 4, scale: Scale = "layer") -> Network:
+    """Return an integer network.
+
+    Parameters
+    ----------
+    source : str
+        ``squeezenet1_1``, or a folder that `convert` wrote.
+    terms, bits : int
+        N and B for a network that is still to be quantised.
+    scale : "layer" or "channel"
+        Its weights' scales.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, is damaged, or N or B is out of range.
+    """
+    path = Path(source)
+    if source not in NETWORKS and path.is_dir():
+        return Network.load(path)
+    Codebook(terms, bits)
+    if source not in NETWORKS:
+        known = f"a folder that convert wrote, or one of {', '.join(NETWORKS)}"
+        if path.exists():
+            raise ValueError(f"{source} is not a network: give {known}")
+        raise ValueError(f"no such file or network: {source!r}; give {known}")
+    net = squeezenet.load_float()
+    graph = squeezenet.to_graph(net)
+    return quantize(graph, calibrate_squeezenet(graph), terms=terms, bits=bits, scale=scale)
+
+
+def open_picture(source: str | None, network: Network) -> tuple[torch.Tensor, str]:
+    """Return the stored input values of a picture, uint8 (C, H, W), and its name.
+
+    Parameters
+    ----------
+    source : str or None
+        A picture file, or an ``.npy`` file with uint8 values (C, H, W) as they are; None is the
+        demonstration's photo.
+    network : Network
+        Whose input it becomes.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, it is no picture, or its shape is not the network's.
+    """
+    info = network.tensors[network.input]
+    if source is None:
+        picture = pictures.demo()
+        source, image = picture.path.name, picture.open()
+    elif source.endswith(".npy"):
+        try:
+            array = np.load(source, allow_pickle=False)
+        except FileNotFoundError:
+            raise ValueError(f"no picture at {source}") from None
+        except (ValueError, OSError, EOFError):
+            raise ValueError(f"{source} is not an .npy file") from None
+        if array.dtype != np.uint8 or array.shape != info.shape:
+            raise ValueError(
+                f"{source} must be uint8 {info.shape}, not {array.dtype} {array.shape}"
+            )
+        return torch.from_numpy(array.copy()), Path(source).name
+    else:
+        image = source
+    if network.preprocess is None:
+        raise ValueError(f"network {network.name!r} takes no pictures: give an .npy file")
+    values = network.preprocess(image)
+    if tuple(values.shape) != info.shape:
+        raise ValueError(f"picture must become {info.shape}, not {tuple(values.shape)}")
+    return values, Path(source).name

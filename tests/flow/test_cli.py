@@ -1,0 +1,213 @@
+"""The command line: what it writes, and that bad input costs one line and leaves nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from shiftwork.flow import cli, doctor
+from shiftwork.flow.cli import app, main
+from shiftwork.flow.doctor import Finding
+from shiftwork.flow.report import Report, write_report
+from shiftwork.model.network import Network
+from tests.networks import NetworkBuilder
+
+COMMANDS = ("doctor", "convert", "generate", "simulate", "synth", "report", "accuracy", "demo",
+            "bench")  # fmt: skip
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return a small network's folder and an .npy input for it."""
+    folder = tmp_path_factory.mktemp("net")
+    builder = NetworkBuilder(3, 5, 8, 9)
+    builder.conv(6, (3, 3), (1, 1), (1, 1, 1, 1))
+    builder.max_pool((2, 2), (2, 2))
+    builder.conv(5, (1, 1))
+    builder.build().save(folder / "net")
+    np.save(folder / "x.npy", builder.picture()[0].numpy())
+    return folder / "net", folder / "x.npy"
+
+
+def fails(arguments: list[str], code: int, says: str, capsys: Capture) -> None:
+    """Expect an exit code and exactly one line on standard error that says something."""
+    assert main(arguments) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("shiftwork: error: ")
+    assert says in line
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_an_example_and_json(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: shiftwork {command}" in result.output
+    assert "--json" in result.output
+
+
+def test_no_arguments_show_the_commands(capsys: Capture) -> None:
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f"  {command} " in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["generate", "huge", "-o", "OUT"], 1, "unknown preset 'huge'; choose from tiny"),
+        (["generate", "none.json", "-o", "OUT"], 1, "no such file: none.json"),
+        (["generate", "tiny", "--set", "rows=0", "-o", "OUT"], 1, "rows must be an integer in 1"),
+        (["generate", "tiny", "--set", "colour=3", "-o", "OUT"], 1, "--set wants parameter=value"),
+        (["generate", "tiny", "--network", "no", "-o", "OUT"], 1, "no such file or network: 'no'"),
+        (["generate"], 2, "Missing argument"),
+        (["convert", "squeezenet1_1", "-N", "0", "-o", "OUT"], 1, "terms must be an integer in 1"),
+        (["convert", "squeezenet1_1", "-N", "5", "-o", "OUT"], 1, "not 5"),
+        (["convert", "squeezenet1_1", "-B", "9", "-o", "OUT"], 1, "bits must be an integer in 2"),
+        (["convert", "squeezenet1_1", "-B", "x", "-o", "OUT"], 2, "valid integer"),
+        (["convert", "missing.pth", "-o", "OUT"], 1, "no such file or network: 'missing.pth'"),
+        (["convert", __file__, "-o", "OUT"], 1, "test_cli.py is not a network"),
+        (["simulate", "missing", "-o", "OUT"], 1, "no such file or network: 'missing'"),
+        (["simulate", "x", "--preset", "huge", "-o", "OUT"], 1, "unknown preset 'huge'"),
+        (["simulate", "x", "--simulator", "pen", "-o", "OUT"], 2, "'pen' is not one of"),
+        (["synth", "huge", "-o", "OUT"], 1, "unknown preset 'huge'"),
+        (["report", "none.json", "-o", "OUT"], 1, "none.json: No such file"),
+        (["demo", "-N", "7", "-o", "OUT"], 1, "terms must be an integer in 1..4, not 7"),
+        (["demo", "--preset", "huge", "-o", "OUT"], 1, "unknown preset 'huge'"),
+        (["accuracy", "-B", "9", "-o", "OUT"], 1, "bits must be an integer in 2..5, not 9"),
+        (["accuracy", "--limit", "0", "-o", "OUT"], 1, "--limit must be at least 1"),
+        (["bench", "huge", "-o", "OUT"], 1, "unknown preset 'huge'"),
+        (["dance"], 2, "No such command"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    arguments: list[str], code: int, says: str, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "out"
+    fails([str(out) if a == "OUT" else a for a in arguments], code, says, capsys)
+    assert not out.exists()
+
+
+def test_wrong_pictures_and_layers(net: tuple[Path, Path], tmp_path: Path, capsys: Capture) -> None:
+    folder, _ = net
+    out = tmp_path / "out"
+    np.save(tmp_path / "wide.npy", np.zeros((5, 8, 10), np.uint8))
+    np.save(tmp_path / "real.npy", np.zeros((5, 8, 9), np.float32))
+    (tmp_path / "bad.npy").write_text("no array")
+    common = ["simulate", str(folder), "--preset", "tiny", "--simulator", "icarus", "-o", str(out)]
+    for name, says in (
+        ("wide.npy", "must be uint8 (5, 8, 9), not uint8 (5, 8, 10)"),
+        ("real.npy", "must be uint8 (5, 8, 9), not float32 (5, 8, 9)"),
+        ("bad.npy", "is not an .npy file"),
+        ("none.npy", "no picture at"),
+        ("none.png", "takes no pictures"),
+    ):
+        fails([*common, "--picture", str(tmp_path / name)], 1, says, capsys)
+    fails([*common, "--until", "nowhere"], 1, "no layer 'nowhere'", capsys)
+    assert not out.exists()
+
+
+def test_a_damaged_network_is_refused(
+    net: tuple[Path, Path], tmp_path: Path, capsys: Capture
+) -> None:
+    folder = tmp_path / "net"
+    Network.load(net[0]).save(folder)
+    document = folder / "network.json"
+    document.write_text(document.read_text().replace('"version": 1', '"version": 9'))
+    fails(["simulate", str(folder), "-o", str(tmp_path / "o")], 1, "version", capsys)
+    fails(["convert", str(tmp_path), "-o", str(tmp_path / "o")], 1, "network.json", capsys)
+
+
+def test_a_missing_simulator_is_one_line(
+    net: tuple[Path, Path], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    arguments = ["simulate", str(net[0]), "--simulator", "icarus", "-o", str(tmp_path / "o")]
+    fails(arguments, 1, "no Icarus Verilog (iverilog, vvp): apt-get install iverilog", capsys)
+    assert not (tmp_path / "o").exists()
+
+
+def test_generate_writes_both_files(tmp_path: Path, capsys: Capture) -> None:
+    small = tmp_path / "engine.json"
+    small.write_text(json.dumps({"name": "two", "rows": 2, "cols": 2, "hold": 8,
+                                 "buffer_words": 64}))  # fmt: skip
+    arguments = ["generate", str(small), "--set", "cols=3", "-o", str(tmp_path / "rtl"), "--json"]
+    assert main(arguments) == 0
+    shown = json.loads(capsys.readouterr().out)
+    described = json.loads((tmp_path / "rtl" / "shiftwork_two.json").read_text())
+    assert shown["sha256"] == described["sha256"]
+    assert described["config"]["cols"] == 3
+    assert described["modules"]["shiftwork_two_core_array_column"] == 3
+    assert {"clk", "rst", "irq", "m_axi_araddr", "s_axil_wdata"} <= {
+        port["name"] for port in described["ports"]
+    }
+    assert described["registers"][0]["name"] == "ID"
+    assert (tmp_path / "rtl" / "shiftwork_two.v").stat().st_size == shown["verilog_bytes"]
+
+
+def test_simulate_compares_and_reports(
+    net: tuple[Path, Path], tmp_path: Path, capsys: Capture
+) -> None:
+    folder, picture = net
+    arguments = ["simulate", str(folder), "--preset", "tiny", "--set", "buffer_words=256",
+                 "--picture", str(picture), "--simulator", "icarus", "--slow-memory",
+                 "-o", str(tmp_path), "--json"]  # fmt: skip
+    assert main(arguments) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown == json.loads((tmp_path / "report.json").read_text())
+    assert shown["bit_exact"] is True
+    assert shown["mismatches"] == 0
+    assert (shown["layers_checked"], shown["convolutions_checked"]) == (3, 2)
+    assert shown["values_checked"] == 6 * 8 * 9 + 6 * 4 * 4 + 5 * 4 * 4
+    assert shown["cycles"] >= shown["ideal_cycles"] > 0
+    assert sum(layer["cycles"] for layer in shown["layers"]) <= shown["cycles"]
+    assert shown["lut"] is None
+
+
+def test_report_renders_again(tmp_path: Path, capsys: Capture) -> None:
+    write_report(Report(preset="tiny", lut=7), tmp_path)
+    (tmp_path / "report.html").unlink()
+    assert main(["report", str(tmp_path / "report.json")]) == 0
+    assert "LUT" in capsys.readouterr().out
+    assert (tmp_path / "report.html").exists()
+    assert main(["report", str(tmp_path / "report.json"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["lut"] == 7
+
+
+def test_a_mismatch_is_an_error(tmp_path: Path, capsys: Capture) -> None:
+    write_report(Report(preset="tiny", bit_exact=False, mismatch_list=["layer a, x 3"]), tmp_path)
+    assert main(["report", str(tmp_path / "report.json")]) == 1
+    assert "differs from the golden model: layer a, x 3" in capsys.readouterr().err
+
+
+def test_doctor_finds_this_environment(capsys: Capture) -> None:
+    assert main(["doctor", "--json"]) == 0
+    found = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)}
+    assert found["amaranth"]["version"].startswith("0.5.")
+    assert all(f["good"] and f["version"] and not f["advice"] for f in found.values())
+
+
+def test_doctor_names_what_is_missing(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = Finding("thing", "everything", "", False, "apt-get install thing")
+    monkeypatch.setattr(doctor, "examine", lambda: [bad])
+    assert main(["doctor"]) == 1
+    captured = capsys.readouterr()
+    assert "apt-get" in captured.out
+    assert captured.err == "shiftwork: error: missing or too old: thing\n"
+
+
+def test_errors_stay_one_line(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise OSError("first\nsecond")
+
+    monkeypatch.setattr(doctor, "examine", broken)
+    assert main(["doctor"]) == 1
+    assert capsys.readouterr().err == "shiftwork: error: first second\n"
+    assert cli.log.stderr
