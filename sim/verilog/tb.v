@@ -12,8 +12,9 @@
 module tb;
     parameter MEMORY_WORDS = 65536;
 
-    // Driven by Python.
-    reg        rst /*verilator public_flat_rw*/ = 1;
+    // Driven by Python. Only clocked blocks read these: Verilator evaluates whatever depends on
+    // them by wires in every half cycle.
+    reg        reset /*verilator public_flat_rw*/ = 1;
     reg        running /*verilator public_flat_rw*/ = 0;
     reg        report /*verilator public_flat_rw*/ = 0;
     reg        go /*verilator public_flat_rw*/ = 0;
@@ -42,6 +43,8 @@ module tb;
     reg        clk = 0;
     reg [31:0] cycle = 0;
     always #5 clk = ~clk;
+    reg        rst = 1;
+    always @(posedge clk) rst <= reset;
 
     wire [31:0]            awaddr, araddr;
     wire [7:0]             awlen, arlen;
