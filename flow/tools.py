@@ -53,7 +53,9 @@ def tool_version(name: str) -> str:
     return next((line for line in lines if any(c.isdigit() for c in line)), "")
 
 
-def run_tool(name: str, arguments: Sequence[str], *, cwd: Path, log: Path) -> None:
+def run_tool(
+    name: str, arguments: Sequence[str], *, cwd: Path, log: Path, own_log: Path | None = None
+) -> None:
     """Run a program to its end, its output kept in a file.
 
     Parameters
@@ -66,6 +68,8 @@ def run_tool(name: str, arguments: Sequence[str], *, cwd: Path, log: Path) -> No
         Folder it runs in.
     log : Path
         File that gets everything it prints.
+    own_log : Path, optional
+        Log the program itself writes, also searched for the error.
 
     Raises
     ------
@@ -78,6 +82,7 @@ def run_tool(name: str, arguments: Sequence[str], *, cwd: Path, log: Path) -> No
             [path, *arguments], cwd=cwd, stdout=file, stderr=subprocess.STDOUT, check=False
         )
     if done.returncode:
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        texts = [p.read_text("utf-8", "replace") for p in (log, own_log) if p and p.exists()]
+        lines = "\n".join(texts).strip().splitlines()
         errors = [line for line in lines if "ERROR" in line] or lines[-1:] or ["no output"]
         raise ToolError(f"{name} failed (exit code {done.returncode}): {errors[-1].strip()}")

