@@ -10,6 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig
+from .ram import NO_COLLISIONS
 from .terms import active_layout, decode, pick
 from .tree import tree_sum
 
@@ -21,7 +22,8 @@ class Column(wiring.Component):
     D1 adds the rest, D2 shifts the sum by the pass, D3 adds it to the accumulator of the beat's
     pixel (or takes the larger of the two), E writes back. The control inputs carry the stage at
     which they apply in their names; the array delays them once for all columns.
-    A pixel must not return within 4 beats (read in D1, written in E).
+    A pixel must not return within 4 beats (read in D1, written in E), so the value read in the
+    cycle of a write to the same place is never used.
 
     Parameters
     ----------
@@ -106,7 +108,7 @@ class Column(wiring.Component):
         for bank, (address, enable) in enumerate(
             ((self.d1_address0, self.e_write0), (self.d1_address1, self.e_write1))
         ):
-            memory = Memory(shape=config.acc_bits, depth=config.hold, init=[])
+            memory = Memory(shape=config.acc_bits, depth=config.hold, init=[], attrs=NO_COLLISIONS)
             m.submodules[f"bank{bank}"] = memory
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [read.addr.eq(address), write.en.eq(enable)]

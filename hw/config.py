@@ -169,7 +169,7 @@ PRESETS: dict[str, EngineConfig] = {
         name="tiny", rows=4, cols=4, max_fan_in=1152, hold=64, buffer_words=4096, burst_beats=16,
         weight_fifo=16, max_terms=2, max_layers=32,
     ),
-    "small": EngineConfig(name="small", rows=8, cols=8, requantise_lanes=2),
+    "small": EngineConfig(name="small", rows=8, cols=8, requantise_lanes=2, max_layers=64),
     "base": EngineConfig(
         name="base", rows=16, cols=16, buffer_words=16384, requantise_lanes=4, weight_fifo=128
     ),

@@ -6,13 +6,13 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from .axi import REQUEST
 from .config import EngineConfig
 from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS, FIELDS, VERSION, ErrorCode, Op
 from .loader import load_command_layout
+from .queue import Queue
 from .sequencer import COMPUTE_FIELDS, compute_layout
 from .tree import tree_sum
 from .weights import WEIGHT_COMMAND
@@ -138,16 +138,18 @@ class Control(wiring.Component):
         m.d.comb += may_load.eq(~behind[15] & ~(d.exclusive & self.busy))
 
         # Layers under way between the hand-over and their last write response.
-        m.submodules.under_way = under_way = SyncFIFOBuffered(width=17, depth=8)
+        entry = data.StructLayout({"layer": 16, "layer_last": 1})
+        m.submodules.under_way = under_way = Queue(entry, 8)
         pass_on, room = Signal(), Signal()
         m.d.comb += [
-            room.eq(under_way.w_rdy),
+            room.eq(under_way.i.ready),
             pass_on.eq(self.band.valid & self.band.ready),
-            under_way.w_en.eq(pass_on),
-            under_way.w_data.eq(Cat(d.layer, d.layer_last)),
-            under_way.r_en.eq(self.stored),
-            self.record_layer.eq(under_way.r_data[:16]),
-            self.record.eq(self.stored & under_way.r_data[16]),
+            under_way.i.valid.eq(pass_on),
+            under_way.i.payload.layer.eq(d.layer),
+            under_way.i.payload.layer_last.eq(d.layer_last),
+            under_way.o.ready.eq(self.stored),
+            self.record_layer.eq(under_way.o.payload.layer),
+            self.record.eq(self.stored & under_way.o.payload.layer_last),
         ]
 
         fault = Signal(8)
@@ -236,6 +238,8 @@ class Control(wiring.Component):
         wrong_size = (d.tile > config.hold) | (d.passes > config.max_terms)
         for field in positive:
             wrong_size |= field == 0
+        for field in (d.load_rows, d.load_planes, d.load_groups):
+            wrong_size |= (field == 0) & (d.load_words != 0)
         unknown = (d.op != Op.SUM) & (d.op != Op.MAX)
         return Mux(
             total != 0,

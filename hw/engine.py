@@ -17,6 +17,7 @@ from .control import Control
 from .counters import Counters
 from .drain import Drain
 from .loader import Loader
+from .ram import NO_COLLISIONS
 from .reader import Reader
 from .requantise import Requantise
 from .sequencer import Sequencer
@@ -146,7 +147,11 @@ class Core(wiring.Component):
         wiring.connect(m, requantise.o, storer.i)
 
         # Activation buffer, and padding in place of its word.
-        memory = Memory(shape=config.rows * config.act_bits, depth=config.buffer_words, init=[])
+        # The band being loaded is never the one being read.
+        memory = Memory(
+            shape=config.rows * config.act_bits, depth=config.buffer_words, init=[],
+            attrs=NO_COLLISIONS,
+        )  # fmt: skip
         m.submodules.activations = memory
         write, read = memory.write_port(), memory.read_port()
         padding = sequencer.pad_value[: config.act_bits].replicate(config.rows)
@@ -201,5 +206,3 @@ def _join(m: Module, outer: Any, inner: Any, name: str) -> None:
     flow = outer.signature.members[name].flow
     source, target = (outer, inner) if flow is In else (inner, outer)
     m.d.comb += getattr(target, name).eq(getattr(source, name))
-
-

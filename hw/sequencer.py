@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from .array import MIN_BLOCK_BEATS, beat_layout
 from .config import EngineConfig
 from .descriptor import FIELD, Op
-from .tree import tree_sum
+from .loops import Loops, Places
+from .queue import Queue
 
 COMPUTE_FIELDS = (
     "op", "last", "layer_last", "hold_weights", "depthwise", "layer", "buffer_base", "in_width",
@@ -42,6 +40,10 @@ def drain_layout(config: EngineConfig) -> data.StructLayout:
         "hi": 8,
         "last": 1,  # last of its descriptor
     })  # fmt: skip
+
+
+PADDING_BITS = FIELD["pad_left"].width + 1
+SETTLE = 3  # cycles from a new band until everything derived from it is registered
 
 
 class Sequencer(wiring.Component):
@@ -103,37 +105,47 @@ class Sequencer(wiring.Component):
         d = Signal(compute_layout(), name="band")
         config = self.config
         width = len(self.address)
-        loops = _Loops(m, d)
+        loops = Loops(m, d)
         count, last = loops.count, loops.last
-        places = _Places(m, config, d)
+        places = Places(m, config, d)
 
         pixel = Signal(range(config.hold))
         pixels_left = Signal(16)  # of the band, this tile included
         tile_pixels = Signal(range(config.hold + 1))
         gap = Signal(range(MIN_BLOCK_BEATS))  # cycles until the next beat may be issued
+        # Worked out in the cycles a tile takes at least.
+        pixels_after, next_tile = Signal(16), Signal(range(config.hold + 1))
+        m.d.sync += [
+            pixels_after.eq(pixels_left - tile_pixels),
+            next_tile.eq(Mux(pixels_after < d.tile, pixels_after, d.tile)),
+        ]
         pixel_last = Signal()
         m.d.comb += pixel_last.eq(pixel + 1 == tile_pixels)
 
-        # Position of the pixel in the band, and where the tile started.
-        position = data.StructLayout({"ox": 16, "x": 16, "y": 16, "row": width})
+        # Position of the pixel in the band, and where the tile started. Coordinates need not
+        # reach further than the buffer does, but for padding.
+        far = max(width, PADDING_BITS) + 1
+        position = data.StructLayout({"left": 16, "x": far, "y": far, "row": width})
         here, start, following = (Signal(position, name=n) for n in ("here", "start", "following"))
+        row_left = Signal(16)  # pixels after the first of a row
+        m.d.sync += row_left.eq(d.out_width - 1)
         m.d.comb += following.eq(here)
-        with m.If(here.ox + 1 == d.out_width):
+        with m.If(here.left == 0):
             m.d.comb += [
-                following.ox.eq(0),
+                following.left.eq(row_left),
                 following.x.eq(0),
                 following.y.eq(here.y + d.stride_y),
                 following.row.eq(here.row + d.row_jump),
             ]
         with m.Else():
-            m.d.comb += [following.ox.eq(here.ox + 1), following.x.eq(here.x + d.stride_x)]
+            m.d.comb += [following.left.eq(here.left - 1), following.x.eq(here.x + d.stride_x)]
 
         # Tap and plane: bases that change from block to block.
         bases = tuple(
             Signal(width, name=n) for n in ("column_base", "ky_base", "kx_base", "tap_base")
         )
         tap_base = bases[-1]
-        tap_y, tap_x = taps = Signal(signed(17), name="tap_y"), Signal(signed(17), name="tap_x")
+        tap_y, tap_x = taps = tuple(Signal(signed(far), name=n) for n in ("tap_y", "tap_x"))
         post_shift = Signal(range(config.max_terms))
 
         # Accumulator banks. Two tokens at most are under way, so their queue is never full.
@@ -178,7 +190,9 @@ class Sequencer(wiring.Component):
             loops.clear(m)
             places.start(m, band.out_addr, band.out_channels)
             m.d.sync += [d.eq(band), running.eq(1), pixel.eq(0), fresh.eq(1), loaded.eq(0)]
-            m.d.sync += [position.eq(0) for position in (here.as_value(), start.as_value())]
+            for place in (here, start):
+                m.d.sync += [place.x.eq(0), place.y.eq(0), place.row.eq(0)]
+                m.d.sync += place.left.eq(band.out_width - 1)
             m.d.sync += [each.eq(base) for each in bases]
             m.d.sync += [
                 pixels_left.eq(band.pixels),
@@ -186,6 +200,7 @@ class Sequencer(wiring.Component):
                 tap_y.eq(-band.pad_top),
                 tap_x.eq(-band.pad_left),
                 post_shift.eq(band.passes - 1),
+                gap.eq(SETTLE),
             ]
         with m.Elif(go):
             m.d.sync += [pixel.eq(pixel + 1), here.eq(following)]
@@ -208,22 +223,21 @@ class Sequencer(wiring.Component):
                 m.d.sync += [bank.eq(~bank), fresh.eq(1), loaded.eq(0)]
                 places.advance(m, d, tile_done, tile_pixels)
             with m.If(tile_done):
-                left = Signal(16, name="pixels_after")
-                m.d.comb += left.eq(pixels_left - tile_pixels)
                 m.d.sync += [
                     start.eq(following),
                     here.eq(following),
-                    pixels_left.eq(left),
-                    tile_pixels.eq(Mux(left < d.tile, left, d.tile)),
+                    pixels_left.eq(pixels_after),
+                    tile_pixels.eq(next_tile),
+                    gap.eq(Mux(next_tile < MIN_BLOCK_BEATS, SETTLE, 0)),
                     running.eq(~last["tile"]),
                 ]
 
-        m.submodules.tokens = tokens = SyncFIFOBuffered(
-            width=drain_layout(config).size, depth=2
-        )  # fmt: skip
-        token = data.View(drain_layout(config), tokens.w_data)
-        m.d.comb += [
-            tokens.w_en.eq(go & begin & fresh),
+        # A token leaves a cycle after its first beat: then ``last`` speaks of that beat's block.
+        m.submodules.tokens = tokens = Queue(drain_layout(config), 2)
+        wiring.connect(m, tokens.o, wiring.flipped(self.drain))
+        token = Signal(drain_layout(config), name="token")
+        m.d.sync += [
+            tokens.i.valid.eq(go & begin & fresh),
             token.addr.eq(places.addr),
             token.plane_stride.eq(d.out_plane_stride),
             token.pixels.eq(tile_pixels),
@@ -231,14 +245,14 @@ class Sequencer(wiring.Component):
             token.channels.eq(places.channels),
             token.lo.eq(d.lo),
             token.hi.eq(d.hi),
-            token.last.eq(last["tile"] & last["column"]),
-            self.drain.valid.eq(tokens.r_rdy),
-            self.drain.payload.as_value().eq(tokens.r_data),
-            tokens.r_en.eq(self.drain.ready),
+        ]
+        m.d.comb += [
+            tokens.i.payload.eq(token),
+            tokens.i.payload.last.eq(last["tile"] & last["column"]),
         ]
 
         # Stage A: address and coordinates of the beat.
-        x, y = Signal(signed(18)), Signal(signed(18))
+        x, y = Signal(signed(far + 2)), Signal(signed(far + 2))
         beat_a = Signal(beat_layout(config))
         m.d.sync += [
             self.address.eq(tap_base + here.row + here.x),
@@ -270,7 +284,7 @@ class Sequencer(wiring.Component):
         self,
         m: Module,
         d: data.View,
-        loops: _Loops,
+        loops: Loops,
         bases: tuple[Signal, ...],
         taps: tuple[Signal, Signal],
         post_shift: Signal,
@@ -312,77 +326,3 @@ class Sequencer(wiring.Component):
                             m.d.sync += [base.eq(first) for base in bases]
                             with loops.step(m, "tile"):
                                 pass
-
-
-class _Loops:
-    """The block-level loop counters, each with its size and a flag for its last turn."""
-
-    def __init__(self, m: Module, d: data.View) -> None:
-        sizes = {"tile": d.tiles, "column": d.col_blocks, "ky": d.kernel_h, "kx": d.kernel_w,
-                 "plane": d.row_blocks, "term": d.passes}  # fmt: skip
-        self.count = {n: Signal(len(size), name=f"{n}_count") for n, size in sizes.items()}
-        self.last = {n: Signal(name=f"{n}_last") for n in sizes}
-        for name, size in sizes.items():
-            m.d.comb += self.last[name].eq(self.count[name] + 1 == size)
-
-    def clear(self, m: Module) -> None:
-        """Set every counter to zero."""
-        m.d.sync += [count.eq(0) for count in self.count.values()]
-
-    @contextmanager
-    def step(self, m: Module, name: str) -> Iterator[None]:
-        """Count one turn; the body holds where the loop goes on, a following Else where it ends."""
-        m.d.sync += self.count[name].eq(Mux(self.last[name], 0, self.count[name] + 1))
-        with m.If(~self.last[name]):
-            yield
-
-
-class _Places:
-    """Where a column block's output goes, and how far a depthwise one moves in the buffer."""
-
-    def __init__(self, m: Module, config: EngineConfig, d: data.View) -> None:
-        self.config = config
-        self.quotient, self.remainder = divmod(config.cols, config.rows)
-        self.tile_addr, self.addr = Signal(32, name="tile_addr"), Signal(32, name="out_addr")
-        self.lane = Signal(range(config.rows), name="out_lane")
-        self.left = Signal(16, name="channels_left")
-        self.channels = Signal(range(config.cols + 1), name="out_channels")
-        self.wraps = Signal(name="lane_wraps")
-        m.d.comb += [
-            self.channels.eq(Mux(self.left < config.cols, self.left, config.cols)),
-            self.wraps.eq(self.lane + self.remainder >= config.rows),
-        ]
-        planes = _times(d.plane_words, self.quotient) + Mux(self.wraps, d.plane_words, 0)
-        self.buffer_step = Mux(d.depthwise, planes, d.col_step)
-
-    def start(self, m: Module, addr: Value, channels: Value) -> None:
-        """Begin a band."""
-        m.d.sync += [self.tile_addr.eq(addr), self.addr.eq(addr)]
-        m.d.sync += [self.lane.eq(0), self.left.eq(channels)]
-
-    def advance(self, m: Module, d: data.View, tile_done: Value, tile_pixels: Value) -> None:
-        """Move on after a column block; after the last one, to the next tile."""
-        config = self.config
-        stride = d.out_plane_stride
-        with m.If(tile_done):
-            following = Signal(32, name="next_tile_addr")
-            m.d.comb += following.eq(
-                self.tile_addr + (tile_pixels << (config.word_bytes.bit_length() - 1))
-            )
-            m.d.sync += [self.tile_addr.eq(following), self.addr.eq(following)]
-            m.d.sync += [self.lane.eq(0), self.left.eq(d.out_channels)]
-        with m.Else():
-            lane = self.lane + self.remainder
-            m.d.sync += [
-                self.addr.eq(
-                    self.addr + _times(stride, self.quotient) + Mux(self.wraps, stride, 0)
-                ),
-                self.lane.eq(Mux(self.wraps, lane - config.rows, lane)),
-                self.left.eq(self.left - config.cols),
-            ]
-
-
-def _times(value: Value, factor: int) -> Value:
-    """Multiply by a constant with shifts and additions alone."""
-    terms = [value << bit for bit in range(factor.bit_length()) if factor >> bit & 1]
-    return tree_sum(terms) if terms else Const(0)

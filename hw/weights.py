@@ -6,12 +6,12 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .axi import REQUEST
 from .config import EngineConfig
+from .queue import Queue
 from .record import RECORD_BITS
 
 WEIGHT_COMMAND = data.StructLayout({
@@ -84,18 +84,16 @@ class Weights(wiring.Component):
     def _requests(self, m: Module) -> None:
         """Ask for the stream ``tiles`` times; hand the sizes on to the demultiplexer."""
         sizes = data.StructLayout({"tiles": 16, "col_blocks": 16, "blocks": 16})
-        m.submodules.sizes = fifo = SyncFIFOBuffered(width=sizes.size, depth=2)
-        self._sizes = data.View(sizes, fifo.r_data)
-        self._sizes_valid, self._sizes_take = fifo.r_rdy, fifo.r_en
+        m.submodules.sizes = self._sizes = queue = Queue(sizes, 2)
 
         left = Signal(16)
         addr, beats = Signal(32), Signal(32)
         m.d.comb += [
-            self.i.ready.eq((left == 0) & fifo.w_rdy),
-            fifo.w_data.eq(
-                Cat(self.i.payload.tiles, self.i.payload.col_blocks, self.i.payload.blocks)
-            ),
-            fifo.w_en.eq(self.i.valid & self.i.ready),
+            self.i.ready.eq((left == 0) & queue.i.ready),
+            queue.i.payload.tiles.eq(self.i.payload.tiles),
+            queue.i.payload.col_blocks.eq(self.i.payload.col_blocks),
+            queue.i.payload.blocks.eq(self.i.payload.blocks),
+            queue.i.valid.eq(self.i.valid & (left == 0)),
             self.request.valid.eq(left != 0),
             self.request.payload.addr.eq(addr),
             self.request.payload.beats.eq(beats),
@@ -143,15 +141,16 @@ class Weights(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self._sizes_take.eq(self._sizes_valid)
+                sizes = self._sizes.o
+                m.d.comb += sizes.ready.eq(1)
                 m.d.sync += [
-                    tiles.eq(self._sizes.tiles - 1),
-                    col_blocks.eq(self._sizes.col_blocks - 1),
-                    blocks.eq(self._sizes.blocks - 1),
+                    tiles.eq(sizes.payload.tiles - 1),
+                    col_blocks.eq(sizes.payload.col_blocks - 1),
+                    blocks.eq(sizes.payload.blocks - 1),
                     tile.eq(0),
                     col_block.eq(0),
                 ]
-                with m.If(self._sizes_valid):
+                with m.If(sizes.valid):
                     m.next = "BANK"
             with m.State("BANK"):
                 m.d.sync += [part.eq(0), group.eq(0), lane.eq(0), block.eq(0)]

@@ -8,7 +8,7 @@ import pytest
 from shiftwork.hw.array import MIN_BLOCK_BEATS
 from shiftwork.hw.config import EngineConfig
 from shiftwork.hw.descriptor import Op
-from shiftwork.hw.sequencer import COMPUTE_FIELDS, Sequencer
+from shiftwork.hw.sequencer import COMPUTE_FIELDS, SETTLE, Sequencer
 from tests.hw.bench import simulate, source
 
 CONFIGS = {
@@ -190,7 +190,7 @@ def test_issues_every_cycle_while_weights_wait() -> None:
         ctx.set(dut.i.valid, 1)
         await ctx.tick()
         ctx.set(dut.i.valid, 0)
-        for _ in range(3 * 3 * 2 * 2 * 64 * 3):
+        for _ in range(3 * 3 * 2 * 2 * 64 * 3 + SETTLE):
             *_, go, landing = await ctx.tick().sample(dut.issued, dut.beat.valid & dut.beat.landing)
             issued += go
             ctx.set(dut.release, landing)
