@@ -130,6 +130,10 @@ class SimResult:
         The first breaches of AXI rules, with cycle and address.
     trouble : str
         What else went wrong, empty if nothing: a timeout, an error code, no answer.
+    error, error_layer : int
+        The engine's error code and the layer at fault; 0 for none.
+    timeout : bool
+        The engine had not ended after the cycles it was given.
     outputs : dict
         The tensors compared, (C, H, W) uint8, as the engine left them in memory.
     read_beats, write_beats : int
