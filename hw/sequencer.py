@@ -286,7 +286,7 @@ class Sequencer(wiring.Component):
         d: data.View,
         loops: Loops,
         bases: tuple[Signal, ...],
-        taps: tuple[Signal, Signal],
+        taps: tuple[Signal, ...],
         post_shift: Signal,
         column_step: Value,
     ) -> None:

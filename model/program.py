@@ -193,7 +193,7 @@ def check_header(image: bytes, config: EngineConfig) -> dict[str, int]:
         raise ValueError("not a Shiftwork program: the magic number is missing")
     names = ("version", "fingerprint", "base", "descriptors_offset", "descriptors",
              "weights_offset", "bytes", "memory_bytes", "crc32")  # fmt: skip
-    words = dict(zip(names, HEADER.unpack_from(image)[1:], strict=True))
+    words: dict[str, int] = dict(zip(names, HEADER.unpack_from(image)[1:], strict=True))
     if words["version"] != VERSION:
         raise ValueError(f"program version must be {VERSION}, not {words['version']}")
     if words["fingerprint"] != fingerprint(config):
