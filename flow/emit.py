@@ -99,6 +99,10 @@ def to_verilog(component: wiring.Component, name: str) -> tuple[str, dict[str, i
         f"read_rtlil <<rtlil\n{text}\nrtlil",
         "proc -nomux -norom",
         "memory_collect",
+        # Amaranth indexes arrays by a product with the element's width: a shift where it can be.
+        "select t:$mul",
+        "opt_expr",
+        "select -clear",
         f"attrmap {remove}",
         f"attrmap -modattr {remove}",
         "write_verilog",

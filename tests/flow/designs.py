@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import memory, wiring
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 
@@ -91,4 +91,21 @@ class Multiply(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.d.sync += self.o.eq(self.a * self.b)
+        return m
+
+
+class Indexed(wiring.Component):
+    """An array indexed by a signal, which Amaranth writes as a product."""
+
+    a: data.View
+    i: Signal
+    o: Signal
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        super().__init__({"a": In(data.ArrayLayout(width, 4)), "i": In(2), "o": Out(width)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.d.sync += self.o.eq(self.a[self.i])
         return m

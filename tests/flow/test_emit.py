@@ -15,7 +15,7 @@ from shiftwork.flow.emit import EmitError, emit_component, to_verilog
 from shiftwork.flow.merge import merge_modules
 from shiftwork.flow.tools import need_tool
 
-from .designs import Columns
+from .designs import Columns, Indexed
 
 
 def modules_in(text: str) -> list[str]:
@@ -102,3 +102,14 @@ def test_undescribable_data_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         emit_component(Columns(), "top", tmp_path / "out", description={"config": object()})
     assert not (tmp_path / "out").exists()
+
+
+def test_an_index_is_a_shift_where_it_can_be() -> None:
+    assert " * " not in to_verilog(Indexed(8), "top")[0]
+    assert " * " in to_verilog(Indexed(7), "top")[0]  # for the scan to find
+
+
+def test_a_memory_of_one_value_starts_in_a_loop() -> None:
+    text, _ = to_verilog(Columns(1), "top")
+    assert "for (word = 0; word < 16; word = word + 1) store[word] = 8'h00;" in text
+    assert "store[3] = " not in text
