@@ -1,0 +1,151 @@
+"""The emitted Verilog against the golden model: random layers, small networks, odd engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from shiftwork.flow.emit import emit
+from shiftwork.hw.config import EngineConfig, preset
+from shiftwork.model import golden
+from shiftwork.model.compile import compile_network
+from shiftwork.model.network import Conv, Network
+from shiftwork.sim.result import SimResult
+from shiftwork.sim.scoreboard import FAST, SLOW, Latency, simulate
+from tests.networks import NetworkBuilder, random_conv
+
+# The layers of tests/model/test_golden.py with the fewest beats on 8 x 8 lanes: Icarus runs some
+# thousand cycles per second.
+SHORT_LAYERS = (180, 149, 31, 67, 47, 52, 183, 46, 190, 62, 160, 166, 123, 165, 79, 177, 72, 164,
+                121, 44, 42, 16, 7, 29, 162, 142, 176, 64, 100, 129)  # fmt: skip
+LONGER_LAYERS = (88, 49, 93, 10, 159, 117, 136, 80, 60, 198)
+
+ODD_ENGINES = {
+    "one": EngineConfig(name="one", rows=1, cols=1, hold=8, buffer_words=1024),
+    "odd": EngineConfig(name="odd", rows=3, cols=5, hold=7, buffer_words=512, burst_beats=4,
+                        weight_fifo=4, select="mux"),
+    "tall": EngineConfig(name="tall", rows=16, cols=4, hold=16, buffer_words=512,
+                         requantise_lanes=4, burst_beats=16, weight_fifo=16),
+    "wide": EngineConfig(name="wide", rows=2, cols=6, hold=12, buffer_words=512, bus_bits=128,
+                         code_bits=5),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def verilog(tmp_path_factory: pytest.TempPathFactory):
+    """Return a function from a config to its Verilog, emitted once."""
+    emitted: dict[str, Path] = {}
+
+    def of(config: EngineConfig) -> Path:
+        if config.name not in emitted:
+            folder = tmp_path_factory.mktemp("rtl")
+            emitted[config.name] = emit(config, folder).verilog
+        return emitted[config.name]
+
+    return of
+
+
+def run(
+    network: Network,
+    x: torch.Tensor,
+    config: EngineConfig,
+    verilog: Path,
+    simulator: str,
+    latency: Latency = FAST,
+) -> SimResult:
+    """Simulate a whole network and check that every tensor is the golden model's."""
+    want = golden.run(network, x, exact="integer")
+    program = compile_network(network, config)
+    result = simulate(
+        program, config, verilog, {network.input: x[0]}, want, simulator, latency=latency, seed=3
+    )
+    assert result.ok, result.summary()
+    assert result.checked_bytes == sum(
+        network.tensors[plan.output].channels
+        * network.tensors[plan.output].height
+        * network.tensors[plan.output].width
+        for plan in program.layers
+    )
+    return result
+
+
+@pytest.mark.parametrize("seed", SHORT_LAYERS)
+def test_random_layer_on_icarus(seed: int, verilog) -> None:
+    network, x = random_conv(seed)
+    run(network, x, preset("small"), verilog(preset("small")), "icarus")
+
+
+@pytest.mark.parametrize("seed", LONGER_LAYERS)
+def test_random_layer_on_verilator(seed: int, verilog) -> None:
+    network, x = random_conv(seed)
+    layer = network.layers[0]
+    assert isinstance(layer, Conv)
+    result = run(network, x, preset("small"), verilog(preset("small")), "verilator", SLOW)
+    assert result.layers[0].counters["compute"] >= result.layers[0].ideal_cycles
+
+
+def every_layer(zero_point: int = 0) -> NetworkBuilder:
+    """A network with every kind of layer, holes in a concatenation, and N = 1, 2 and 3."""
+    b = NetworkBuilder(1, 3, 12, 11, zero_point)
+    b.conv(10, (3, 3), (2, 2), terms=1, zero_point=128)
+    b.max_pool((3, 3), (2, 2), (0, 0, 1, 1))
+    squeeze = b.conv(5)
+    left = b.conv(9, source=squeeze, bits=3)
+    right = b.conv(20, (3, 2), padding=(1, 0, 1, 1), source=squeeze)
+    b.concat(left, right)
+    b.max_pool((2, 2), (1, 1), (1, 1, 0, 0))
+    b.conv(17, bits=2)
+    b.global_average()
+    return b
+
+
+@pytest.mark.parametrize("latency", [FAST, SLOW], ids=["fast", "slow"])
+@pytest.mark.parametrize("name", ODD_ENGINES)
+def test_every_layer_kind_on_engines_of_odd_sizes(name: str, latency: Latency, verilog) -> None:
+    config = ODD_ENGINES[name]
+    builder = every_layer(zero_point=128)
+    if config.max_terms >= 3:
+        builder.conv(6, terms=3)
+    run(builder.build(), builder.picture(), config, verilog(config), "icarus", latency)
+
+
+def test_both_simulators_take_the_same_cycles(verilog) -> None:
+    config = preset("small")
+    builder = every_layer()
+    network, x = builder.build(), builder.picture()
+    cycles = {
+        s: run(network, x, config, verilog(config), s).cycles for s in ("icarus", "verilator")
+    }
+    assert cycles["icarus"] == cycles["verilator"]
+
+
+def test_a_layer_too_large_for_the_buffer_is_cut_into_bands(verilog) -> None:
+    config = ODD_ENGINES["tall"]
+    builder = NetworkBuilder(7, 40, 30, 9)
+    builder.conv(6, (3, 3), padding=(1, 1, 1, 1))
+    builder.max_pool((3, 3), (2, 2))
+    network = builder.build()
+    program = compile_network(network, config)
+    assert all(plan.descriptors > 1 for plan in program.layers)
+    run(network, builder.picture(), config, verilog(config), "icarus")
+
+
+def test_a_wrong_weight_is_found_and_named(verilog) -> None:
+    """The comparison is about the Verilog: another program gives other bytes."""
+    config = preset("small")
+    builder = NetworkBuilder(9, 8, 6, 6)
+    builder.conv(8, (3, 3))
+    network, x = builder.build(), builder.picture()
+    program = compile_network(network, config)
+    image = bytearray(program.image)
+    image[-32] ^= 0x11  # two codes of the last block
+    damaged = type(program)(bytes(image), program.base, program.first_descriptor, program.size,
+                            program.places, program.layers)  # fmt: skip
+    want = golden.run(network, x, exact="integer")
+    result = simulate(damaged, config, verilog(config), {network.input: x[0]}, want, "icarus",
+                      waveform=False)  # fmt: skip
+    assert not result.bit_exact
+    assert {m.layer for m in result.mismatches} == {"conv0"}
+    assert all(m.got != m.want for m in result.mismatches)
