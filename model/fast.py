@@ -12,7 +12,7 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 
-from .fixed import requantise
+from .fixed import SLOPE_BITS, SLOPE_REACH, requantise
 from .network import Conv, Network
 
 FLOAT32_EXACT = 1 << 24
@@ -36,15 +36,20 @@ def conv_fast(network: Network, layer: Conv, a: torch.Tensor) -> torch.Tensor:
     if info.zero_point:
         x -= info.zero_point  # padding with 0 then stands for the zero point
     if (top, left) == (bottom, right):
-        acc = F.conv2d(x, weights, None, layer.stride, (top, left), layer.dilation)
+        acc = F.conv2d(x, weights, None, layer.stride, (top, left), layer.dilation, layer.groups)
     else:
         x = F.pad(x, (left, right, top, bottom))
-        acc = F.conv2d(x, weights, None, layer.stride, 0, layer.dilation)
+        acc = F.conv2d(x, weights, None, layer.stride, 0, layer.dilation, layer.groups)
     if bias is None or shifted is None:
         return requantise(acc.long(), layer.requantiser)
     # acc m + bias + 2^(r-1) and its product with 2^-r are exact in float64, floor is >>
     out = acc.double().mul_(shifted).add_(bias).floor_()
-    return out.clamp_(layer.requantiser.lo, layer.requantiser.hi).to(torch.uint8)
+    rq = layer.requantiser
+    if rq.slope:  # integers below 2^20 and their halves: exact too
+        out = out.clamp_(rq.zero - SLOPE_REACH, rq.zero + SLOPE_REACH - 1)
+        bent = ((rq.zero - out) * rq.slope_factor + 64).mul_(2.0**-SLOPE_BITS).floor_()
+        out = torch.where(out < rq.zero, rq.zero - bent, out)
+    return out.clamp_(rq.lo, rq.hi).to(torch.uint8)
 
 
 Prepared = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]

@@ -3,6 +3,11 @@
 ``out = clamp((acc·m + bias + 2^(r-1)) >> r, lo, hi)`` with an arithmetic shift, so halves round
 up. Per output channel m is a sum of at most four signed powers of two, so acc·m is four shifted
 additions in hardware.
+
+Leaky ReLU bends the result at the output's zero point z, with slope k / 128 where k is a sum of
+at most three signed powers of two: v = (acc·m + bias + 2^(r-1)) >> r is clamped to z - 2048 ..
+z + 2047; where v < z it becomes ``z - (((z - v)·k + 64) >> 7)``; then the clamp to lo, hi as ever.
+Plain ReLU is lo = z, ReLU6 is hi = z + 6 / step.
 """
 
 from __future__ import annotations
@@ -18,6 +23,9 @@ import torch
 from ..hw.config import BIAS_BITS, MULTIPLIER_SHIFT_MAX, MULTIPLIER_TERMS, RIGHT_SHIFT_MAX
 
 SCALE_MAX = 512.0  # largest factor a multiplier can stand for
+SLOPE_BITS = 7  # slopes are multiples of 2^-7
+SLOPE_TERMS = 3  # signed powers of two in a slope
+SLOPE_REACH = 2048  # stored values on either side of zero that a slope can tell apart
 BIAS_HEADROOM = 4  # bits kept free for the constants the compiler folds into the bias
 
 
@@ -37,6 +45,11 @@ class Requantiser:
         r, arithmetic right shift in bits, 0..RIGHT_SHIFT_MAX.
     lo, hi : int
         Clamp of the stored value, 0..255.
+    slope : tuple of (sign, shift)
+        Leaky ReLU: up to three terms, sign 1 or -1, shift 0..7; values below ``zero`` are
+        multiplied by k / 128, k = the sum of sign·2^shift, 0..128. Empty: no bend.
+    zero : int
+        The output's zero point, where the slope bends; not used without a slope.
 
     Raises
     ------
@@ -50,6 +63,8 @@ class Requantiser:
     right: torch.Tensor
     lo: int = 0
     hi: int = 255
+    slope: tuple[tuple[int, int], ...] = ()
+    zero: int = 0
 
     def __post_init__(self) -> None:
         channels = self.bias.shape[0] if self.bias.ndim == 1 else -1
@@ -71,6 +86,14 @@ class Requantiser:
                 )
         if not 0 <= self.lo <= self.hi <= 255:
             raise ValueError(f"clamp needs 0 <= lo <= hi <= 255, not {self.lo}, {self.hi}")
+        fits = all(sign in (-1, 1) and 0 <= shift <= SLOPE_BITS for sign, shift in self.slope)
+        if len(self.slope) > SLOPE_TERMS or not fits or not 0 <= self.slope_factor <= 128:
+            raise ValueError(
+                f"slope must be up to {SLOPE_TERMS} terms (1 or -1, 0..{SLOPE_BITS}) that add up "
+                f"to 0..128, not {self.slope}"
+            )
+        if not 0 <= self.zero <= 255:
+            raise ValueError(f"zero must be in 0..255, not {self.zero}")
 
     @property
     def channels(self) -> int:
@@ -82,9 +105,20 @@ class Requantiser:
         """Integer multipliers m, int64 (C,)."""
         return (self.sign.long() << self.shift.long()).sum(1)
 
+    @property
+    def slope_factor(self) -> int:
+        """k: values below zero are multiplied by k / 128 where there is a slope."""
+        return sum(sign << shift for sign, shift in self.slope)
+
     @classmethod
     def from_real(
-        cls, scale: np.ndarray, offset: np.ndarray, lo: int = 0, hi: int = 255
+        cls,
+        scale: np.ndarray,
+        offset: np.ndarray,
+        lo: int = 0,
+        hi: int = 255,
+        slope: tuple[tuple[int, int], ...] = (),
+        zero: int = 0,
     ) -> Requantiser:
         """Return the requantiser nearest to ``out = acc x scale + offset``.
 
@@ -111,11 +145,13 @@ class Requantiser:
             raise ValueError(f"requantiser offset {np.abs(offset).max():g} is too large")
         sign, shift, right = fit_multiplier(scale, right_max=np.minimum(room, RIGHT_SHIFT_MAX))
         bias = torch.from_numpy(np.rint(np.ldexp(offset, right.numpy().astype(int))).astype("i8"))
-        return cls(sign, shift, bias, right, lo, hi)
+        return cls(sign, shift, bias, right, lo, hi, slope, zero)
 
 
 def requantise(acc: torch.Tensor, rq: Requantiser) -> torch.Tensor:
-    """Return ``clamp((acc·m + bias + 2^(r-1)) >> r, lo, hi)``; no 2^(r-1) where r = 0.
+    """Return ``clamp(bend((acc·m + bias + 2^(r-1)) >> r), lo, hi)``; no 2^(r-1) where r = 0.
+
+    ``bend`` is the leaky ReLU of a requantiser with a slope; see the top of this file.
 
     Parameters
     ----------
@@ -140,7 +176,33 @@ def requantise(acc: torch.Tensor, rq: Requantiser) -> torch.Tensor:
     right = rq.right.long().view(1, -1, 1, 1)
     half = (torch.ones_like(right) << right) >> 1
     total = acc * rq.multiplier.view(1, -1, 1, 1) + rq.bias.view(1, -1, 1, 1) + half
-    return (total >> right).clamp(rq.lo, rq.hi).to(torch.uint8)
+    value = total >> right
+    if rq.slope:
+        value = value.clamp(rq.zero - SLOPE_REACH, rq.zero + SLOPE_REACH - 1)
+        below = rq.zero - (((rq.zero - value) * rq.slope_factor + 64) >> SLOPE_BITS)
+        value = torch.where(value < rq.zero, below, value)
+    return value.clamp(rq.lo, rq.hi).to(torch.uint8)
+
+
+@cache
+def fit_slope(slope: float) -> tuple[tuple[int, int], ...]:
+    """Return the fewest terms (sign, shift) that make k with k / 128 nearest to a slope.
+
+    Raises
+    ------
+    ValueError
+        If the slope is not in 0..1.
+    """
+    if not 0.0 <= slope <= 1.0:
+        raise ValueError(f"the slope of a leaky ReLU must be in 0..1, not {slope!r}")
+    powers = [(sign, shift) for shift in range(SLOPE_BITS, -1, -1) for sign in (1, -1)]
+    choices: list[tuple[float, int, tuple[tuple[int, int], ...]]] = []
+    for terms in range(1, SLOPE_TERMS + 1):
+        for choice in combinations_with_replacement(powers, terms):
+            k = sum(sign << shift for sign, shift in choice)
+            if 0 <= k <= 1 << SLOPE_BITS:
+                choices.append((abs(k - slope * (1 << SLOPE_BITS)), terms, choice))
+    return min(choices)[2]
 
 
 @cache

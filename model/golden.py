@@ -15,7 +15,18 @@ import torch.nn.functional as F
 
 from .fast import conv_fast
 from .fixed import requantise
-from .network import Concat, Conv, GlobalAveragePool, MaxPool, Network, Padding, Pair
+from .network import (
+    Add,
+    AveragePool,
+    Conv,
+    GlobalAveragePool,
+    Layer,
+    MaxPool,
+    Network,
+    Padding,
+    Pair,
+    Upsample,
+)
 
 Exact = Literal["fast", "integer"]
 
@@ -41,6 +52,7 @@ def accumulate(
     padding: Padding = (0, 0, 0, 0),
     dilation: Pair = (1, 1),
     zero_point: int = 0,
+    groups: int = 1,
 ) -> torch.Tensor:
     """Return the accumulators of a convolution: the sum of w_int (a - zero_point).
 
@@ -48,8 +60,10 @@ def accumulate(
     ----------
     a : Tensor uint8 (B, Cin, H, W)
         Stored activations; padding inserts ``zero_point``.
-    w_int : Tensor int64 (Cout, Cin, kh, kw)
+    w_int : Tensor int64 (Cout, Cin / groups, kh, kw)
         Integer weights.
+    groups : int
+        Runs of channels that do not see each other.
 
     Returns
     -------
@@ -57,15 +71,17 @@ def accumulate(
     """
     if a.dtype != torch.uint8:
         raise ValueError(f"activations must be uint8, not {a.dtype}")
-    if a.ndim != 4 or a.shape[1] != w_int.shape[1]:
-        raise ValueError(f"activations must be (B, {w_int.shape[1]}, H, W), not {tuple(a.shape)}")
+    channels = w_int.shape[1] * groups
+    if a.ndim != 4 or a.shape[1] != channels:
+        raise ValueError(f"activations must be (B, {channels}, H, W), not {tuple(a.shape)}")
     real = pad(a, padding, zero_point).long() - zero_point
     kernel = (w_int.shape[2], w_int.shape[3])
     view = windows(real, kernel, stride, dilation)
     batch, _, height, width, *_ = view.shape
-    columns = view.permute(0, 2, 3, 1, 4, 5).reshape(batch * height * width, -1)
-    sums = columns @ w_int.flatten(1).T
-    return sums.reshape(batch, height, width, -1).permute(0, 3, 1, 2)
+    columns = view.permute(0, 2, 3, 1, 4, 5).reshape(batch * height * width, groups, -1)
+    weights = w_int.flatten(1).reshape(groups, -1, columns.shape[2])
+    sums = columns.transpose(0, 1) @ weights.transpose(1, 2)
+    return sums.transpose(0, 1).reshape(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 def conv(network: Network, layer: Conv, a: torch.Tensor) -> torch.Tensor:
@@ -77,6 +93,7 @@ def conv(network: Network, layer: Conv, a: torch.Tensor) -> torch.Tensor:
         padding=layer.padding,
         dilation=layer.dilation,
         zero_point=network.tensors[layer.input].zero_point,
+        groups=layer.groups,
     )
     return requantise(acc, layer.requantiser)
 
@@ -94,6 +111,26 @@ def global_average_pool(
     zero_point = network.tensors[layer.input].zero_point
     total = (a.long() - zero_point).sum((2, 3), keepdim=True)
     return requantise(total, layer.requantiser)
+
+
+def average_pool(network: Network, layer: AveragePool, a: torch.Tensor) -> torch.Tensor:
+    """Return the requantised sum of (a - zero_point) in each window, uint8; padding adds 0."""
+    zero_point = network.tensors[layer.input].zero_point
+    real = pad(a, layer.padding, zero_point).long() - zero_point
+    total = windows(real, layer.kernel, layer.stride, (1, 1)).sum((-2, -1))
+    return requantise(total, layer.requantiser)
+
+
+def add(network: Network, layer: Add, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return ``((a - z_a) << k_a) + ((b - z_b) << k_b)`` requantised, uint8 (B, C, H, W)."""
+    zeros = [network.tensors[name].zero_point for name in layer.inputs]
+    total = ((a.long() - zeros[0]) << layer.shifts[0]) + ((b.long() - zeros[1]) << layer.shifts[1])
+    return requantise(total, layer.requantiser)
+
+
+def upsample(a: torch.Tensor) -> torch.Tensor:
+    """Return every pixel as a square of 2 x 2, (B, C, 2 H, 2 W)."""
+    return a.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
 
 def concat(parts: list[torch.Tensor]) -> torch.Tensor:
@@ -122,7 +159,7 @@ def run(
     until : str, optional
         Name of the layer or tensor after which to stop.
     keep : bool
-        Return every tensor; otherwise only the last written one.
+        Return every tensor; otherwise only the outputs and what is still to be read.
     progress : callable, optional
         Called with each layer's name before it runs.
 
@@ -155,19 +192,28 @@ def run(
         if progress:
             progress(layer.name)
         parts = [tensors[name] for name in layer.inputs]
-        if isinstance(layer, Conv):
-            out = (conv if exact == "integer" else conv_fast)(network, layer, parts[0])
-        elif isinstance(layer, MaxPool):
-            out = max_pool(layer, parts[0])
-        elif isinstance(layer, Concat):
-            out = concat(parts)
-        else:
-            out = global_average_pool(network, layer, parts[0])
-        tensors[layer.output] = out
+        tensors[layer.output] = _apply(network, layer, parts, exact)
         if not keep:
-            for name in layer.inputs:
+            for name in set(layer.inputs).difference(network.outputs):
                 if last_use[name] == layer.name:
                     del tensors[name]
         if until in (layer.name, layer.output):
             break
     return tensors
+
+
+def _apply(network: Network, layer: Layer, parts: list[torch.Tensor], exact: Exact) -> torch.Tensor:
+    """Return the stored outputs of any layer."""
+    if isinstance(layer, Conv):
+        return (conv if exact == "integer" else conv_fast)(network, layer, parts[0])
+    if isinstance(layer, MaxPool):
+        return max_pool(layer, parts[0])
+    if isinstance(layer, AveragePool):
+        return average_pool(network, layer, parts[0])
+    if isinstance(layer, GlobalAveragePool):
+        return global_average_pool(network, layer, parts[0])
+    if isinstance(layer, Add):
+        return add(network, layer, parts[0], parts[1])
+    if isinstance(layer, Upsample):
+        return upsample(parts[0])
+    return concat(parts)

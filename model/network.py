@@ -68,7 +68,9 @@ class TensorInfo:
 class Conv:
     """Convolution, then requantise: a fully connected layer is a 1x1 one.
 
-    ``weights`` has codes (N, Cout, Cin, kh, kw); padding inserts the input's zero point.
+    ``weights`` has codes (N, Cout, Cin / groups, kh, kw); padding inserts the input's zero point.
+    Output channels are split into ``groups`` runs of equal length; the g-th reads the g-th run of
+    input channels alone. Depthwise: as many groups as input channels.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Conv:
     weights: ShiftWeights
     requantiser: Requantiser
     dilation: Pair = (1, 1)
+    groups: int = 1
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -131,7 +134,58 @@ class GlobalAveragePool:
         return (self.input,)
 
 
-Layer = Conv | MaxPool | Concat | GlobalAveragePool
+@dataclass(frozen=True, eq=False)
+class AveragePool:
+    """Sum of each window of every channel, requantised (1 / (kh kw) is in its scale).
+
+    Padding inserts the input's zero point, so it counts as real 0 in the mean.
+    """
+
+    name: str
+    input: str
+    output: str
+    kernel: Pair
+    stride: Pair
+    padding: Padding
+    requantiser: Requantiser
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tensors read."""
+        return (self.input,)
+
+
+@dataclass(frozen=True, eq=False)
+class Add:
+    """Sum of two tensors of one shape: ``((a - z_a) << k_a) + ((b - z_b) << k_b)``, requantised.
+
+    ``shifts`` (k_a, k_b), each 0..ADD_SHIFT_MAX, bring both to the finer of their two scales.
+    """
+
+    name: str
+    inputs: tuple[str, str]
+    output: str
+    shifts: Pair
+    requantiser: Requantiser
+
+
+@dataclass(frozen=True)
+class Upsample:
+    """Every pixel becomes a square of 2 x 2 equal ones."""
+
+    name: str
+    input: str
+    output: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tensors read."""
+        return (self.input,)
+
+
+Layer = Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Concat | Upsample
+Requantised = Conv | AveragePool | GlobalAveragePool | Add
+ADD_SHIFT_MAX = 6  # largest left shift of an addend, in bits
 
 
 def window_size(size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Pair:
@@ -142,6 +196,30 @@ def window_size(size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilati
         for n, pad, k, s, d in zip(size, spans, kernel, stride, dilation, strict=True)
     )
     return height, width
+
+
+def _check_groups(layer: Conv, inputs: int, outputs: int) -> None:
+    if layer.groups < 1 or inputs % layer.groups or outputs % layer.groups:
+        raise ValueError(
+            f"layer {layer.name!r}: groups must divide {inputs} input and {outputs} output "
+            f"channels, not be {layer.groups}"
+        )
+
+
+def _check_addends(layer: Add, parts: list[TensorInfo]) -> None:
+    if len(parts) != 2 or parts[0].shape != parts[1].shape:
+        shapes = " and ".join(str(part.shape) for part in parts)
+        raise ValueError(f"layer {layer.name!r}: two inputs of one shape are added, not {shapes}")
+    if not all(0 <= shift <= ADD_SHIFT_MAX for shift in layer.shifts):
+        raise ValueError(
+            f"layer {layer.name!r}: shifts must be in 0..{ADD_SHIFT_MAX}, not {layer.shifts}"
+        )
+    scales = {part.frac_bits + k for part, k in zip(parts, layer.shifts, strict=True)}
+    if len(scales) > 1:
+        raise ValueError(
+            f"layer {layer.name!r}: shifts {layer.shifts} do not align scales "
+            f"2^-{parts[0].frac_bits} and 2^-{parts[1].frac_bits}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +237,8 @@ class Network:
         How a picture becomes the input tensor.
     classes : tuple[str, ...]
         Class names, one per output channel, or none.
+    extra_outputs : tuple[str, ...]
+        Further tensors that are results, for a network with several heads.
 
     Raises
     ------
@@ -173,6 +253,12 @@ class Network:
     layers: list[Layer]
     preprocess: Preprocess | None = None
     classes: tuple[str, ...] = field(default=())
+    extra_outputs: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of all result tensors, ``output`` first."""
+        return (self.output, *self.extra_outputs)
 
     def __post_init__(self) -> None:
         known = {self.input}
@@ -194,8 +280,9 @@ class Network:
                 raise ValueError(f"layer {layer.name!r} writes {layer.output!r} a second time")
             known.add(layer.output)
             self._check(layer)
-        if self.output not in known:
-            raise ValueError(f"no layer writes the output tensor {self.output!r}")
+        for name in self.outputs:
+            if name not in known:
+                raise ValueError(f"no layer writes the output tensor {name!r}")
         if self.classes and len(self.classes) != self.tensors[self.output].channels:
             raise ValueError(
                 f"{len(self.classes)} class names for "
@@ -209,7 +296,8 @@ class Network:
         size: Pair = (first.height, first.width)
         channels = first.channels
         if isinstance(layer, Conv):
-            want = (out.channels, first.channels, *layer.kernel)
+            _check_groups(layer, channels, out.channels)
+            want = (out.channels, channels // layer.groups, *layer.kernel)
             if tuple(layer.weights.shape) != want:
                 raise ValueError(
                     f"layer {layer.name!r}: weights must be {want}, "
@@ -217,13 +305,17 @@ class Network:
                 )
             channels = out.channels
             size = window_size(size, layer.kernel, layer.stride, layer.padding, layer.dilation)
-        elif isinstance(layer, MaxPool):
+        elif isinstance(layer, MaxPool | AveragePool):
             size = window_size(size, layer.kernel, layer.stride, layer.padding, (1, 1))
         elif isinstance(layer, Concat):
             channels = sum(part.channels for part in parts)
             for part in parts:
                 if (part.height, part.width) != size:
                     raise ValueError(f"layer {layer.name!r}: {part.name!r} has another size")
+        elif isinstance(layer, Add):
+            _check_addends(layer, parts)
+        elif isinstance(layer, Upsample):
+            size = (2 * first.height, 2 * first.width)
         else:
             size = (1, 1)
         if out.shape != (channels, *size):
@@ -231,9 +323,15 @@ class Network:
                 f"layer {layer.name!r}: output {out.name!r} must be {(channels, *size)}, "
                 f"not {out.shape}"
             )
-        if isinstance(layer, Conv | GlobalAveragePool):
-            if layer.requantiser.channels != channels or layer.requantiser.hi > out.top:
+        if isinstance(layer, Requantised):
+            rq = layer.requantiser
+            if rq.channels != channels or rq.hi > out.top:
                 raise ValueError(f"layer {layer.name!r}: requantiser does not fit {out.name!r}")
+            if rq.slope and rq.zero != out.zero_point:
+                raise ValueError(
+                    f"layer {layer.name!r}: the slope bends at {rq.zero}, but {out.name!r} has "
+                    f"zero_point {out.zero_point}"
+                )
         else:
             number = (out.frac_bits, out.zero_point, out.bits)
             for part in parts:

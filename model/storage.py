@@ -18,15 +18,29 @@ from safetensors.torch import save as dump_tensors
 
 from .codebook import Codebook, ShiftWeights
 from .fixed import Requantiser
-from .network import Concat, Conv, GlobalAveragePool, Layer, MaxPool, Network, TensorInfo
+from .network import (
+    Add,
+    AveragePool,
+    Concat,
+    Conv,
+    GlobalAveragePool,
+    Layer,
+    MaxPool,
+    Network,
+    Requantised,
+    TensorInfo,
+    Upsample,
+)
 from .packing import pack_bits, unpack_bits
 from .preprocess import Preprocess
 
 FORMAT = "shiftwork-network"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)  # 1 had one output, no groups, slopes, sums or upsampling
 JSON_NAME = "network.json"
 WEIGHTS_NAME = "weights.safetensors"
 FIELDS = ("name", "input", "output", "tensors", "layers", "preprocess", "classes", "arrays")
+FIELDS_SINCE_2 = ("extra_outputs",)
 
 Arrays = dict[str, torch.Tensor]
 
@@ -56,9 +70,10 @@ def save_network(network: Network, folder: Path) -> Path:
         "layers": [_layer_to_json(layer, arrays) for layer in network.layers],
         "preprocess": vars(network.preprocess) if network.preprocess else None,
         "classes": list(network.classes),
+        "extra_outputs": list(network.extra_outputs),
     }
     document["arrays"] = {name: _digest_array(array) for name, array in sorted(arrays.items())}
-    document["sha256"] = {name: _digest_json(document[name]) for name in FIELDS}
+    document["sha256"] = {name: _digest_json(document[name]) for name in (*FIELDS, *FIELDS_SINCE_2)}
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -106,6 +121,7 @@ def load_network(folder: Path) -> Network:
             layers=[_layer_from_json(entry, arrays) for entry in document["layers"]],
             preprocess=Preprocess(**preprocess) if preprocess else None,
             classes=tuple(document["classes"]),
+            extra_outputs=tuple(document.get("extra_outputs", ())),
         )
     except KeyError as error:
         raise ValueError(f"{JSON_NAME}: field {error.args[0]!r} is missing") from None
@@ -125,14 +141,14 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path}: field 'format' must be {FORMAT!r}; not a network of this project"
         )
-    if document.get("version") != VERSION:
-        raise ValueError(
-            f"{path}: field 'version' must be {VERSION}, not {document.get('version')!r}"
-        )
+    version = document.get("version")
+    if version not in READABLE:
+        known = " or ".join(map(str, READABLE))
+        raise ValueError(f"{path}: field 'version' must be {known}, not {version!r}")
     digests = document.get("sha256")
     if not isinstance(digests, dict):
         raise ValueError(f"{path}: field 'sha256' is missing")
-    for name in FIELDS:
+    for name in FIELDS if version == 1 else (*FIELDS, *FIELDS_SINCE_2):
         if name not in document:
             raise ValueError(f"{path}: field {name!r} is missing")
         if digests.get(name) != _digest_json(document[name]):
@@ -154,27 +170,33 @@ def _layer_to_json(layer: Layer, arrays: Arrays) -> dict[str, Any]:
     """Return a layer as JSON data; its arrays go into ``arrays`` under the layer's name."""
     kind = type(layer)
     entry: dict[str, Any] = {"op": OPS[kind], "name": layer.name, "output": layer.output}
-    if isinstance(layer, Concat):
-        return entry | {"inputs": list(layer.inputs)}
-    entry["input"] = layer.input
-    if isinstance(layer, Conv | MaxPool):
+    if isinstance(layer, Concat | Add):
+        entry["inputs"] = list(layer.inputs)
+    else:
+        entry["input"] = layer.input
+    if isinstance(layer, Add):
+        entry["shifts"] = list(layer.shifts)
+    if isinstance(layer, Conv | MaxPool | AveragePool):
         entry |= {"kernel": layer.kernel, "stride": layer.stride, "padding": layer.padding}
     if isinstance(layer, Conv):
         book, codes = layer.weights.codebook, layer.weights.codes
         entry |= {
             "dilation": layer.dilation,
+            "groups": layer.groups,
             "terms": book.terms,
             "bits": book.bits,
             "shape": list(layer.weights.shape),
         }
         packed = pack_bits(codes.numpy(), book.bits, 1)
         arrays[f"{layer.name}.codes"] = torch.from_numpy(np.frombuffer(packed, np.uint8).copy())
-        arrays[f"{layer.name}.scale"] = layer.weights.scale
-    if isinstance(layer, Conv | GlobalAveragePool):
+        arrays[f"{layer.name}.scale"] = layer.weights.scale.clone()
+    if isinstance(layer, Requantised):
         rq = layer.requantiser
         entry["clamp"] = [rq.lo, rq.hi]
+        if rq.slope:
+            entry |= {"slope": [list(term) for term in rq.slope], "slope_zero": rq.zero}
         for name in ("sign", "shift", "bias", "right"):
-            arrays[f"{layer.name}.requantise.{name}"] = getattr(rq, name).contiguous()
+            arrays[f"{layer.name}.requantise.{name}"] = getattr(rq, name).contiguous().clone()
     return entry
 
 
@@ -183,14 +205,13 @@ def _layer_from_json(entry: dict[str, Any], arrays: Arrays) -> Layer:
     if kind is None:
         raise ValueError(f"{JSON_NAME}: layer {entry['name']!r} has unknown op {entry['op']!r}")
     common: dict[str, Any] = {"name": entry["name"], "output": entry["output"]}
-    if kind is Concat:
-        return Concat(**common, inputs=tuple(entry["inputs"]))
-    common["input"] = entry["input"]
-    for name in ("kernel", "stride", "padding", "dilation"):
+    if "input" in entry:
+        common["input"] = entry["input"]
+    for name in ("inputs", "shifts", "kernel", "stride", "padding", "dilation"):
         if name in entry:
             common[name] = tuple(entry[name])
-    if kind is MaxPool:
-        return MaxPool(**common)
+    if kind in (Concat, MaxPool, Upsample):
+        return kind(**common)
 
     def array(name: str) -> torch.Tensor:
         try:
@@ -199,19 +220,28 @@ def _layer_from_json(entry: dict[str, Any], arrays: Arrays) -> Layer:
             raise ValueError(f"{WEIGHTS_NAME}: array '{entry['name']}.{name}' is missing") from None
 
     parts = {name: array(f"requantise.{name}") for name in ("sign", "shift", "bias", "right")}
-    rq = Requantiser(**parts, lo=entry["clamp"][0], hi=entry["clamp"][1])
-    if kind is GlobalAveragePool:
-        return GlobalAveragePool(**common, requantiser=rq)
+    rq = Requantiser(
+        **parts,
+        lo=entry["clamp"][0],
+        hi=entry["clamp"][1],
+        slope=tuple((sign, shift) for sign, shift in entry.get("slope", ())),
+        zero=entry.get("slope_zero", 0),
+    )
+    if kind is not Conv:
+        return kind(**common, requantiser=rq)
     book = Codebook(entry["terms"], entry["bits"])
     shape = (book.terms, *entry["shape"])
     codes = unpack_bits(array("codes").numpy().tobytes(), shape, book.bits, 1)
     weights = ShiftWeights(torch.from_numpy(codes), array("scale"), book)
-    return Conv(**common, weights=weights, requantiser=rq)
+    return Conv(**common, weights=weights, requantiser=rq, groups=entry.get("groups", 1))
 
 
 OPS: dict[Callable[..., Layer], str] = {
     Conv: "conv",
     MaxPool: "max_pool",
     Concat: "concat",
+    AveragePool: "average_pool",
     GlobalAveragePool: "global_average_pool",
+    Add: "add",
+    Upsample: "upsample",
 }

@@ -137,7 +137,7 @@ def edit(folder: Path, field: str, value: object) -> None:
     ("field", "value", "message"),
     [
         ("format", "onnx", "field 'format' must be 'shiftwork-network'"),
-        ("version", 2, "field 'version' must be 1, not 2"),
+        ("version", 3, "field 'version' must be 1 or 2, not 3"),
         ("output", "z", "field 'output' does not match its checksum"),
         ("layers", [], "field 'layers' does not match its checksum"),
         ("tensors", None, "field 'tensors' is missing"),
