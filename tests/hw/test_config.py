@@ -1,0 +1,142 @@
+"""Engine parameters: what is refused and how, and widths that are exactly enough."""
+
+from dataclasses import FrozenInstanceError
+from itertools import product
+from typing import Any
+
+import pytest
+
+from shiftwork.hw.config import PARAMETER_BYTES, PRESETS, EngineConfig, preset
+
+LIMITS = {
+    "rows": (1, 64), "cols": (1, 64), "act_bits": (2, 8), "code_bits": (2, 5),
+    "max_terms": (1, 4), "max_fan_in": (1, 1 << 20), "hold": (4, 4096),
+    "buffer_words": (16, 1 << 16), "requantise_lanes": (1, 16), "bus_bits": (64, 128),
+    "burst_beats": (1, 256), "weight_fifo": (2, 1024), "max_layers": (1, 1024),
+}  # fmt: skip
+# What makes a limit's own value agree with the other parameters.
+WITH = {
+    ("weight_fifo", 2): {"burst_beats": 1},
+    ("burst_beats", 256): {"weight_fifo": 256},
+    ("requantise_lanes", 16): {"rows": 16, "cols": 32},
+}
+
+
+@pytest.mark.parametrize("end", [0, 1])
+@pytest.mark.parametrize("field", LIMITS)
+def test_limits_are_admitted_and_what_lies_beyond_is_refused(field: str, end: int) -> None:
+    limit = LIMITS[field][end]
+    config = EngineConfig(**{field: limit}, **WITH.get((field, limit), {}))
+    assert getattr(config, field) == limit
+    beyond = limit + (1 if end else -1)
+    with pytest.raises(ValueError, match=rf"^{field} .*not {beyond}$"):
+        EngineConfig(**{field: beyond})
+
+
+@pytest.mark.parametrize("value", [8.0, "8", None])
+def test_what_is_not_an_integer_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^rows must be an integer in 1\.\.64, not {value!r}$"):
+        EngineConfig(rows=value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bus_bits": 96}, "^bus_bits must be 64 or 128, not 96$"),
+        ({"buffer_words": 3000}, "^buffer_words must be a power of two, not 3000$"),
+        ({"requantise_lanes": 3}, r"^requantise_lanes must divide rows and cols \(8, 8\), not 3$"),
+        ({"rows": 4, "requantise_lanes": 8}, r"divide rows and cols \(4, 8\), not 8$"),
+        ({"rows": 9, "cols": 12, "requantise_lanes": 9}, r"\(9, 12\), not 9$"),
+        ({"weight_fifo": 31}, "^weight_fifo must hold a burst of 32 beats, not 31$"),
+        ({"select": "barrel"}, "^select must be 'shifter' or 'mux', not 'barrel'$"),
+    ],
+)
+def test_parameters_that_disagree_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EngineConfig(**changes)
+
+
+def test_changes_are_checked_and_leave_the_original_alone() -> None:
+    config = preset("small")
+    assert config.replace(rows=16).rows == 16
+    assert config.rows == 8
+    with pytest.raises(ValueError, match=r"^hold must be .*, not 3$"):
+        config.replace(hold=3)
+    with pytest.raises(FrozenInstanceError):
+        config.rows = 9  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_carry_their_name_and_come_back_from_plain_data(name: str) -> None:
+    config = preset(name)
+    assert config.name == name
+    assert config.module_name == f"shiftwork_{name}"
+    assert EngineConfig(**config.to_dict()) == config
+
+
+def test_presets_grow() -> None:
+    assert list(PRESETS) == ["tiny", "small", "base", "large"]
+    lanes = [config.lanes for config in PRESETS.values()]
+    assert lanes == sorted(set(lanes))
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"^unknown preset 'huge'; choose from tiny, small, base"):
+        preset("huge")
+
+
+def terms_of(config: EngineConfig) -> set[int]:
+    """Every term there is: shifted activations, plain and inverted, and nothing."""
+    top = (1 << config.act_bits) - 1
+    size = config.magnitudes
+    return {0} | {
+        value << size - magnitude
+        for x in range(top + 1)
+        for value in (x, top - x)
+        for magnitude in range(1, size + 1)
+    }
+
+
+@pytest.mark.parametrize("act_bits", [2, 3])
+@pytest.mark.parametrize("code_bits", [2, 3])
+@pytest.mark.parametrize("max_terms", [1, 2])
+@pytest.mark.parametrize("max_fan_in", [1, 2, 3])
+def test_the_accumulator_is_exactly_wide_enough(
+    act_bits: int, code_bits: int, max_terms: int, max_fan_in: int
+) -> None:
+    config = EngineConfig(
+        act_bits=act_bits, code_bits=code_bits, max_terms=max_terms, max_fan_in=max_fan_in
+    )
+    terms = terms_of(config)
+    assert max(terms).bit_length() == config.term_bits
+    weights = {
+        sum(term << n for n, term in enumerate(choice))
+        for choice in product(terms, repeat=max_terms)
+    }
+    sums = {0}
+    for _ in range(max_fan_in):
+        sums = {a + b for a in sums for b in weights}
+    assert max(sums) == config.acc_max
+    assert 1 << config.acc_bits - 1 <= max(sums) < 1 << config.acc_bits
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5])
+def test_the_largest_column_sum(rows: int) -> None:
+    config = EngineConfig(rows=rows, act_bits=3, code_bits=3)
+    assert config.sum_max == rows * max(terms_of(config))
+
+
+@pytest.mark.parametrize("rows", range(1, 65))
+def test_a_pixel_word_is_the_next_power_of_two(rows: int) -> None:
+    config = EngineConfig(rows=rows)
+    assert config.word_bytes in (1, 2, 4, 8, 16, 32, 64)
+    assert config.word_bytes // 2 < rows <= config.word_bytes
+
+
+@pytest.mark.parametrize("bus_bits", [64, 128])
+def test_blocks_and_records_are_whole_beats(bus_bits: int) -> None:
+    for rows, cols, code_bits in product((1, 3, 8, 16), (1, 5, 8), (2, 3, 4, 5)):
+        config = EngineConfig(rows=rows, cols=cols, code_bits=code_bits, bus_bits=bus_bits)
+        spare = config.block_beats * bus_bits - rows * cols * code_bits
+        assert 0 <= spare < bus_bits
+        assert config.parameter_beats * config.bus_bytes == PARAMETER_BYTES
