@@ -14,16 +14,24 @@ from .preprocess import Preprocess
 
 @dataclass(frozen=True, eq=False)
 class ConvNode:
-    """Convolution with bias, then ReLU where ``relu``; batch norm is already folded in."""
+    """Convolution with bias, then an activation; batch norm is already folded in.
+
+    ``relu`` gives ReLU; with ``ceiling`` what is above it is cut off (6 for ReLU6); with ``leak``
+    values below 0 are multiplied by it (leaky ReLU).
+    """
 
     name: str
     input: str
     output: str
-    weight: torch.Tensor  # (Cout, Cin, kh, kw)
+    weight: torch.Tensor  # (Cout, Cin / groups, kh, kw)
     bias: torch.Tensor  # (Cout,)
     stride: Pair = (1, 1)
     padding: Padding = (0, 0, 0, 0)
     relu: bool = True
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    ceiling: float | None = None
+    leak: float = 0.0
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -71,13 +79,66 @@ class GlobalAverageNode:
         return (self.input,)
 
 
-Node = ConvNode | MaxPoolNode | ConcatNode | GlobalAverageNode
+@dataclass(frozen=True)
+class AveragePoolNode:
+    """Mean of each window; padding counts as zeros."""
+
+    name: str
+    input: str
+    output: str
+    kernel: Pair
+    stride: Pair
+    padding: Padding = (0, 0, 0, 0)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tensors read."""
+        return (self.input,)
+
+
+@dataclass(frozen=True)
+class AddNode:
+    """Sum of two tensors of one shape, then an activation as in :class:`ConvNode`."""
+
+    name: str
+    inputs: tuple[str, str]
+    output: str
+    relu: bool = False
+    ceiling: float | None = None
+    leak: float = 0.0
+
+
+@dataclass(frozen=True)
+class UpsampleNode:
+    """Every pixel becomes a square of 2 x 2 equal ones."""
+
+    name: str
+    input: str
+    output: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tensors read."""
+        return (self.input,)
+
+
+Node = (
+    ConvNode
+    | MaxPoolNode
+    | AveragePoolNode
+    | GlobalAverageNode
+    | AddNode
+    | ConcatNode
+    | UpsampleNode
+)
 Edit = Callable[[str, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
     """Nodes in the order of execution; the input is a picture's stored values, 0..255.
+
+    A stored input value a stands for (a - zero_point) 2^-frac_bits.
 
     Attributes
     ----------
@@ -88,6 +149,11 @@ class Graph:
     preprocess : Preprocess or None
     classes : tuple[str, ...]
         Class names, or none.
+    frac_bits : int
+    zero_point : int
+        Of the input: 0, or 128 where pixels stand for signed numbers.
+    extra_outputs : tuple[str, ...]
+        Further results, for a network with several heads.
     """
 
     name: str
@@ -97,6 +163,14 @@ class Graph:
     nodes: list[Node]
     preprocess: Preprocess | None = None
     classes: tuple[str, ...] = ()
+    frac_bits: int = 0
+    zero_point: int = 0
+    extra_outputs: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of all result tensors, ``output`` first."""
+        return (self.output, *self.extra_outputs)
 
     def shapes(self) -> dict[str, tuple[int, int, int]]:
         """Return (channels, height, width) of every tensor."""
@@ -106,12 +180,20 @@ class Graph:
             if isinstance(node, ConvNode):
                 channels, kernel = node.weight.shape[0], (node.weight.shape[2:])
                 size = window_size(
-                    (height, width), (kernel[0], kernel[1]), node.stride, node.padding, (1, 1)
+                    (height, width),
+                    (kernel[0], kernel[1]),
+                    node.stride,
+                    node.padding,
+                    node.dilation,
                 )
-            elif isinstance(node, MaxPoolNode):
+            elif isinstance(node, MaxPoolNode | AveragePoolNode):
                 size = window_size((height, width), node.kernel, node.stride, node.padding, (1, 1))
             elif isinstance(node, ConcatNode):
                 channels, size = sum(found[name][0] for name in node.inputs), (height, width)
+            elif isinstance(node, AddNode):
+                size = (height, width)
+            elif isinstance(node, UpsampleNode):
+                size = (2 * height, 2 * width)
             else:
                 size = (1, 1)
             found[node.output] = (channels, size[0], size[1])
@@ -127,21 +209,55 @@ class Graph:
         edit : callable, optional
             ``edit(name, value)`` replaces each tensor by what it returns.
         """
-        tensors = {self.input: x.float()}
+        tensors = {self.input: (x.float() - self.zero_point) * 2.0**-self.frac_bits}
         for node in self.nodes:
             parts = [tensors[name] for name in node.inputs]
-            if isinstance(node, ConvNode):
-                value = F.conv2d(_pad(parts[0], node.padding), node.weight, node.bias, node.stride)
-                value = value.relu_() if node.relu else value
-            elif isinstance(node, MaxPoolNode):
-                padded = _pad(parts[0], node.padding, -torch.inf)
-                value = F.max_pool2d(padded, node.kernel, node.stride)
-            elif isinstance(node, ConcatNode):
-                value = torch.cat(parts, 1)
-            else:
-                value = parts[0].mean((2, 3), keepdim=True)
+            value = _apply(node, parts)
             tensors[node.output] = edit(node.output, value) if edit else value
         return tensors
+
+
+def _apply(node: Node, parts: list[torch.Tensor]) -> torch.Tensor:
+    if isinstance(node, ConvNode):
+        padded = _pad(parts[0], node.padding)
+        value = F.conv2d(
+            padded, node.weight, node.bias, node.stride, 0, node.dilation, node.groups
+        )  # fmt: skip
+        return _activate(node, value)
+    if isinstance(node, AddNode):
+        return _activate(node, parts[0] + parts[1])
+    if isinstance(node, MaxPoolNode):
+        return F.max_pool2d(_pad(parts[0], node.padding, -torch.inf), node.kernel, node.stride)
+    if isinstance(node, AveragePoolNode):
+        return F.avg_pool2d(_pad(parts[0], node.padding), node.kernel, node.stride)
+    if isinstance(node, UpsampleNode):
+        return F.interpolate(parts[0], scale_factor=2, mode="nearest")
+    if isinstance(node, ConcatNode):
+        return torch.cat(parts, 1)
+    return parts[0].mean((2, 3), keepdim=True)
+
+
+def _activate(node: ConvNode | AddNode, value: torch.Tensor) -> torch.Tensor:
+    if node.relu:
+        value = F.leaky_relu_(value, node.leak) if node.leak else value.relu_()
+    return value if node.ceiling is None else value.clamp_(max=node.ceiling)
+
+
+def fold_batch_norm(
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    *,
+    gamma: torch.Tensor,
+    beta: torch.Tensor,
+    mean: torch.Tensor,
+    variance: torch.Tensor,
+    epsilon: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return weight (Cout, ...) and bias of a convolution with its batch norm folded in."""
+    gain = gamma.double() / (variance.double() + epsilon).sqrt()
+    before = mean.double() if bias is None else mean.double() - bias.double()
+    scaled = weight.double() * gain.view(-1, *(1,) * (weight.ndim - 1))
+    return scaled.float(), (beta.double() - before * gain).float()
 
 
 def _pad(x: torch.Tensor, padding: Padding, value: float = 0.0) -> torch.Tensor:

@@ -9,9 +9,31 @@ import numpy as np
 import torch
 
 from .codebook import Codebook, Scale
-from .fixed import Requantiser
-from .graph import ConcatNode, ConvNode, Graph, MaxPoolNode
-from .network import Concat, Conv, GlobalAveragePool, Layer, MaxPool, Network, TensorInfo
+from .fixed import Requantiser, fit_slope
+from .graph import (
+    AddNode,
+    AveragePoolNode,
+    ConcatNode,
+    ConvNode,
+    GlobalAverageNode,
+    Graph,
+    MaxPoolNode,
+    Node,
+    UpsampleNode,
+)
+from .network import (
+    ADD_SHIFT_MAX,
+    Add,
+    AveragePool,
+    Concat,
+    Conv,
+    GlobalAveragePool,
+    Layer,
+    MaxPool,
+    Network,
+    TensorInfo,
+    Upsample,
+)
 
 SAMPLES = 200_000  # values kept per tensor and batch of calibration pictures
 HEADROOM = 1.25  # the output's range over its largest calibration value
@@ -20,8 +42,10 @@ HEADROOM = 1.25  # the output's range over its largest calibration value
 def calibrate(graph: Graph, batches: Iterable[torch.Tensor], bits: int = 8) -> dict[str, int]:
     """Choose each tensor's scale 2^-f, the f with the least squared rounding and clipping error.
 
-    Tensors that a concatenation or a max pool ties together share one f. The network's output is
-    the exception: its largest values decide, so its f is the finest one that clips none.
+    Tensors that a concatenation, a max pool or upsampling ties together share one f. The
+    network's outputs are the exception: their largest values decide, so the f is the finest one
+    that clips none. Where two addends would be more than ADD_SHIFT_MAX bits apart, the finer one
+    becomes coarser.
 
     Parameters
     ----------
@@ -34,7 +58,7 @@ def calibrate(graph: Graph, batches: Iterable[torch.Tensor], bits: int = 8) -> d
     Returns
     -------
     dict[str, int]
-        f by tensor name; the input's is 0, pixels as they are stored.
+        f by tensor name; the input's is the graph's.
 
     Raises
     ------
@@ -52,17 +76,38 @@ def calibrate(graph: Graph, batches: Iterable[torch.Tensor], bits: int = 8) -> d
     signed = signed_tensors(graph)
     owner = _groups(graph)
     members: dict[str, list[str]] = {}
-    for name in kept:
+    for name in (graph.input, *kept):
         members.setdefault(owner[name], []).append(name)
-    chosen: dict[str, int] = {graph.input: 0}
+    chosen: dict[str, int] = {}
     for names in members.values():
+        if graph.input in names:
+            chosen |= dict.fromkeys(names, graph.frac_bits)
+            continue
         values = torch.cat([part for name in names for part in kept[name]]).double()
         low, high = (0, (1 << bits) - 1)
         if not signed.isdisjoint(names):
             low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-        choose = _unclipped_frac_bits if graph.output in names else _best_frac_bits
+        ends = not set(graph.outputs).isdisjoint(names)
+        choose = _unclipped_frac_bits if ends else _best_frac_bits
         chosen |= dict.fromkeys(names, choose(values, low, high))
+    _bring_addends_together(graph, chosen, [members[owner[name]] for name in owner])
     return chosen
+
+
+def _bring_addends_together(graph: Graph, chosen: dict[str, int], groups: list[list[str]]) -> None:
+    """Lower f, with that of tied tensors, where an addend is too fine for the other."""
+    tied = {name: names for names in groups for name in names}
+    moved = True
+    while moved:  # every step lowers an f that stays above another: it ends
+        moved = False
+        for node in graph.nodes:
+            if not isinstance(node, AddNode):
+                continue
+            coarse, fine = sorted(node.inputs, key=chosen.__getitem__)
+            limit = chosen[coarse] + ADD_SHIFT_MAX
+            if chosen[fine] > limit and graph.input not in tied[fine]:
+                chosen.update(dict.fromkeys(tied[fine], limit))
+                moved = True
 
 
 def _unclipped_frac_bits(values: torch.Tensor, low: int, high: int) -> int:
@@ -85,14 +130,24 @@ def _best_frac_bits(values: torch.Tensor, low: int, high: int) -> int:
 
 
 def signed_tensors(graph: Graph) -> set[str]:
-    """Return the tensors that may be negative: behind a convolution without ReLU."""
-    signed: set[str] = set()
-    for node in graph.nodes:
-        negative = (
-            not node.relu if isinstance(node, ConvNode) else not signed.isdisjoint(node.inputs)
-        )
-        if negative:
-            signed.add(node.output)
+    """Return the tensors that may be negative, and those that share a scale with such a one.
+
+    Negative values come from a signed input and from convolutions and sums without plain ReLU.
+    """
+    signed = {graph.input} if graph.zero_point else set()
+    owner = _groups(graph)
+    count = -1
+    while len(signed) > count:
+        count = len(signed)
+        for node in graph.nodes:
+            if isinstance(node, ConvNode | AddNode):
+                negative = not node.relu or node.leak != 0.0
+            else:
+                negative = not signed.isdisjoint(node.inputs)
+            if negative:
+                signed.add(node.output)
+        roots = {owner[name] for name in signed}
+        signed |= {name for name, root in owner.items() if root in roots}
     return signed
 
 
@@ -106,7 +161,7 @@ def _groups(graph: Graph) -> dict[str, str]:
         return name
 
     for node in graph.nodes:
-        if isinstance(node, ConcatNode | MaxPoolNode):
+        if isinstance(node, ConcatNode | MaxPoolNode | UpsampleNode):
             for name in node.inputs:
                 owner[root(name)] = root(node.output)
     return {name: root(name) for name in owner}
@@ -138,7 +193,8 @@ def quantize(
     Raises
     ------
     ValueError
-        If N, B or A is out of range, or a tensor has no scale.
+        If N, B or A is out of range, a tensor has no scale, or the scales of two addends are
+        too far apart.
     """
     book = Codebook(terms, bits)
     signed = signed_tensors(graph)
@@ -149,37 +205,7 @@ def quantize(
         width_bits = 8 if name == graph.input else act_bits
         zero = 1 << (width_bits - 1) if name in signed else 0
         tensors[name] = TensorInfo(name, channels, height, width, frac_bits[name], zero, width_bits)
-    layers: list[Layer] = []
-    for node in graph.nodes:
-        first, out = tensors[node.inputs[0]], tensors[node.output]
-        step = 2.0 ** (out.frac_bits - first.frac_bits)  # stored output units per input unit
-        if isinstance(node, ConvNode):
-            weights = book.quantize(node.weight, scale)
-            per_unit = weights.scale.numpy() * 2.0**-book.fraction_bits * step
-            offset = node.bias.double().numpy() * 2.0**out.frac_bits + out.zero_point
-            lo = out.zero_point if node.relu else 0
-            layers.append(
-                Conv(
-                    node.name,
-                    node.input,
-                    node.output,
-                    (node.weight.shape[2], node.weight.shape[3]),
-                    node.stride,
-                    node.padding,
-                    weights,
-                    Requantiser.from_real(per_unit, offset, lo, out.top),
-                )
-            )
-        elif isinstance(node, MaxPoolNode):
-            layers.append(
-                MaxPool(node.name, node.input, node.output, node.kernel, node.stride, node.padding)
-            )
-        elif isinstance(node, ConcatNode):
-            layers.append(Concat(node.name, node.inputs, node.output))
-        else:
-            mean = np.full(first.channels, step / (first.height * first.width))
-            rq = Requantiser.from_real(mean, np.array(float(out.zero_point)), 0, out.top)
-            layers.append(GlobalAveragePool(node.name, node.input, node.output, rq))
+    layers = [_layer(node, tensors, book, scale) for node in graph.nodes]
     return Network(
         name=graph.name,
         input=graph.input,
@@ -188,7 +214,75 @@ def quantize(
         layers=layers,
         preprocess=graph.preprocess,
         classes=graph.classes,
+        extra_outputs=graph.extra_outputs,
     )
+
+
+def _layer(node: Node, tensors: dict[str, TensorInfo], book: Codebook, scale: Scale) -> Layer:
+    """Return a node's integer layer; the scales of its tensors are known."""
+    first, out = tensors[node.inputs[0]], tensors[node.output]
+    step = 2.0 ** (out.frac_bits - first.frac_bits)  # stored output units per input unit
+    zero = float(out.zero_point)
+    if isinstance(node, ConvNode):
+        weights = book.quantize(node.weight, scale)
+        per_unit = weights.scale.numpy() * 2.0**-book.fraction_bits * step
+        offset = node.bias.double().numpy() * 2.0**out.frac_bits + zero
+        return Conv(
+            node.name,
+            node.input,
+            node.output,
+            (node.weight.shape[2], node.weight.shape[3]),
+            node.stride,
+            node.padding,
+            weights,
+            _requantiser(node, per_unit, offset, out),
+            node.dilation,
+            node.groups,
+        )
+    if isinstance(node, AddNode):
+        bits = [tensors[name].frac_bits for name in node.inputs]
+        shifts = (max(bits) - bits[0], max(bits) - bits[1])
+        if max(shifts) > ADD_SHIFT_MAX:
+            raise ValueError(
+                f"layer {node.name!r}: the scales of {node.inputs[0]!r} and {node.inputs[1]!r} "
+                f"are {max(shifts)} bits apart; at most {ADD_SHIFT_MAX}"
+            )
+        per_unit = np.full(out.channels, 2.0 ** (out.frac_bits - max(bits)))
+        rq = _requantiser(node, per_unit, np.full(out.channels, zero), out)
+        return Add(node.name, node.inputs, node.output, shifts, rq)
+    if isinstance(node, MaxPoolNode):
+        return MaxPool(
+            node.name, node.input, node.output, node.kernel, node.stride, node.padding
+        )  # fmt: skip
+    if isinstance(node, ConcatNode):
+        return Concat(node.name, node.inputs, node.output)
+    if isinstance(node, UpsampleNode):
+        return Upsample(node.name, node.input, node.output)
+    pool = isinstance(node, AveragePoolNode)
+    area = node.kernel[0] * node.kernel[1] if pool else first.height * first.width
+    rq = Requantiser.from_real(np.full(first.channels, step / area), np.array(zero), 0, out.top)
+    if isinstance(node, GlobalAverageNode):
+        return GlobalAveragePool(node.name, node.input, node.output, rq)
+    return AveragePool(
+        node.name, node.input, node.output, node.kernel, node.stride, node.padding, rq
+    )  # fmt: skip
+
+
+def _requantiser(
+    node: ConvNode | AddNode, scale: np.ndarray, offset: np.ndarray, out: TensorInfo
+) -> Requantiser:
+    """Return the requantiser of a node with an activation."""
+    lo, hi = 0, out.top
+    slope: tuple[tuple[int, int], ...] = ()
+    if node.relu and node.leak:
+        slope = fit_slope(node.leak)
+    elif node.relu:
+        lo = out.zero_point
+    if node.ceiling is not None:
+        peak = out.zero_point + round(node.ceiling * 2.0**out.frac_bits)
+        hi = max(lo, min(hi, peak))
+    zero = out.zero_point if slope else 0
+    return Requantiser.from_real(scale, offset, lo, hi, slope, zero)
 
 
 def activations_only(
