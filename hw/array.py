@@ -28,6 +28,11 @@ def beat_layout(config: EngineConfig) -> data.StructLayout:
     })  # fmt: skip
 
 
+def has_separate(config: EngineConfig) -> bool:
+    """Whether columns can take their own lanes: a plane has to be a column block."""
+    return config.window > 1 and config.rows == config.cols
+
+
 class Array(wiring.Component):
     """Rows x cols select-and-accumulate array: a beat per cycle, no back-pressure.
 
@@ -42,6 +47,8 @@ class Array(wiring.Component):
     -------
     beat : In(beat_layout)               control of the beat now in stage B
     acts : In(rows x act_bits)           activations of the beat in stage C
+    separate : In(1)                     stage C: column c takes lane c of ``taps`` instead
+    taps : In(window x rows x act_bits)  stage C: the words of the window
     codes : In(rows * cols * code_bits)  next block of codes, column after column
     landed : Out(1)                      pulse: the beat marked ``landing`` has been written
     drain : In(1), drain_bank : In(1), drain_address : In
@@ -51,6 +58,8 @@ class Array(wiring.Component):
 
     beat: data.View
     acts: data.View
+    separate: Signal
+    taps: data.View
     codes: Signal
     landed: Signal
     drain: Signal
@@ -63,6 +72,9 @@ class Array(wiring.Component):
         super().__init__({
             "beat": In(beat_layout(config)),
             "acts": In(data.ArrayLayout(config.act_bits, config.rows)),
+            "separate": In(1),
+            "taps": In(data.ArrayLayout(data.ArrayLayout(config.act_bits, config.rows),
+                                        config.window)),
             "codes": In(config.lanes * config.code_bits),
             "landed": Out(1),
             "drain": In(1),
@@ -97,8 +109,13 @@ class Array(wiring.Component):
         for index in range(config.cols):
             column = Column(config)
             m.submodules[f"column{index}"] = column
+            m.d.comb += column.acts.eq(self.acts)
+            if has_separate(config):
+                with m.If(self.separate):
+                    m.d.comb += [
+                        column.acts[tap].eq(self.taps[tap][index]) for tap in range(config.window)
+                    ]
             m.d.comb += [
-                column.acts.eq(self.acts),
                 column.codes.eq(self.codes.word_select(index, width)),
                 column.load.eq(self.beat.valid & self.beat.load),
                 column.d1_address0.eq(addresses[0]),

@@ -52,6 +52,9 @@ class EngineConfig:
         Depth of the weight FIFO in bus beats, at least ``burst_beats``.
     max_layers : int
         Layers for which counters are kept.
+    window : int
+        Neighbouring words read from the activation buffer at once: 1, 2 or 4; more than one makes
+        depthwise layers, pooling and layers of few channels faster.
     select : "shifter" | "mux"
         Circuit that picks a term: logarithmic shifter per lane, or wide bus and multiplexer.
     """
@@ -70,6 +73,7 @@ class EngineConfig:
     burst_beats: int = 32
     weight_fifo: int = 64
     max_layers: int = 128
+    window: int = 1
     select: Select = "shifter"
 
     def __post_init__(self) -> None:
@@ -85,6 +89,10 @@ class EngineConfig:
                 raise ValueError(f"{field} must be an integer in {low}..{high}, not {value!r}")
         if self.bus_bits not in (64, 128):
             raise ValueError(f"bus_bits must be 64 or 128, not {self.bus_bits}")
+        if self.window not in (1, 2, 4) or self.rows % self.window:
+            raise ValueError(
+                f"window must be 1, 2 or 4 and divide rows ({self.rows}), not {self.window}"
+            )
         if self.buffer_words & (self.buffer_words - 1):
             raise ValueError(f"buffer_words must be a power of two, not {self.buffer_words}")
         if gcd(self.rows, self.cols) % self.requantise_lanes:
@@ -171,11 +179,12 @@ PRESETS: dict[str, EngineConfig] = {
     ),
     "small": EngineConfig(name="small", rows=8, cols=8, requantise_lanes=2, max_layers=64),
     "base": EngineConfig(
-        name="base", rows=16, cols=16, buffer_words=16384, requantise_lanes=4, weight_fifo=128
+        name="base", rows=16, cols=16, buffer_words=16384, requantise_lanes=4, weight_fifo=128,
+        window=4,
     ),
     "large": EngineConfig(
         name="large", rows=32, cols=32, buffer_words=16384, requantise_lanes=8, bus_bits=128,
-        weight_fifo=256, burst_beats=64,
+        weight_fifo=256, burst_beats=64, window=4,
     ),
 }  # fmt: skip
 

@@ -8,9 +8,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .array import has_separate
 from .axi import REQUEST
 from .config import EngineConfig
-from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS, FIELDS, VERSION, ErrorCode, Op
+from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS, FIELDS, VERSION, ErrorCode, Mode, Op
 from .loader import load_command_layout
 from .queue import Queue
 from .sequencer import COMPUTE_FIELDS, compute_layout
@@ -240,6 +241,11 @@ class Control(wiring.Component):
             wrong_size |= field == 0
         for field in (d.load_rows, d.load_planes, d.load_groups):
             wrong_size |= (field == 0) & (d.load_words != 0)
+        wrong_size |= (d.tail_taps == 0) | (d.tail_taps > config.window)
+        if not has_separate(config):
+            wrong_size |= d.mode == Mode.SEPARATE
+        if config.window == 1:
+            wrong_size |= d.mode == Mode.PACKED
         unknown = (d.op != Op.SUM) & (d.op != Op.MAX)
         return Mux(
             total != 0,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .array import Array
@@ -15,12 +14,12 @@ from .config import EngineConfig
 from .control import Control
 from .drain import Drain
 from .loader import Loader
-from .ram import NO_COLLISIONS
 from .reader import Reader
 from .requantise import Requantise
 from .sequencer import Sequencer
 from .storer import Storer
 from .weights import Weights
+from .window import Window
 
 
 class Core(wiring.Component):
@@ -83,6 +82,7 @@ class Core(wiring.Component):
         m.submodules.loader = loader = Loader(config)
         m.submodules.weights = weights = Weights(config)
         m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.window = window = Window(config)
         m.submodules.array = array = Array(config)
         m.submodules.drain = drain = Drain(config)
         m.submodules.requantise = requantise = Requantise(config)
@@ -103,26 +103,21 @@ class Core(wiring.Component):
         wiring.connect(m, drain.o, requantise.i)
         wiring.connect(m, requantise.o, storer.i)
 
-        # Activation buffer, and padding in place of its word.
-        # The band being loaded is never the one being read.
-        memory = Memory(
-            shape=config.rows * config.act_bits, depth=config.buffer_words, init=[],
-            attrs=NO_COLLISIONS,
-        )  # fmt: skip
-        m.submodules.activations = memory
-        write, read = memory.write_port(), memory.read_port()
-        padding = sequencer.pad_value[: config.act_bits].replicate(config.rows)
+        taken = window.beat.valid & window.beat.load
         m.d.comb += [
-            write.addr.eq(loader.w_addr),
-            write.data.eq(loader.w_data),
-            write.en.eq(loader.w_en),
-            read.addr.eq(sequencer.address),
-        ]
-        m.d.sync += array.acts.eq(Mux(sequencer.padding, padding, read.data))
-
-        taken = sequencer.beat.valid & sequencer.beat.load
-        m.d.comb += [
-            array.beat.eq(sequencer.beat),
+            window.w_addr.eq(loader.w_addr),
+            window.w_data.eq(loader.w_data),
+            window.w_en.eq(loader.w_en),
+            window.address.eq(sequencer.address),
+            window.i_beat.eq(sequencer.beat),
+            window.padding.eq(sequencer.padding),
+            window.pad_value.eq(sequencer.pad_value),
+            window.mode.eq(sequencer.mode),
+            array.beat.eq(window.beat),
+            array.acts.eq(window.acts),
+            array.separate.eq(window.separate),
+            array.taps.eq(window.taps),
+            sequencer.taken.eq(taken),
             array.codes.eq(weights.codes),
             array.drain.eq(drain.active),
             array.drain_bank.eq(drain.bank),

@@ -23,6 +23,15 @@ class Op(IntEnum):
     MAX = 2  # keep the largest column sum: max pooling
 
 
+class Mode(IntEnum):
+    """What the array's rows are in one beat, of the ``window`` neighbouring words read."""
+
+    PLANE = 0  # the lanes of one word: rows channels of one pixel
+    PACKED = 1  # the first rows / window lanes of each word: few channels, several taps
+    MERGED = 2  # the lanes' maxima over the words: max pooling, several taps
+    SEPARATE = 3  # column c: its own lane of each word: depthwise, several taps
+
+
 class ErrorCode(IntEnum):
     """Why the engine stopped, as read from the error register."""
 
@@ -53,7 +62,9 @@ def _fields() -> tuple[Field, ...]:
              ("layer_last", 1, "last descriptor of its layer: counters are recorded"),
              ("exclusive", 1, "load only after the descriptor before has been computed"),
              ("hold_weights", 1, "one weight block serves every tap of a column block"),
-             ("depthwise", 1, "column block j reads planes from floor(j cols / rows) on")]),
+             ("depthwise", 1, "column block j reads planes from floor(j cols / rows) on"),
+             ("upsample", 1, "every input pixel serves two by two output pixels"),
+             ("mode", 2, "what the rows of a beat are, see Mode")]),
         (1, [("layer", 16, "layer number, for errors and counters"),
              ("wait", 16, "descriptors that must be stored before loading starts")]),
         (2, [("load_addr", 32, "byte address of the first pixel word to load")]),
@@ -67,17 +78,19 @@ def _fields() -> tuple[Field, ...]:
         (8, [("buffer_base", 16, "buffer word where the band starts"),
              ("in_width", 16, "pixels per row in the buffer")]),
         (9, [("in_height", 16, "rows in the buffer"),
-             ("plane_words", 16, "buffer words per plane")]),
+             ("plane_words", 16, "buffer words from one depthwise plane to the next")]),
         (10, [("out_width", 16, "output pixels per row"),
               ("pixels", 16, "output pixels of the band")]),
         (11, [("tile", 16, "output pixels per tile, at most the config's hold"),
               ("tiles", 16, "tiles of the band")]),
-        (12, [("kernel_h", 8, "kernel rows"), ("kernel_w", 8, "kernel columns"),
+        (12, [("kernel_h", 8, "kernel rows"),
+              ("kernel_w", 8, "kernel columns, in steps of the words read at once"),
               ("row_blocks", 16, "planes read per column block")]),
         (13, [("col_blocks", 16, "column blocks"),
               ("col_step", 16, "buffer words added to the base per column block")]),
         (14, [("stride_x", 4, "horizontal stride"), ("stride_y", 4, "vertical stride"),
-              ("dilation_x", 4, "horizontal dilation"), ("dilation_y", 4, "vertical dilation"),
+              ("dilation_x", 4, "pixels from one kernel column, or step, to the next"),
+              ("dilation_y", 4, "vertical dilation"),
               ("passes", 4, "terms per weight, N"), ("pad_value", 8, "stored value of padding")]),
         (15, [("pad_top", 8, "rows of padding above the band"), ("pad_left", 8, "padding left"),
               ("lo", 8, "lower clamp, stored value"), ("hi", 8, "upper clamp, stored value")]),
@@ -89,7 +102,9 @@ def _fields() -> tuple[Field, ...]:
         (19, [("weight_beats", 32, "bus beats of the weight stream, read once per tile")]),
         (20, [("out_addr", 32, "byte address of the first output pixel word")]),
         (21, [("out_plane_stride", 32, "bytes between output planes")]),
-        (22, [("out_channels", 16, "output channels")]),
+        (22, [("out_channels", 16, "output channels"),
+              ("tail_taps", 4, "words in use in the last step of a kernel row")]),
+        (23, [("row_step", 16, "buffer words between the planes of a column block")]),
         (31, [("checksum", 32, "makes the sum of the 32 words 0 modulo 2^32")]),
     ]  # fmt: skip
     fields: list[Field] = []

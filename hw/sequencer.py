@@ -10,13 +10,14 @@ from amaranth.lib.wiring import In, Out
 
 from .array import MIN_BLOCK_BEATS, beat_layout
 from .config import EngineConfig
-from .descriptor import FIELD, Op
+from .descriptor import FIELD, Mode, Op
 from .loops import Loops, Places
 from .queue import Queue
 
 COMPUTE_FIELDS = (
-    "op", "last", "layer_last", "hold_weights", "depthwise", "layer", "buffer_base", "in_width",
-    "in_height", "plane_words", "out_width", "pixels", "tile", "tiles", "kernel_h", "kernel_w",
+    "op", "last", "layer_last", "hold_weights", "depthwise", "upsample", "mode", "layer",
+    "buffer_base", "in_width", "in_height", "plane_words", "row_step", "tail_taps", "out_width",
+    "pixels", "tile", "tiles", "kernel_h", "kernel_w",
     "row_blocks", "col_blocks", "col_step", "stride_x", "stride_y", "dilation_x", "dilation_y",
     "passes", "pad_value", "pad_top", "pad_left", "lo", "hi", "base_offset", "row_jump",
     "tap_jump", "out_addr", "out_plane_stride", "out_channels",
@@ -62,9 +63,11 @@ class Sequencer(wiring.Component):
     i : In(stream of compute_layout)  a band that stands in the buffer
     busy : Out(1)                     a band is being worked on
     weights_ready : In(1)             a complete block of codes waits
-    address : Out                     activation buffer word to read (stage A)
+    taken : In(1)                     pulse: the array has taken it
+    address : Out                     first activation buffer word to read (stage A)
     beat : Out(beat_layout)           control of the beat whose word arrives now (stage B)
-    padding : Out(1), pad_value : Out(8)   stage B: use this value instead of the word
+    padding : Out(window), pad_value : Out(8)   stage B: words to be replaced, and by what
+    mode : Out(Mode)                  stage B: what the words are to the array
     drain : Out(stream of drain_layout)    one per column block of a tile, in order
     release : In(1)                   pulse: the drain has emptied the older bank
     issued, wait_weights, wait_drain : Out(1)   what this cycle was spent on
@@ -73,10 +76,12 @@ class Sequencer(wiring.Component):
     i: stream.Interface
     busy: Signal
     weights_ready: Signal
+    taken: Signal
     address: Signal
     beat: data.View
     padding: Signal
     pad_value: Signal
+    mode: Signal
     drain: stream.Interface
     release: Signal
     issued: Signal
@@ -89,10 +94,12 @@ class Sequencer(wiring.Component):
             "i": In(stream.Signature(compute_layout())),
             "busy": Out(1),
             "weights_ready": In(1),
+            "taken": In(1),
             "address": Out(range(config.buffer_words)),
             "beat": Out(beat_layout(config)),
-            "padding": Out(1),
+            "padding": Out(config.window),
             "pad_value": Out(8),
+            "mode": Out(Mode),
             "drain": Out(stream.Signature(drain_layout(config))),
             "release": In(1),
             "issued": Out(1),
@@ -125,20 +132,29 @@ class Sequencer(wiring.Component):
         # Position of the pixel in the band, and where the tile started. Coordinates need not
         # reach further than the buffer does, but for padding.
         far = max(width, PADDING_BITS) + 1
-        position = data.StructLayout({"left": 16, "x": far, "y": far, "row": width})
+        position = data.StructLayout(
+            {"left": 16, "x": far, "y": far, "row": width, "half_x": 1, "half_y": 1}
+        )
         here, start, following = (Signal(position, name=n) for n in ("here", "start", "following"))
         row_left = Signal(16)  # pixels after the first of a row
         m.d.sync += row_left.eq(d.out_width - 1)
         m.d.comb += following.eq(here)
         with m.If(here.left == 0):
-            m.d.comb += [
-                following.left.eq(row_left),
-                following.x.eq(0),
-                following.y.eq(here.y + d.stride_y),
-                following.row.eq(here.row + d.row_jump),
-            ]
+            m.d.comb += [following.left.eq(row_left), following.x.eq(0), following.half_x.eq(0)]
+            with m.If(d.upsample & ~here.half_y):
+                m.d.comb += following.half_y.eq(1)
+            with m.Else():
+                m.d.comb += [
+                    following.half_y.eq(0),
+                    following.y.eq(here.y + d.stride_y),
+                    following.row.eq(here.row + d.row_jump),
+                ]
         with m.Else():
-            m.d.comb += [following.left.eq(here.left - 1), following.x.eq(here.x + d.stride_x)]
+            m.d.comb += following.left.eq(here.left - 1)
+            with m.If(d.upsample & ~here.half_x):
+                m.d.comb += following.half_x.eq(1)
+            with m.Else():
+                m.d.comb += [following.half_x.eq(0), following.x.eq(here.x + d.stride_x)]
 
         # Tap and plane: bases that change from block to block.
         bases = tuple(
@@ -180,7 +196,7 @@ class Sequencer(wiring.Component):
             m.d.sync += gap.eq(gap - 1)
         with m.If(self.release):
             m.d.sync += [occupied.bit_select(oldest, 1).eq(0), oldest.eq(~oldest)]
-        with m.If(self.beat.valid & self.beat.load):
+        with m.If(self.taken):
             m.d.sync += claimed.eq(0)
 
         with m.If(self.i.valid & self.i.ready):
@@ -192,6 +208,7 @@ class Sequencer(wiring.Component):
             m.d.sync += [d.eq(band), running.eq(1), pixel.eq(0), fresh.eq(1), loaded.eq(0)]
             for place in (here, start):
                 m.d.sync += [place.x.eq(0), place.y.eq(0), place.row.eq(0)]
+                m.d.sync += [place.half_x.eq(0), place.half_y.eq(0)]
                 m.d.sync += place.left.eq(band.out_width - 1)
             m.d.sync += [each.eq(base) for each in bases]
             m.d.sync += [
@@ -252,11 +269,12 @@ class Sequencer(wiring.Component):
         ]
 
         # Stage A: address and coordinates of the beat.
-        x, y = Signal(signed(far + 2)), Signal(signed(far + 2))
+        y = Signal(signed(far + 2))
+        xs = [Signal(signed(far + 2), name=f"x{index}") for index in range(config.window)]
         beat_a = Signal(beat_layout(config))
+        m.d.sync += [x.eq(here.x + tap_x + index) for index, x in enumerate(xs)]
         m.d.sync += [
             self.address.eq(tap_base + here.row + here.x),
-            x.eq(here.x + tap_x),
             y.eq(here.y + tap_y),
             beat_a.valid.eq(go),
             beat_a.load.eq(needs_codes),
@@ -270,14 +288,17 @@ class Sequencer(wiring.Component):
             beat_a.pixel.eq(pixel),
             beat_a.landing.eq(column_done),
         ]  # fmt: skip
-        # Stage B: is the word real? A negative coordinate is a large unsigned one.
+        # Stage B: which words are real? A negative coordinate is a large unsigned one. The flag
+        # of the last kernel step is a cycle late, so it is that of the beat in stage A.
+        above = y.as_unsigned() >= d.in_height
+        for index, x in enumerate(xs):
+            beyond = last["kx"] & (d.tail_taps <= index)
+            m.d.sync += self.padding[index].eq(above | (x.as_unsigned() >= d.in_width) | beyond)
         m.d.sync += [
             self.beat.eq(beat_a),
-            self.padding.eq(
-                (x.as_unsigned() >= d.in_width) | (y.as_unsigned() >= d.in_height)
-            ),
             self.pad_value.eq(d.pad_value),
-        ]  # fmt: skip
+            self.mode.eq(d.mode),
+        ]
         return m
 
     def _next_block(
@@ -308,7 +329,7 @@ class Sequencer(wiring.Component):
         with m.Else():
             m.d.sync += post_shift.eq(d.passes - 1)
             with loops.step(m, "plane"):
-                m.d.sync += tap_base.eq(tap_base + d.plane_words)
+                m.d.sync += tap_base.eq(tap_base + d.row_step)
             with m.Else():
                 with loops.step(m, "kx"):
                     m.d.sync += [base.eq(next_kx) for base in (kx_base, tap_base)]

@@ -318,6 +318,7 @@ class _Emitter:
             load_group_stride=0,
             buffer_base=0 if exclusive or number % 2 == 0 else config.buffer_words // 2,
             in_width=band.in_width, in_height=band.in_height, plane_words=band.load_words,
+            row_step=band.load_words, tail_taps=1,
             out_width=band.out_width, pixels=band.pixels, tile=band.tile, tiles=band.tiles,
             kernel_h=window.kernel[0], kernel_w=window.kernel[1], row_blocks=row_blocks,
             col_blocks=col_blocks, col_step=0,

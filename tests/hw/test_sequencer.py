@@ -7,15 +7,15 @@ import pytest
 
 from shiftwork.hw.array import MIN_BLOCK_BEATS
 from shiftwork.hw.config import EngineConfig
-from shiftwork.hw.descriptor import Op
+from shiftwork.hw.descriptor import Mode, Op
 from shiftwork.hw.sequencer import COMPUTE_FIELDS, SETTLE, Sequencer
 from tests.hw.bench import simulate, source
 
 CONFIGS = {
     "one": EngineConfig(rows=1, cols=1, hold=4, buffer_words=1024),
     "odd": EngineConfig(rows=3, cols=5, hold=7, buffer_words=1024),
-    "tall": EngineConfig(rows=8, cols=4, hold=16, buffer_words=2048),
-    "wide": EngineConfig(rows=2, cols=6, hold=9, buffer_words=1024, bus_bits=128),
+    "tall": EngineConfig(rows=8, cols=4, hold=16, buffer_words=2048, window=4),
+    "wide": EngineConfig(rows=2, cols=6, hold=9, buffer_words=1024, bus_bits=128, window=2),
 }
 
 
@@ -31,12 +31,15 @@ def band(config: EngineConfig, rng: Random, **fixed: int) -> dict[str, int]:
         "pad_top": rng.randint(0, 3), "pad_left": rng.randint(0, 3),
         "out_width": rng.randint(1, 6), "row_blocks": rng.randint(1, 3),
         "col_blocks": rng.randint(1, 3), "passes": rng.randint(1, config.max_terms),
-        "depthwise": rng.randint(0, 1), "hold_weights": rng.randint(0, 1),
+        "depthwise": rng.randint(0, 1), "upsample": rng.randint(0, 1),
+        "mode": rng.choice(list(Mode)), "hold_weights": rng.randint(0, 1),
         "pad_value": rng.choice([0, 128]), "lo": rng.randint(0, 9), "hi": rng.randint(9, 255),
         "buffer_base": rng.randrange(config.buffer_words), "layer": 3,
         "out_addr": rng.getrandbits(28), "out_plane_stride": rng.getrandbits(12) * 64,
     } | fixed  # fmt: skip
     b["plane_words"] = b["in_width"] * b["in_height"]
+    b["row_step"] = rng.randint(1, 60)
+    b["tail_taps"] = rng.randint(1, config.window)
     b["col_step"] = 0 if b["depthwise"] else rng.choice([0, 5])
     b["pixels"] = fixed.get("pixels", rng.randint(1, 3) * b["out_width"])
     b["tile"] = fixed.get("tile", min(rng.randint(1, config.hold), b["pixels"]))
@@ -76,17 +79,25 @@ def expected(config: EngineConfig, b: dict[str, int]) -> tuple[list[tuple], list
             for number, (ky, kx, plane, term) in enumerate(blocks):
                 for pixel in range(pixels):
                     oy, ox = divmod(start + pixel, b["out_width"])
+                    if b["upsample"]:
+                        oy, ox = oy // 2, ox // 2
                     y = oy * b["stride_y"] + ky * b["dilation_y"] - b["pad_top"]
                     x = ox * b["stride_x"] + kx * b["dilation_x"] - b["pad_left"]
-                    base = b["buffer_base"] + plane * b["plane_words"]
+                    base = b["buffer_base"] + plane * b["row_step"]
                     if b["depthwise"]:
                         base += plane_of_column * b["plane_words"]
                     else:
                         base += column * b["col_step"]
-                    inside = 0 <= y < b["in_height"] and 0 <= x < b["in_width"]
+                    tail = b["tail_taps"] if kx == b["kernel_w"] - 1 else config.window
+                    pads = sum(
+                        1 << i
+                        for i in range(config.window)
+                        if not (0 <= y < b["in_height"] and 0 <= x + i < b["in_width"] and i < tail)
+                    )
                     address = (base + y * b["in_width"] + x) % config.buffer_words
+                    every = pads == (1 << config.window) - 1
                     beats.append((
-                        address if inside else ("pad", b["pad_value"]),
+                        b["pad_value"] if every else address, pads, b["mode"],
                         int(pixel == 0 and not (b["hold_weights"] and number)),
                         int(number == 0), int(b["op"] == Op.MAX), b["passes"] - 1 - term, pixel,
                         int(number == len(blocks) - 1 and pixel == pixels - 1),
@@ -124,20 +135,22 @@ def test_walks_like_nested_loops(name: str, stall: float) -> None:
         bank = 0
         while index < len(want_beats):
             ctx.set(dut.weights_ready, ready)
-            _, _, beat, padding, value, now = await ctx.tick().sample(
-                dut.beat, dut.padding, dut.pad_value, dut.address
+            _, _, beat, padding, value, mode, now = await ctx.tick().sample(
+                dut.beat, dut.padding, dut.pad_value, dut.mode, dut.address
             )
+            ctx.set(dut.taken, 0)
             cycle += 1
             ready = ready or rng.random() >= stall
             if beat.valid:
-                place = ("pad", value) if padding else address
-                got = (place, beat.load, beat.first, beat.maximum, beat.post_shift, beat.pixel,
-                       beat.landing)  # fmt: skip
+                place = value if padding == (1 << config.window) - 1 else address
+                got = (place, padding, int(mode), beat.load, beat.first, beat.maximum,
+                       beat.post_shift, beat.pixel, beat.landing)  # fmt: skip
                 assert got == want_beats[index], f"beat {index}"
                 assert beat.bank == bank, f"beat {index}"
                 if beat.load:
                     assert ready, "took codes that were not there"
                     ready = False
+                    ctx.set(dut.taken, 1)
                 if beat.landing:
                     bank ^= 1
                     landed.append(cycle)
@@ -185,6 +198,7 @@ def test_issues_every_cycle_while_weights_wait() -> None:
     async def run(ctx: Any) -> None:
         nonlocal issued
         ctx.set(dut.weights_ready, 1)
+        ctx.set(dut.taken, 1)
         ctx.set(dut.drain.ready, 1)
         ctx.set(dut.i.payload, b)
         ctx.set(dut.i.valid, 1)
