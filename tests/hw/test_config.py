@@ -26,11 +26,13 @@ WITH = {
 @pytest.mark.parametrize("field", LIMITS)
 def test_limits_are_admitted_and_what_lies_beyond_is_refused(field: str, end: int) -> None:
     limit = LIMITS[field][end]
-    config = EngineConfig(**{field: limit}, **WITH.get((field, limit), {}))
+    changes: dict[str, Any] = {field: limit} | WITH.get((field, limit), {})
+    config = EngineConfig(**changes)
     assert getattr(config, field) == limit
     beyond = limit + (1 if end else -1)
+    changes[field] = beyond
     with pytest.raises(ValueError, match=rf"^{field} .*not {beyond}$"):
-        EngineConfig(**{field: beyond})
+        EngineConfig(**changes)
 
 
 @pytest.mark.parametrize("value", [8.0, "8", None])
