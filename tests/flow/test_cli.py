@@ -120,7 +120,7 @@ def test_a_damaged_network_is_refused(
     folder = tmp_path / "net"
     Network.load(net[0]).save(folder)
     document = folder / "network.json"
-    document.write_text(document.read_text().replace('"version": 1', '"version": 9'))
+    document.write_text(json.dumps({**json.loads(document.read_text()), "version": 99}))
     fails(["simulate", str(folder), "-o", str(tmp_path / "o")], 1, "version", capsys)
     fails(["convert", str(tmp_path), "-o", str(tmp_path / "o")], 1, "network.json", capsys)
 
