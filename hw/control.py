@@ -1,4 +1,4 @@
-"""Control: fetches descriptors, checks them, and runs loading one band ahead of computing."""
+"""Control: fetches descriptors, checks them, and runs loading ahead of computing."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def descriptor_layout() -> data.Layout:
 class Control(wiring.Component):
     """Walk the program: fetch, check, load, hand over to the sequencer; stop after the last.
 
-    While one band is computed the next descriptor is fetched, its weights are asked for and its
-    input is loaded. A descriptor's ``wait`` field holds its loading back until so many
-    descriptors have been stored, so a layer never reads what is not there yet. A bad descriptor
+    While one band is computed the next descriptors are fetched, their weights are asked for and
+    their input is loaded. A descriptor's ``wait`` field holds its loading back until so many
+    descriptors have been stored, so a layer never reads what is not there yet; ``free`` until so
+    many have been computed, so no band is overwritten before its time. A bad descriptor
     is not begun: the error is raised once and nothing more starts until reset.
 
     Parameters
@@ -50,7 +51,8 @@ class Control(wiring.Component):
     request, data                     descriptor reads
     load : Out(stream), load_done : In(1)     the loader
     weights : Out(stream)             the weight stream
-    band : Out(stream), busy : In(1)  the sequencer
+    band : Out(stream)                loaded bands, for the sequencer
+    busy : In(1), computed : In(1)    the sequencer works; pulse: it is through with a band
     stored : In(1)                    pulse: a descriptor's output is in memory
     record : Out(1), record_layer : Out(16)   pulse: a layer is stored, keep its counters
     wait_load : Out(1)                the sequencer is idle for want of a loaded band
@@ -73,6 +75,7 @@ class Control(wiring.Component):
     weights: stream.Interface
     band: stream.Interface
     busy: Signal
+    computed: Signal
     stored: Signal
     record: Signal
     record_layer: Signal
@@ -91,6 +94,7 @@ class Control(wiring.Component):
             "weights": Out(stream.Signature(WEIGHT_COMMAND)),
             "band": Out(stream.Signature(compute_layout())),
             "busy": In(1),
+            "computed": In(1),
             "stored": In(1),
             "record": Out(1), "record_layer": Out(16),
             "wait_load": Out(1),
@@ -106,7 +110,7 @@ class Control(wiring.Component):
         address = Signal(32)
         beat = Signal(range(beats))
         total = Signal(32)  # of the 32 words: zero in a good descriptor
-        completed = Signal(16)
+        completed, computed = Signal(16), Signal(16)
         handed = Signal(16)  # descriptors given to the sequencer
         finished = Signal()  # the last descriptor has been handed over
 
@@ -133,14 +137,21 @@ class Control(wiring.Component):
         ]  # fmt: skip
         m.d.comb += [getattr(self.band.payload, n).eq(getattr(d, n)) for n in COMPUTE_FIELDS]
 
-        behind = Signal(16)
-        m.d.comb += behind.eq(completed - d.wait)  # negative while too few are stored
+        # Negative while too few are stored, or computed.
+        stored, freed = Signal(16), Signal(16)
         may_load = Signal()
-        m.d.comb += may_load.eq(~behind[15] & ~(d.exclusive & self.busy))
+        m.d.comb += [
+            stored.eq(completed - d.wait),
+            freed.eq(computed - d.free),
+            may_load.eq(~stored[15] & ~freed[15]),
+        ]
+        with m.If(self.computed):
+            m.d.sync += computed.eq(computed + 1)
 
-        # Layers under way between the hand-over and their last write response.
+        # Layers between the hand-over and their last write response: up to 5 wait to be
+        # computed, 2 stand in accumulators and 7 in the storer.
         entry = data.StructLayout({"layer": 16, "layer_last": 1})
-        m.submodules.under_way = under_way = Queue(entry, 8)
+        m.submodules.under_way = under_way = Queue(entry, 16)
         pass_on, room = Signal(), Signal()
         m.d.comb += [
             room.eq(under_way.i.ready),
@@ -170,8 +181,8 @@ class Control(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [address.eq(self.program), completed.eq(0), handed.eq(0)]
-                m.d.sync += finished.eq(0)
+                m.d.sync += [address.eq(self.program), finished.eq(0)]
+                m.d.sync += [count.eq(0) for count in (completed, computed, handed)]
                 with m.If(self.start & ~halted):
                     m.d.sync += self.running.eq(1)
                     m.next = "FETCH"

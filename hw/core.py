@@ -14,12 +14,15 @@ from .config import EngineConfig
 from .control import Control
 from .drain import Drain
 from .loader import Loader
+from .queue import Queue
 from .reader import Reader
 from .requantise import Requantise
-from .sequencer import Sequencer
+from .sequencer import Sequencer, compute_layout
 from .storer import Storer
-from .weights import Weights
+from .weights import WEIGHT_COMMAND, Weights
 from .window import Window
+
+AHEAD = 4  # bands that may be loaded and not yet begun
 
 
 class Core(wiring.Component):
@@ -96,8 +99,13 @@ class Core(wiring.Component):
             wiring.connect(m, unit.request, reader.request(client))
             wiring.connect(m, reader.data(client), unit.data)
         wiring.connect(m, control.load, loader.i)
-        wiring.connect(m, control.weights, weights.i)
-        wiring.connect(m, control.band, sequencer.i)
+        # Loaded bands, and the weights they will need, wait here.
+        m.submodules.bands = bands = Queue(compute_layout(), AHEAD)
+        m.submodules.streams = streams = Queue(WEIGHT_COMMAND, AHEAD)
+        wiring.connect(m, control.weights, streams.i)
+        wiring.connect(m, streams.o, weights.i)
+        wiring.connect(m, control.band, bands.i)
+        wiring.connect(m, bands.o, sequencer.i)
         wiring.connect(m, sequencer.drain, drain.i)
         wiring.connect(m, drain.token, storer.token)
         wiring.connect(m, drain.o, requantise.i)
@@ -135,6 +143,7 @@ class Core(wiring.Component):
             control.program.eq(self.program),
             control.load_done.eq(loader.done),
             control.busy.eq(sequencer.busy),
+            control.computed.eq(sequencer.computed),
             control.stored.eq(storer.done),
             control.failed_read.eq(reader.error),
             control.failed_write.eq(storer.error),

@@ -1,7 +1,8 @@
 """The layer descriptor: 32 little-endian 32-bit words, plain data for gateware and compiler.
 
 One descriptor loads one band of input rows into the activation buffer, computes every output
-channel of the band, and stores the result. Descriptors run in order; loading runs one ahead.
+channel of the band, and stores the result. Descriptors run in order; loading runs ahead as far
+as the buffer allows.
 All sizes that would need a multiplication are worked out by the compiler.
 """
 
@@ -60,7 +61,6 @@ def _fields() -> tuple[Field, ...]:
         (0, [("version", 8, "descriptor format, 1"), ("op", 8, "operation, see Op"),
              ("last", 1, "last descriptor of the program"),
              ("layer_last", 1, "last descriptor of its layer: counters are recorded"),
-             ("exclusive", 1, "load only after the descriptor before has been computed"),
              ("hold_weights", 1, "one weight block serves every tap of a column block"),
              ("depthwise", 1, "column block j reads planes from floor(j cols / rows) on"),
              ("upsample", 1, "every input pixel serves two by two output pixels"),
@@ -104,7 +104,8 @@ def _fields() -> tuple[Field, ...]:
         (21, [("out_plane_stride", 32, "bytes between output planes")]),
         (22, [("out_channels", 16, "output channels"),
               ("tail_taps", 4, "words in use in the last step of a kernel row")]),
-        (23, [("row_step", 16, "buffer words between the planes of a column block")]),
+        (23, [("row_step", 16, "buffer words between the planes of a column block"),
+              ("free", 16, "descriptors that must be computed before the buffer may be written")]),
         (31, [("checksum", 32, "makes the sum of the 32 words 0 modulo 2^32")]),
     ]  # fmt: skip
     fields: list[Field] = []

@@ -62,6 +62,7 @@ class Sequencer(wiring.Component):
     -------
     i : In(stream of compute_layout)  a band that stands in the buffer
     busy : Out(1)                     a band is being worked on
+    computed : Out(1)                 pulse: the last beat of a band is issued
     weights_ready : In(1)             a complete block of codes waits
     taken : In(1)                     pulse: the array has taken it
     address : Out                     first activation buffer word to read (stage A)
@@ -75,6 +76,7 @@ class Sequencer(wiring.Component):
 
     i: stream.Interface
     busy: Signal
+    computed: Signal
     weights_ready: Signal
     taken: Signal
     address: Signal
@@ -93,6 +95,7 @@ class Sequencer(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(compute_layout())),
             "busy": Out(1),
+            "computed": Out(1),
             "weights_ready": In(1),
             "taken": In(1),
             "address": Out(range(config.buffer_words)),
@@ -186,6 +189,7 @@ class Sequencer(wiring.Component):
             column_done.eq(last["term"] & last["plane"] & last["kx"] & last["ky"] & pixel_last),
             tile_done.eq(column_done & last["column"]),
             self.busy.eq(running),
+            self.computed.eq(go & tile_done & last["tile"]),
             self.issued.eq(go),
             self.wait_drain.eq(running & (gap == 0) & blocked_bank),
             self.wait_weights.eq(running & (gap == 0) & ~blocked_bank & blocked_codes),

@@ -7,28 +7,80 @@ from dataclasses import dataclass
 from ..hw.config import EngineConfig
 
 Pair = tuple[int, int]
+MOST = 0xFFFF  # of a 16-bit descriptor field
+IN_FLIGHT = 3  # bands that should fit the buffer at once, so that loading runs ahead
 
 
 @dataclass(frozen=True)
 class Window:
     """The geometry of a layer: a window that slides over planes of pixels.
 
-    ``separate`` means that every output plane needs its own input plane only.
+    Attributes
+    ----------
+    size, out : (int, int)
+        Input and output (height, width), in pixels.
+    kernel, stride, dilation : (int, int)
+        Vertical, horizontal; kernel columns in steps of what is read at once.
+    padding : (int, int, int, int)
+        Top, left, bottom, right.
+    planes : int
+        Input planes.
+    separate : bool
+        Every output plane needs its own input plane only.
+    tensors : int
+        Input tensors of this geometry.
+    upsample : int
+        Output pixels per input pixel, each way.
     """
 
-    size: Pair  # input (height, width)
-    out: Pair  # output (height, width)
+    size: Pair
+    out: Pair
     kernel: Pair
     stride: Pair
-    padding: tuple[int, int, int, int]  # top, left, bottom, right
+    padding: tuple[int, int, int, int]
     dilation: Pair
     planes: int
     separate: bool
+    tensors: int = 1
+    upsample: int = 1
 
     @property
     def pointwise(self) -> bool:
         """Whether pixels are independent, so that a band may be any run of them."""
-        return (self.kernel, self.stride) == ((1, 1), (1, 1)) and not any(self.padding)
+        one = (1, 1)
+        return (
+            self.kernel == one
+            and self.stride == one
+            and not any(self.padding)
+            and self.upsample == 1
+        )
+
+    @property
+    def span(self) -> int:
+        """Input rows under one output row."""
+        return (self.kernel[0] - 1) * self.dilation[0] + 1
+
+    def rows_in(self, rows: int) -> int:
+        """Return how many input rows a run of output rows needs at most."""
+        if self.upsample > 1:
+            return -(-rows // self.upsample)
+        return min(self.size[0], (rows - 1) * self.stride[0] + self.span)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a layer costs beside its input: for choosing the size of its bands.
+
+    Attributes
+    ----------
+    beats_per_pixel : int
+        Beats of one output pixel of one column block.
+    columns : int
+        Column blocks.
+    """
+
+    beats_per_pixel: int
+    columns: int
 
 
 @dataclass(frozen=True)
@@ -38,7 +90,7 @@ class Band:
     first_plane: int
     planes: int
     load_first: int  # pixel in the plane
-    load_words: int  # per plane
+    load_words: int  # per plane and tensor
     in_width: int
     in_height: int
     pad_top: int
@@ -48,32 +100,37 @@ class Band:
     pixels: int
     tile: int
     tiles: int
-    whole_buffer: bool
+    words: int  # of the buffer
 
 
-def cut_bands(name: str, window: Window, config: EngineConfig) -> list[Band]:
+def cut_bands(name: str, window: Window, work: Work, config: EngineConfig) -> list[Band]:
     """Return the bands of a layer, in order of output pixels, planes innermost.
 
-    Half of the buffer is taken, so that the next band loads meanwhile; a layer of which not one
-    row fits a half takes all of it.
+    A band is about one tile of ``hold`` pixels, so that the next layer can start on the first
+    rows while the last are computed; larger where rows that overlap would cost more loading
+    than there is computing to hide it, and never smaller than hides the loading of weights.
 
     Raises
     ------
     ValueError
         If not even one output row fits the buffer; the message names the layer and the limit.
     """
-    for whole in (False, True):
-        words = config.buffer_words >> (not whole)
-        cut = _pointwise if window.pointwise else _rows
-        bands = cut(window, config, words, whole)
+    bands = None
+    for share in (IN_FLIGHT, 2, 1):
+        words = min(config.buffer_words // share, MOST)
+        bands = (_runs if window.pointwise else _rows)(window, work, config, words)
         if bands is not None:
             return bands
-    need = ((window.kernel[0] - 1) * window.dilation[0] + 1) * window.size[1]
-    need *= 1 if window.separate else window.planes
+    need = window.rows_in(1) * window.size[1] * (1 if window.separate else window.planes)
     raise ValueError(
-        f"layer {name!r}: one output row needs {need} words of activations, but engine "
-        f"{config.name!r} has {config.buffer_words}; raise buffer_words"
+        f"layer {name!r}: one output row needs {need * window.tensors} words of activations, but "
+        f"engine {config.name!r} has {config.buffer_words}; raise buffer_words"
     )
+
+
+def least_pixels(config: EngineConfig) -> int:
+    """Return the pixels for which a block must be held so that the next one arrives meanwhile."""
+    return 2 * config.block_beats + 8
 
 
 def _tiles(pixels: int, config: EngineConfig) -> Pair:
@@ -83,63 +140,107 @@ def _tiles(pixels: int, config: EngineConfig) -> Pair:
     return tile, -(-pixels // tile)
 
 
-def _pointwise(window: Window, config: EngineConfig, words: int, whole: bool) -> list[Band] | None:
+def _shares(total: int, most: int, config: EngineConfig, unit: int = 1) -> int:
+    """Return the size of a share of ``total`` units of ``unit`` pixels: at most ``most``.
+
+    Shares are equal; there are at least three unless they would be too short for the weights.
+    """
+    count = -(-total // most)
+    wanted = min(3, total * unit // least_pixels(config))
+    return -(-total // max(count, wanted, 1))
+
+
+def _runs(window: Window, _: Work, config: EngineConfig, words: int) -> list[Band] | None:
     total = window.size[0] * window.size[1]
-    step, most = _plane_step(window, config), min(words, 0xFFFF)
-    group = min(window.planes, max(most // step * step, step)) if window.separate else window.planes
-    longest = most // group
+    group = window.planes
+    if window.separate:
+        step = _plane_step(window, config)
+        room = words // (min(total, config.hold) * window.tensors)
+        group = min(window.planes, max(room // step * step, step))
+    longest = words // (group * window.tensors)
     if longest < 1:
         return None
-    count = -(-total // min(longest, total))
-    run = -(-total // count)
+    run = _shares(total, min(longest, config.hold, total), config)
     bands = []
     for first in range(0, total, run):
         pixels = min(run, total - first)
         for plane in range(0, window.planes, group):
             planes = min(group, window.planes - plane)
-            bands.append(Band(plane, planes, first, pixels, pixels, 1, 0, 0, first, pixels,
-                              pixels, *_tiles(pixels, config), whole))  # fmt: skip
+            bands.append(Band(
+                plane, planes, first, pixels, pixels, 1, 0, 0, first, pixels, pixels,
+                *_tiles(pixels, config), planes * pixels * window.tensors,
+            ))  # fmt: skip
     return bands
 
 
-def _rows(window: Window, config: EngineConfig, words: int, whole: bool) -> list[Band] | None:
-    height, width = window.size
+def _rows(window: Window, work: Work, config: EngineConfig, words: int) -> list[Band] | None:
     out_height, out_width = window.out
-    span = (window.kernel[0] - 1) * window.dilation[0] + 1
-    step = _plane_step(window, config)
-    group = step if window.separate else window.planes
-    group = min(group, window.planes)
-    rows_in = min(words, 0xFFFF) // (group * width)
-    if rows_in >= height:
-        rows = out_height
-    else:
-        rows = (rows_in - span) // window.stride[0] + 1 if rows_in >= span else 0
-    rows = min(rows, out_height, 0xFFFF // out_width)
+    width = window.size[1]
+    step = _plane_step(window, config) if window.separate else window.planes
+    rows = _rows_that_fit(window, words // (step * width * window.tensors))
     if rows < 1:
         return None
-    if window.separate:  # more planes at a time where rows leave room
-        used = min(height, (rows - 1) * window.stride[0] + span) * width
+    rows = _good_rows(window, work, config, rows)
+    group = window.planes
+    if window.separate:
+        used = window.rows_in(rows) * width * window.tensors
         group = min(window.planes, max(words // used // step * step, step))
-    rows = -(-out_height // -(-out_height // rows))
     bands = []
     for top in range(0, out_height, rows):
         count = min(rows, out_height - top)
-        first = top * window.stride[0] - window.padding[0]
-        last = first + (count - 1) * window.stride[0] + span - 1
-        a, b = max(first, 0), min(last, height - 1)
-        if a > b:  # nothing but padding
-            a, b, pad_top = 0, -1, 0
-        else:
-            pad_top = a - first
+        a, b, pad_top = _input_rows(window, top, count)
         pixels = count * out_width
         for plane in range(0, window.planes, group):
             planes = min(group, window.planes - plane)
+            load = (b - a + 1) * width
             bands.append(Band(
-                plane, planes, a * width, (b - a + 1) * width, width, b - a + 1,
-                pad_top, window.padding[1], top * out_width, out_width, pixels,
-                *_tiles(pixels, config), whole,
+                plane, planes, a * width, load, width, b - a + 1, pad_top, window.padding[1],
+                top * out_width, out_width, pixels, *_tiles(pixels, config),
+                planes * load * window.tensors,
             ))  # fmt: skip
     return bands
+
+
+def _rows_that_fit(window: Window, rows_in: int) -> int:
+    """Return the output rows of which the input fits ``rows_in`` rows, 0 if not even one."""
+    out_height, out_width = window.out
+    if window.upsample > 1:
+        rows = rows_in * window.upsample
+    elif rows_in >= window.size[0]:
+        rows = out_height
+    else:
+        rows = (rows_in - window.span) // window.stride[0] + 1 if rows_in >= window.span else 0
+    rows = min(rows, out_height, MOST // out_width)
+    return rows // window.upsample * window.upsample
+
+
+def _good_rows(window: Window, work: Work, config: EngineConfig, most: int) -> int:
+    """Return the rows of a band: about a tile, more where loading would not be hidden."""
+    out_height, out_width = window.out
+    rows = min(most, max(1, config.hold // out_width))
+    beats = work.beats_per_pixel * out_width * work.columns  # of one row
+    while rows < most and _load_beats(window, config, rows) > beats * rows:
+        rows += 1
+    rows = min(most, _shares(out_height, rows, config, out_width))
+    return max(-(-rows // window.upsample) * window.upsample, 1)
+
+
+def _load_beats(window: Window, config: EngineConfig, rows: int) -> int:
+    """Return the bus beats of the input of ``rows`` output rows, all planes."""
+    words = window.rows_in(rows) * window.size[1] * window.planes * window.tensors
+    return words * config.word_bytes // config.bus_bytes
+
+
+def _input_rows(window: Window, top: int, count: int) -> tuple[int, int, int]:
+    """Return the first and last input row under output rows, and the padding rows above."""
+    if window.upsample > 1:
+        return top // window.upsample, (top + count - 1) // window.upsample, 0
+    first = top * window.stride[0] - window.padding[0]
+    last = first + (count - 1) * window.stride[0] + window.span - 1
+    a, b = max(first, 0), min(last, window.size[0] - 1)
+    if a > b:  # nothing but padding
+        return 0, -1, 0
+    return a, b, a - first
 
 
 def _plane_step(window: Window, config: EngineConfig) -> int:

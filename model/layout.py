@@ -9,16 +9,22 @@ from .network import Concat, Conv, Layer, Network
 from .program import ALIGN, Place, round_up
 
 
+def is_depthwise(network: Network, layer: Conv) -> bool:
+    """Whether every channel goes its own way."""
+    channels = network.tensors[layer.input].channels
+    return channels > 1 and layer.groups == channels == network.tensors[layer.output].channels
+
+
 def slots_of(network: Network, layers: list[Layer], rows: int) -> dict[str, np.ndarray]:
     """Return each tensor's channel slots: plane x rows + lane, int (C,).
 
     A convolution's output and the network's input are dense. The parts of a concatenation start
     at fresh planes, so it has holes where a part's channels are no multiple of rows. Layers that
-    keep channels apart (pooling) keep the slots of their input.
+    keep channels apart (pooling, depthwise, addition) keep the slots of their input.
     """
     slots = {network.input: np.arange(network.tensors[network.input].channels)}
     for layer in layers:
-        if isinstance(layer, Conv):
+        if isinstance(layer, Conv) and not is_depthwise(network, layer):
             slots[layer.output] = np.arange(network.tensors[layer.output].channels)
         elif isinstance(layer, Concat):
             parts, start = [], 0

@@ -1,0 +1,74 @@
+"""Weight blocks: codes arranged as the array takes them, one arrangement per mode.
+
+Each function returns int8 (column blocks, blocks, cols x rows), blocks in the order kernel row,
+kernel step, plane, term. A slot is plane x rows + lane.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..hw.config import EngineConfig
+
+
+def planes_touched(config: EngineConfig) -> int:
+    """Return how many planes the channels of one column block lie in at most."""
+    starts = range(0, config.rows * config.cols, config.cols)
+    return max((s + config.cols - 1) // config.rows - s // config.rows + 1 for s in starts)
+
+
+def dense(codes: np.ndarray, config: EngineConfig) -> np.ndarray:
+    """Arrange codes int8 (N, Cout, slots, kh, kw) plane by plane."""
+    terms, cout, slots, kh, kw = codes.shape
+    columns, planes = -(-cout // config.cols), slots // config.rows
+    padded = np.zeros((terms, columns * config.cols, slots, kh, kw), np.int8)
+    padded[:, :cout] = codes
+    split = padded.reshape(terms, columns, config.cols, planes, config.rows, kh, kw)
+    return _joined(split.transpose(1, 5, 6, 3, 0, 2, 4))
+
+
+def packed(codes: np.ndarray, config: EngineConfig) -> np.ndarray:
+    """Arrange codes int8 (N, Cout, lanes, kh, kw), lanes = rows / window, taps beside taps."""
+    terms, cout, lanes, kh, kw = codes.shape
+    columns, steps = -(-cout // config.cols), -(-kw // config.window)
+    padded = np.zeros((terms, columns * config.cols, lanes, kh, steps * config.window), np.int8)
+    padded[:, :cout, :, :, :kw] = codes
+    split = padded.reshape(terms, columns, config.cols, lanes, kh, steps, config.window)
+    ordered = split.transpose(1, 4, 5, 0, 2, 6, 3)
+    return _joined(ordered.reshape(columns, kh, steps, 1, terms, config.cols, -1))
+
+
+def separate(codes: np.ndarray, config: EngineConfig) -> np.ndarray:
+    """Arrange depthwise codes int8 (N, slots, kh, kw): a column's first rows are its taps."""
+    terms, slots, kh, kw = codes.shape
+    columns, steps = -(-slots // config.cols), -(-kw // config.window)
+    padded = np.zeros((terms, columns * config.cols, kh, steps * config.window), np.int8)
+    padded[:, :slots, :, :kw] = codes
+    split = padded.reshape(terms, columns, config.cols, kh, steps, config.window)
+    full = np.zeros((columns, kh, steps, 1, terms, config.cols, config.rows), np.int8)
+    full[..., : config.window] = split.transpose(1, 3, 4, 0, 2, 5)[:, :, :, None]
+    return _joined(full)
+
+
+def diagonal(codes: np.ndarray, config: EngineConfig) -> np.ndarray:
+    """Arrange codes int8 (N, tensors, slots, kh, kw) so that a column reads its own lane.
+
+    The planes of several tensors lie in turn: plane 0 of each, then plane 1 of each.
+    """
+    terms, tensors, slots, kh, kw = codes.shape
+    columns, planes = -(-slots // config.cols), planes_touched(config)
+    full = np.zeros(
+        (columns, kh, kw, planes, tensors, terms, config.cols, config.rows), np.int8
+    )  # fmt: skip
+    for slot in range(slots):
+        column, col = divmod(slot, config.cols)
+        plane = slot // config.rows - column * config.cols // config.rows
+        own = codes[:, :, slot].transpose(2, 3, 1, 0)
+        full[column, :, :, plane, :, :, col, slot % config.rows] = own
+    return _joined(full.reshape(columns, kh, kw, planes * tensors, terms, config.cols, -1))
+
+
+def _joined(blocks: np.ndarray) -> np.ndarray:
+    """Return (columns, kh, steps, planes, terms, cols, rows) with the order of reading joined."""
+    columns, *_, cols, rows = blocks.shape
+    return np.ascontiguousarray(blocks).reshape(columns, -1, cols * rows)

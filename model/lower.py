@@ -1,0 +1,386 @@
+"""Lowering: every layer in the terms of the one array, as sums or maxima over a window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..hw.config import PARAMETER_BYTES, EngineConfig
+from ..hw.descriptor import Mode, Op
+from ..hw.record import pack_record
+from . import blocks as arrange
+from .bands import Window
+from .fixed import Requantiser
+from .layout import is_depthwise
+from .network import (
+    Add,
+    AveragePool,
+    Conv,
+    GlobalAveragePool,
+    Layer,
+    MaxPool,
+    Network,
+    TensorInfo,
+    Upsample,
+)
+from .packing import pack_bits
+from .program import Place
+
+NOTHING = pack_record(0, (0, 0, 0, 0), (0, 0, 0, 0), 0)
+PASS_ON = pack_record(0, (1, 0, 0, 0), (0, 0, 0, 0), 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """One layer on the array.
+
+    Attributes
+    ----------
+    window : Window
+        Geometry, kernel columns counted in steps of ``window_step`` words.
+    blocks : ndarray int8 (column blocks, blocks, cols x rows)
+        Weight stream; with ``held`` one block serves all taps of a column block.
+    row_blocks : int
+        Planes read per column block and kernel step.
+    tail_taps : int
+        Words in use in the last step of a kernel row.
+    records : list of bytes
+        One requantiser record per output slot.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    output: str
+    window: Window
+    op: Op
+    mode: Mode
+    blocks: np.ndarray
+    held: bool
+    row_blocks: int
+    passes: int
+    records: list[bytes]
+    lo: int
+    hi: int
+    pad_value: int
+    macs: int
+    tail_taps: int = 1
+    step: int = 1  # pixels from one kernel step to the next
+
+    @property
+    def beats_per_pixel(self) -> int:
+        """Beats of one pixel of one column block."""
+        kh, steps = self.window.kernel
+        return kh * steps * self.row_blocks * self.passes
+
+    def column_bytes(self, config: EngineConfig) -> int:
+        """Return the bytes of one column block in the weight stream."""
+        return (
+            config.cols * PARAMETER_BYTES
+            + self.blocks.shape[1] * config.block_beats * config.bus_bytes
+        )
+
+    def stream(self, config: EngineConfig) -> bytes:
+        """Return the weight stream: for each column block its records, then its blocks."""
+        parts = []
+        for index, block in enumerate(self.blocks):
+            records = self.records[index * config.cols : (index + 1) * config.cols]
+            parts += records + [NOTHING] * (config.cols - len(records))
+            parts.append(pack_bits(block, config.code_bits, config.bus_bits))
+        return b"".join(parts)
+
+
+def lower(
+    network: Network, layer: Layer, places: dict[str, Place], config: EngineConfig
+) -> Lowered:
+    """Return a layer in the array's terms, every constant folded into its records.
+
+    Raises
+    ------
+    ValueError
+        Naming the layer and the limit of the engine it breaks.
+    """
+    infos = [network.tensors[name] for name in layer.inputs]
+    out = network.tensors[layer.output]
+    for info in (*infos, out):
+        if info.bits > config.act_bits:
+            raise ValueError(
+                f"layer {layer.name!r}: activations must have at most {config.act_bits} bits on "
+                f"engine {config.name!r}, not {info.bits}"
+            )
+    place = places[layer.inputs[0]]
+    if isinstance(layer, Conv):
+        convolve = _depthwise if is_depthwise(network, layer) else _conv
+        lowered = convolve(layer, infos[0], out, place, config)
+    elif isinstance(layer, MaxPool):
+        lowered = _max_pool(layer, infos[0], out, place, config)
+    elif isinstance(layer, Add):
+        lowered = _add(layer, infos, out, [places[name] for name in layer.inputs], config)
+    elif isinstance(layer, Upsample):
+        lowered = _upsample(layer, infos[0], out, place, config)
+    elif isinstance(layer, AveragePool | GlobalAveragePool):
+        lowered = _average(layer, infos[0], out, place, config)
+    else:
+        raise ValueError(f"layer {layer.name!r}: the engine does not run {type(layer).__name__}")
+    kh, steps = lowered.window.kernel
+    _check(layer, config, {
+        "kernel rows": (kh, 255), "kernel columns": (steps, 255),
+        "stride": (max(lowered.window.stride), 15),
+        "dilation": (max(lowered.window.dilation[0], lowered.step), 15),
+        "padding": (max(lowered.window.padding), 255),
+        "weight blocks per column block": (lowered.blocks.shape[1], 0xFFFF),
+    })  # fmt: skip
+    return lowered
+
+
+def _check(layer: Layer, config: EngineConfig, limits: dict[str, tuple[int, int]]) -> None:
+    for label, (value, limit) in limits.items():
+        if value > limit:
+            raise ValueError(
+                f"layer {layer.name!r}: {label} must be at most {limit} on engine "
+                f"{config.name!r}, not {value}"
+            )
+
+
+def _check_conv(layer: Conv, config: EngineConfig) -> None:
+    codes = layer.weights.codes
+    _check(layer, config, {
+        "terms per weight": (codes.shape[0], config.max_terms),
+        "code bits": (layer.weights.codebook.bits, config.code_bits),
+        "fan-in": (int(np.prod(codes.shape[2:])), config.max_fan_in),
+    })  # fmt: skip
+
+
+def _conv(
+    layer: Conv, info: TensorInfo, out: TensorInfo, place: Place, config: EngineConfig
+) -> Lowered:
+    _check_conv(layer, config)
+    codes = _ungrouped(layer, info.channels)
+    spread = np.zeros((*codes.shape[:2], place.planes * config.rows, *codes.shape[3:]), np.int8)
+    spread[:, :, place.slots] = codes
+    few = config.rows // config.window
+    pack = (
+        config.window > 1
+        and layer.kernel[1] > 1
+        and layer.dilation[1] == 1
+        and int(place.slots.max()) < few
+    )
+    mode = Mode.PACKED if pack else Mode.PLANE
+    blocks = (
+        arrange.packed(spread[:, :, :few], config) if pack else arrange.dense(spread, config)
+    )  # fmt: skip
+    window, step, tail = _window(layer, info, out, place.planes, config, mode, separate=False)
+    return Lowered(
+        layer.name, "conv", (layer.input,), layer.output, window, Op.SUM, mode, blocks, False,
+        place.planes, codes.shape[0], _conv_records(layer, info, config),
+        layer.requantiser.lo, layer.requantiser.hi, info.zero_point,
+        layer.weights.codes[0].numel() * out.height * out.width, tail, step,
+    )  # fmt: skip
+
+
+def _ungrouped(layer: Conv, channels: int) -> np.ndarray:
+    """Return int8 (N, Cout, Cin, kh, kw), code 0 between groups."""
+    codes = layer.weights.codes.numpy()
+    if layer.groups == 1:
+        return codes
+    terms, cout, per_group, kh, kw = codes.shape
+    full = np.zeros((terms, cout, channels, kh, kw), np.int8)
+    outputs = cout // layer.groups
+    for group in range(layer.groups):
+        rows = slice(group * outputs, (group + 1) * outputs)
+        full[:, rows, group * per_group : (group + 1) * per_group] = codes[:, rows]
+    return full
+
+
+def _depthwise(
+    layer: Conv, info: TensorInfo, out: TensorInfo, place: Place, config: EngineConfig
+) -> Lowered:
+    _check_conv(layer, config)
+    codes = layer.weights.codes.numpy()[:, :, 0]
+    spread = np.zeros((codes.shape[0], int(place.slots.max()) + 1, *codes.shape[2:]), np.int8)
+    spread[:, place.slots] = codes
+    records = [NOTHING] * spread.shape[1]
+    for slot, record in zip(place.slots, _conv_records(layer, info, config), strict=True):
+        records[slot] = record
+    mode = _separate_mode(config, layer.dilation[1])
+    if mode is Mode.SEPARATE:
+        blocks, row_blocks = arrange.separate(spread, config), 1
+    else:
+        blocks = arrange.diagonal(spread[:, None], config)
+        row_blocks = arrange.planes_touched(config)
+    window, step, tail = _window(layer, info, out, place.planes, config, mode, separate=True)
+    return Lowered(
+        layer.name, "depthwise", (layer.input,), layer.output, window, Op.SUM, mode, blocks, False,
+        row_blocks, codes.shape[0], records, layer.requantiser.lo, layer.requantiser.hi,
+        info.zero_point, layer.weights.codes[0].numel() * out.height * out.width, tail, step,
+    )  # fmt: skip
+
+
+def _conv_records(layer: Conv, info: TensorInfo, config: EngineConfig) -> list[bytes]:
+    """Fold zero point, inverted terms and a narrower codebook into the records.
+
+    The array adds (2^A - 1 - a) 2^k where the term is -a 2^k, so its sum is too large by
+    (2^A - 1) 2^k for every negative term; and it works at the engine's codebook, whose terms are
+    2^(M_engine - M_layer) times the layer's.
+    """
+    wide = layer.weights.codes.to(torch.int64)
+    position = torch.arange(wide.shape[0] - 1, -1, -1).view(-1, 1, 1, 1, 1)  # N - n
+    size = torch.where(wide != 0, 1 << (config.magnitudes - wide.abs() + position), 0)
+    weight = (size * wide.sign()).sum((0, 2, 3, 4))
+    inverted = (size * (wide < 0)).sum((0, 2, 3, 4)) * ((1 << config.act_bits) - 1)
+    scale = config.magnitudes - layer.weights.codebook.magnitudes
+    excess = (inverted + info.zero_point * weight).tolist()
+    return _records(layer.name, layer.requantiser, excess, scale)
+
+
+def _records(name: str, rq: Requantiser, excess: Sequence[int], scale: int = 0) -> list[bytes]:
+    """Return the records of accumulators that are ``excess`` too large and 2^scale as fine."""
+    if getattr(rq, "slope", ()):
+        raise ValueError(f"layer {name!r}: this engine has no leaky ReLU")
+    records = []
+    for channel, over in enumerate(excess):
+        bias = (int(rq.bias[channel]) << scale) - int(rq.multiplier[channel]) * int(over)
+        try:
+            records.append(pack_record(
+                bias, rq.sign[channel].tolist(), rq.shift[channel].tolist(),
+                int(rq.right[channel]) + scale,
+            ))  # fmt: skip
+        except ValueError as error:
+            raise ValueError(f"layer {name!r}, channel {channel}: {error}") from None
+    return records
+
+
+def _separate_mode(config: EngineConfig, dilation: int) -> Mode:
+    wanted = config.window > 1 and config.rows == config.cols and dilation == 1
+    return Mode.SEPARATE if wanted else Mode.PLANE
+
+
+def _window(
+    layer: Conv | MaxPool | AveragePool | GlobalAveragePool,
+    info: TensorInfo,
+    out: TensorInfo,
+    planes: int,
+    config: EngineConfig,
+    mode: Mode,
+    *,
+    separate: bool,
+) -> tuple[Window, int, int]:
+    """Return the geometry in kernel steps, the pixels of a step, and the last step's taps."""
+    size = (info.height, info.width)
+    if isinstance(layer, GlobalAveragePool):
+        kernel, stride, padding, dilation = size, (1, 1), (0, 0, 0, 0), (1, 1)
+    else:
+        kernel, stride, padding = layer.kernel, layer.stride, layer.padding
+        dilation = layer.dilation if isinstance(layer, Conv) else (1, 1)
+    step = dilation[1] if mode is Mode.PLANE else config.window
+    steps = kernel[1] if mode is Mode.PLANE else -(-kernel[1] // config.window)
+    tail = 1 if mode is Mode.PLANE else kernel[1] - (steps - 1) * config.window
+    window = Window(size, (out.height, out.width), (kernel[0], steps), stride, padding, dilation,
+                    planes, separate)  # fmt: skip
+    return window, step, tail
+
+
+def _identity(
+    place: Place, config: EngineConfig, taps: tuple[int, int], shifts: Sequence[int] = (0,)
+) -> tuple[np.ndarray, bool, int]:
+    """Return blocks that pass channels on (shifted left), whether they are held, row blocks."""
+    slots = int(place.slots.max()) + 1
+    planes = arrange.planes_touched(config) * len(shifts)
+    held = planes == 1
+    codes = np.zeros((1, len(shifts), slots, *((1, 1) if held else taps)), np.int8)
+    for index, shift in enumerate(shifts):
+        codes[:, index] = config.magnitudes - shift
+    return arrange.diagonal(codes, config), held, planes
+
+
+def _max_pool(
+    layer: MaxPool, info: TensorInfo, out: TensorInfo, place: Place, config: EngineConfig
+) -> Lowered:
+    window, step, tail = _window(
+        layer, info, out, place.planes, config, Mode.MERGED, separate=True
+    )  # fmt: skip
+    blocks, held, row_blocks = _identity(place, config, window.kernel)
+    slots = int(place.slots.max()) + 1
+    return Lowered(
+        layer.name, "max_pool", (layer.input,), layer.output, window, Op.MAX, Mode.MERGED, blocks,
+        held, row_blocks, 1, [PASS_ON] * slots, 0, out.top, 0, 0, tail, step,
+    )  # fmt: skip
+
+
+def _average(
+    layer: AveragePool | GlobalAveragePool,
+    info: TensorInfo,
+    out: TensorInfo,
+    place: Place,
+    config: EngineConfig,
+) -> Lowered:
+    """Sum each window with weights of 1; words beyond the kernel count as the zero point."""
+    mode = _separate_mode(config, 1)
+    window, step, tail = _window(layer, info, out, place.planes, config, mode, separate=True)
+    words = config.window if mode is Mode.SEPARATE else 1
+    summed = window.kernel[0] * window.kernel[1] * words
+    _check(layer, config, {"window": (summed, config.max_fan_in)})
+    slots = int(place.slots.max()) + 1
+    if mode is Mode.SEPARATE:
+        ones = np.full((1, slots, 1, config.window), config.magnitudes, np.int8)
+        blocks, held, row_blocks = arrange.separate(ones, config), True, 1
+    else:
+        blocks, held, row_blocks = _identity(place, config, window.kernel)
+    rq = layer.requantiser
+    records = [NOTHING] * slots
+    folded = _records(layer.name, rq, [info.zero_point * summed] * len(place.slots))
+    for slot, record in zip(place.slots, folded, strict=True):
+        records[slot] = record
+    kind = "average_pool" if isinstance(layer, AveragePool) else "global_average_pool"
+    return Lowered(
+        layer.name, kind, (layer.input,), layer.output, window, Op.SUM, mode, blocks, held,
+        row_blocks, 1, records, rq.lo, rq.hi, info.zero_point, 0, tail, step,
+    )  # fmt: skip
+
+
+def _add(
+    layer: Add,
+    infos: list[TensorInfo],
+    out: TensorInfo,
+    places: list[Place],
+    config: EngineConfig,
+) -> Lowered:
+    first, second = places
+    if not np.array_equal(first.slots, second.slots):
+        raise ValueError(
+            f"layer {layer.name!r}: {infos[0].name!r} and {infos[1].name!r} have their channels in "
+            "different lanes; a concatenated tensor cannot be added to another one"
+        )
+    _check(layer, config, {
+        "shift of an addend": (max(layer.shifts), config.magnitudes - 1),
+        "fan-in": (2, config.max_fan_in),
+    })  # fmt: skip
+    blocks, _, row_blocks = _identity(first, config, (1, 1), layer.shifts)
+    size = (out.height, out.width)
+    window = Window(size, size, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), first.planes, True, 2)
+    rq = layer.requantiser
+    over = sum(info.zero_point << k for info, k in zip(infos, layer.shifts, strict=True))
+    records = [NOTHING] * (int(first.slots.max()) + 1)
+    folded = _records(layer.name, rq, [over] * len(first.slots))
+    for slot, record in zip(first.slots, folded, strict=True):
+        records[slot] = record
+    return Lowered(
+        layer.name, "add", layer.inputs, layer.output, window, Op.SUM, Mode.PLANE, blocks, False,
+        row_blocks, 1, records, rq.lo, rq.hi, 0, 0,
+    )  # fmt: skip
+
+
+def _upsample(
+    layer: Upsample, info: TensorInfo, out: TensorInfo, place: Place, config: EngineConfig
+) -> Lowered:
+    blocks, held, row_blocks = _identity(place, config, (1, 1))
+    window = Window((info.height, info.width), (out.height, out.width), (1, 1), (1, 1),
+                    (0, 0, 0, 0), (1, 1), place.planes, True, 1, 2)  # fmt: skip
+    slots = int(place.slots.max()) + 1
+    return Lowered(
+        layer.name, "upsample", (layer.input,), layer.output, window, Op.SUM, Mode.PLANE, blocks,
+        held, row_blocks, 1, [PASS_ON] * slots, 0, out.top, 0, 0,
+    )  # fmt: skip
