@@ -1,0 +1,139 @@
+"""A slow engine in Python: runs descriptors from memory, with all the overlap that is allowed.
+
+It loads as early and stores as late as the descriptors let it, so that a missing wait, or two
+bands in one place of the buffer, spoils the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shiftwork.hw.config import PARAMETER_BYTES, EngineConfig
+from shiftwork.hw.descriptor import DESCRIPTOR_BYTES, Op, unpack_descriptor
+
+from .streams import Record, block, read_record
+
+Store = tuple[int, np.ndarray]  # address and bytes
+
+
+@dataclass
+class Machine:
+    """An engine and its memory, uint8 (bytes,) from address ``base`` on."""
+
+    config: EngineConfig
+    memory: np.ndarray
+    base: int = 0
+
+    def run(self, first: int) -> None:
+        """Run the program whose first descriptor is at byte address ``first``."""
+        self.buffer = np.zeros((self.config.buffer_words, self.config.rows), np.int64)
+        self.unstored: list[list[Store]] = []
+        self.stored = 0
+        d = self.fetch(first)
+        self.load(d)
+        while True:
+            first += DESCRIPTOR_BYTES
+            ahead = None if d["last"] else self.fetch(first)
+            computed = self.stored + len(self.unstored)
+            if ahead is None:
+                self.unstored.append(self.compute(d))
+                break
+            early = not ahead["exclusive"] and ahead["wait"] <= computed
+            if early:
+                self.load(ahead)
+            self.unstored.append(self.compute(d))
+            if not early:
+                self.load(ahead)
+            d = ahead
+        self.store(self.stored + len(self.unstored))
+
+    def bytes(self, address: int, count: int) -> np.ndarray:
+        at = address - self.base
+        assert 0 <= at and at + count <= len(self.memory), f"{count} bytes at {address:#x}"
+        return self.memory[at : at + count]
+
+    def fetch(self, address: int) -> dict[str, int]:
+        return unpack_descriptor(self.bytes(address, DESCRIPTOR_BYTES).tobytes())
+
+    def store(self, count: int) -> None:
+        """Store the outputs of the first ``count`` descriptors."""
+        while self.stored < count:
+            for address, data in self.unstored.pop(0):
+                self.bytes(address, len(data))[:] = data
+            self.stored += 1
+
+    def load(self, d: dict[str, int]) -> None:
+        config = self.config
+        assert d["wait"] <= self.stored + len(self.unstored), "waits for what is not computed"
+        self.store(d["wait"])
+        at = d["buffer_base"]
+        for plane in range(d["load_planes"]):
+            address = d["load_addr"] + plane * d["load_plane_stride"]
+            words = self.bytes(address, d["load_words"] * config.word_bytes)
+            lanes = words.reshape(-1, config.word_bytes)[:, : config.rows]
+            assert at + len(lanes) <= config.buffer_words
+            self.buffer[at : at + len(lanes)] = lanes & (1 << config.act_bits) - 1
+            at += len(lanes)
+
+    def inputs(self, d: dict[str, int], pixels: np.ndarray, base: int, ky: int, kx: int):
+        """Return the words that a tap reads for these pixels of a band, (pixels, rows)."""
+        y = pixels // d["out_width"] * d["stride_y"] + ky * d["dilation_y"] - d["pad_top"]
+        x = pixels % d["out_width"] * d["stride_x"] + kx * d["dilation_x"] - d["pad_left"]
+        inside = (y >= 0) & (y < d["in_height"]) & (x >= 0) & (x < d["in_width"])
+        # Planes beyond the band are read where codes are 0: from anywhere in the buffer.
+        words = self.buffer[(base + y * d["in_width"] + x) % self.config.buffer_words]
+        return np.where(inside[:, None], words, d["pad_value"] & (1 << self.config.act_bits) - 1)
+
+    def compute(self, d: dict[str, int]) -> list[Store]:
+        """Return what a descriptor stores."""
+        config = self.config
+        stores: list[Store] = []
+        for tile in range(d["tiles"]):
+            pixels = np.arange(tile * d["tile"], min((tile + 1) * d["tile"], d["pixels"]))
+            stream = self.bytes(d["weight_addr"], d["weight_beats"] * config.bus_bytes).tobytes()
+            for column in range(d["col_blocks"]):
+                channel = column * config.cols
+                records, stream = self.records(stream)
+                acc, stream = self.accumulate(d, pixels, column, stream)
+                for col in range(min(config.cols, d["out_channels"] - channel)):
+                    plane, lane = divmod(channel + col, config.rows)
+                    start = d["out_addr"] + plane * d["out_plane_stride"] + lane
+                    values = records[col].apply(acc[:, col], d["lo"], d["hi"])
+                    stores += [
+                        (start + int(pixel) * config.word_bytes, values[i : i + 1])
+                        for i, pixel in enumerate(pixels)
+                    ]
+            assert not stream, "weights are left over"
+        return stores
+
+    def records(self, stream: bytes) -> tuple[list[Record], bytes]:
+        size = self.config.cols * PARAMETER_BYTES
+        parts = range(0, size, PARAMETER_BYTES)
+        return [read_record(stream[i : i + PARAMETER_BYTES]) for i in parts], stream[size:]
+
+    def accumulate(
+        self, d: dict[str, int], pixels: np.ndarray, column: int, stream: bytes
+    ) -> tuple[np.ndarray, bytes]:
+        """Return the accumulators (pixels, cols) of a column block, and the stream's rest."""
+        config = self.config
+        top, size = (1 << config.act_bits) - 1, config.block_beats * config.bus_bytes
+        acc = np.zeros((len(pixels), config.cols), np.int64)
+        taps = np.ndindex(d["kernel_h"], d["kernel_w"], d["row_blocks"], d["passes"])
+        codes = None
+        for ky, kx, plane, term in taps:
+            if codes is None or not d["hold_weights"]:
+                codes, stream = block(stream[:size], config), stream[size:]
+            base = d["buffer_base"] + plane * d.get("row_step", d["plane_words"])
+            if d["depthwise"]:
+                base += column * config.cols // config.rows * d["plane_words"]
+            else:
+                base += column * d["col_step"]
+            x = self.inputs(d, pixels, base, ky, kx)[:, None, :]
+            shift = config.magnitudes - np.abs(codes)
+            terms = np.where(codes == 0, 0, np.where(codes > 0, x, top - x) << shift)
+            sums = terms.sum(2) << d["passes"] - 1 - term
+            acc = np.maximum(acc, sums) if d["op"] == Op.MAX else acc + sums
+            assert acc.max(initial=0) < 1 << config.acc_bits
+        return acc, stream

@@ -1,0 +1,273 @@
+"""The compiler: programs give the golden model's bytes; limits are named; streams as stated."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shiftwork.hw.config import EngineConfig, preset
+from shiftwork.hw.descriptor import DESCRIPTOR_BYTES, unpack_descriptor
+from shiftwork.hw.record import pack_record
+from shiftwork.model import golden
+from shiftwork.model.compile import compile_network
+from shiftwork.model.network import Conv, Network
+from shiftwork.model.program import HEADER_BYTES, Program
+from tests.networks import NetworkBuilder
+
+from .machine import Machine
+from .streams import pack_block
+
+CONFIGS = {
+    "one": EngineConfig(name="one", rows=1, cols=1, hold=8, buffer_words=1024),
+    "odd": EngineConfig(name="odd", rows=3, cols=5, hold=7, buffer_words=512, burst_beats=4),
+    "tall": EngineConfig(name="tall", rows=16, cols=4, hold=16, buffer_words=256),
+    "wide": EngineConfig(name="wide", rows=2, cols=6, hold=12, buffer_words=512, bus_bits=128,
+                         code_bits=5),
+    "small": preset("small"),
+}  # fmt: skip
+
+
+def descriptors(program: Program) -> list[dict[str, int]]:
+    """Every descriptor of a program."""
+    count = sum(plan.descriptors for plan in program.layers)
+    ends = range(HEADER_BYTES, HEADER_BYTES + count * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)
+    return [unpack_descriptor(program.image[at : at + DESCRIPTOR_BYTES]) for at in ends]
+
+
+def every_layer(seed: int, zero_point: int = 0) -> NetworkBuilder:
+    """A network with every kind of layer, holes in a concatenation, and N = 1, 2 and 3."""
+    b = NetworkBuilder(seed, 3, 11, 9, zero_point)
+    b.conv(7, (3, 3), (2, 2), padding=(2, 1, 0, 1), terms=1, zero_point=128)
+    b.max_pool((3, 3), (1, 1), (1, 0, 1, 1))
+    squeeze = b.conv(5, terms=3)
+    left = b.conv(4, source=squeeze, bits=3)
+    right = b.conv(9, (3, 2), padding=(2, 0, 2, 1), dilation=(2, 1), source=squeeze)
+    b.concat(left, right)
+    b.max_pool((2, 2), (2, 1), (1, 1, 0, 0))
+    b.conv(6, bits=2)
+    b.global_average()
+    return b
+
+
+def run(builder: NetworkBuilder, config: EngineConfig, base: int = 0) -> Program:
+    """Compile and run a network; check every tensor that was computed."""
+    network, x = builder.build(), builder.picture()
+    program = compile_network(network, config, base=base)
+    memory = np.full(program.size, 0xA5, np.uint8)
+    memory[: len(program.image)] = np.frombuffer(program.image, np.uint8)
+    program.write_tensor(memory, network.input, x[0].numpy())
+    Machine(config, memory, base).run(program.first_descriptor)
+    assert memory[: len(program.image)].tobytes() == program.image
+    for name, want in golden.run(network, x, exact="integer").items():
+        got = program.read_tensor(memory, name)
+        assert np.array_equal(got, want[0].numpy()), name
+    return program
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_layer_kind_gives_the_golden_bytes(name: str, seed: int) -> None:
+    program = run(every_layer(seed, zero_point=0 if seed == 1 else 128), CONFIGS[name])
+    every = descriptors(program)
+    assert [d["last"] for d in every] == [0] * (len(every) - 1) + [1]
+    assert [plan.index for plan in program.layers] == list(range(len(program.layers)))
+    assert [d["layer"] for d in every if d["layer_last"]] == list(range(len(program.layers)))
+    assert [d["layer"] for d in every] == sorted(d["layer"] for d in every)
+
+
+def test_a_program_may_lie_anywhere() -> None:
+    base = 0x1234_5000
+    program = run(every_layer(3), CONFIGS["small"], base)
+    assert program.base == base
+    assert program.first_descriptor == base + HEADER_BYTES
+    with pytest.raises(ValueError, match=r"^base must be a multiple of 4096, not 4095$"):
+        compile_network(every_layer(3).build(), CONFIGS["small"], base=4095)
+
+
+@pytest.mark.parametrize("buffer_words", [64, 128, 256, 1024])
+def test_layers_cut_into_bands_give_the_golden_bytes(buffer_words: int) -> None:
+    config = EngineConfig(name="cut", rows=4, cols=4, hold=16, buffer_words=buffer_words)
+    builder = NetworkBuilder(7, 6, 14, 9)
+    builder.conv(6, (3, 3), padding=(1, 1, 1, 1))
+    builder.conv(6, padding=(0, 0, 0, 0))
+    builder.max_pool((3, 3), (2, 2))
+    builder.conv(5, (2, 2))
+    program = run(builder, config)
+    assert any(plan.descriptors > 1 for plan in program.layers) == (buffer_words < 1024)
+
+
+def random_network(rng: Random) -> NetworkBuilder:
+    """Up to four layers of any kind."""
+
+    def some(low: int, high: int, size: int = 2) -> Any:
+        return tuple(rng.randint(low, high) for _ in range(size))
+
+    zeros = [0, 128]
+    b = NetworkBuilder(
+        rng.getrandbits(30), rng.randint(1, 9), *some(4, 12), zero_point=rng.choice(zeros)
+    )
+    for _ in range(rng.randint(1, 4)):
+        info = b.tensors[b.last]
+        kind = rng.choice(["conv", "conv", "conv", "pool", "concat", "average"])
+        if kind == "conv":
+            b.conv(
+                rng.randint(1, 12),
+                some(1, min(3, info.height, info.width)),
+                rng.choice([(1, 1), some(1, 3)]),
+                rng.choice([(0, 0, 0, 0), some(0, 2, 4)]),
+                terms=rng.randint(1, 3),
+                bits=rng.randint(2, 4),
+                zero_point=rng.choice(zeros),
+            )
+        elif kind == "pool":
+            b.max_pool(some(1, min(3, info.height, info.width)), some(1, 2), some(0, 1, 4))
+        elif kind == "concat":
+            source = b.last
+            parts = [b.conv(rng.randint(1, 7), source=source) for _ in range(rng.randint(2, 3))]
+            b.concat(*parts)
+        else:
+            b.global_average()
+    return b
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_networks_give_the_golden_bytes(seed: int) -> None:
+    rng = Random(seed)
+    config = EngineConfig(
+        rows=rng.choice([1, 2, 3, 4, 5, 8]), cols=rng.choice([1, 2, 3, 4, 5, 6, 8]),
+        hold=rng.choice([4, 7, 16, 64]), buffer_words=rng.choice([512, 1024]),
+        bus_bits=rng.choice([64, 128]), code_bits=rng.choice([4, 5]),
+    )  # fmt: skip
+    run(random_network(rng), config)
+
+
+def test_bands_in_flight_together_do_not_share_the_buffer() -> None:
+    for words in (64, 128, 256):
+        config = EngineConfig(rows=4, cols=4, hold=16, buffer_words=words)
+        builder = NetworkBuilder(7, 6, 14, 9)
+        builder.conv(6, (3, 3), padding=(1, 1, 1, 1))
+        builder.max_pool((3, 3), (2, 2))
+        every = descriptors(compile_network(builder.build(), config))
+        for before, d in pairwise(every):
+            spans = [
+                (b["buffer_base"], b["buffer_base"] + b["load_planes"] * b["load_words"])
+                for b in (before, d)
+            ]
+            apart = spans[0][1] <= spans[1][0] or spans[1][1] <= spans[0][0]
+            assert d["exclusive"] or apart, (words, spans)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_weight_stream_is_as_stated(name: str) -> None:
+    """Column blocks of records, then blocks by kernel row, column, plane and pass."""
+    config = CONFIGS[name]
+    builder = NetworkBuilder(5, 7, 4, 5, zero_point=128)
+    builder.conv(8, (2, 3), bits=config.code_bits, terms=3)
+    network = builder.build()
+    layer = network.layers[0]
+    assert isinstance(layer, Conv)
+    program = compile_network(network, config)
+    codes, rq = layer.weights.codes, layer.requantiser
+    terms, outputs, inputs, height, width = codes.shape
+    size, top = config.magnitudes, (1 << config.act_bits) - 1
+    want = b""
+    for column in range(0, outputs, config.cols):
+        for c in range(column, column + config.cols):
+            if c >= outputs:
+                want += bytes(16)
+                continue
+            excess = 0  # what the accumulator has too much: the zero point, and inversions
+            for n, i, y, x in np.ndindex(terms, inputs, height, width):
+                code = int(codes[n, c, i, y, x])
+                one = (1 << size - abs(code) + terms - 1 - n) if code else 0
+                excess += 128 * one if code > 0 else (top - 128) * one
+            multiplier = sum(
+                int(s) << int(k) for s, k in zip(rq.sign[c], rq.shift[c], strict=True) if s > 0
+            ) - sum(1 << int(k) for s, k in zip(rq.sign[c], rq.shift[c], strict=True) if s < 0)
+            want += pack_record(
+                int(rq.bias[c]) - multiplier * excess, rq.sign[c].tolist(), rq.shift[c].tolist(),
+                int(rq.right[c]),
+            )  # fmt: skip
+        for y, x in np.ndindex(height, width):
+            for plane in range(0, inputs, config.rows):
+                for n in range(terms):
+                    lanes = [
+                        int(codes[n, c, i, y, x]) if c < outputs and i < inputs else 0
+                        for c in range(column, column + config.cols)
+                        for i in range(plane, plane + config.rows)
+                    ]
+                    want += pack_block(lanes, config)
+    first = descriptors(program)[0]
+    at = first["weight_addr"]
+    assert at % 64 == 0
+    assert program.image[at : at + len(want)] == want
+    assert first["weight_beats"] * config.bus_bytes == len(want)
+
+
+def test_until_stops_after_a_layer() -> None:
+    builder = every_layer(4)
+    network, config = builder.build(), CONFIGS["small"]
+    names = [plan.name for plan in compile_network(network, config).layers]
+    program = compile_network(network, config, until=names[2])
+    assert [plan.name for plan in program.layers] == names[:3]
+    assert descriptors(program)[-1]["last"]
+    assert program.size < compile_network(network, config).size
+    with pytest.raises(
+        ValueError, match=r"^the network has no layer 'conv99'; it has conv0, pool1"
+    ):
+        compile_network(network, config, until="conv99")
+
+
+def conv(**options: Any) -> Network:
+    """A single convolution named conv0."""
+    shape = options.pop("shape", (4, 6, 6))
+    builder = NetworkBuilder(1, *shape)
+    builder.conv(4, **options)
+    return builder.build()
+
+
+@pytest.mark.parametrize(
+    ("network", "changes", "message"),
+    [
+        (conv(terms=3), {"max_terms": 2}, "terms per weight must be at most 2 on {e}, not 3"),
+        (conv(bits=4), {"code_bits": 3}, "code bits must be at most 3 on {e}, not 4"),
+        (conv(kernel=(3, 3)), {"max_fan_in": 35}, "fan-in must be at most 35 on {e}, not 36"),
+        (conv(stride=(1, 16)), {}, "stride must be at most 15 on {e}, not 16"),
+        (conv(dilation=(16, 1)), {}, "dilation must be at most 15 on {e}, not 16"),
+        (conv(padding=(0, 256, 0, 0)), {}, "padding must be at most 255 on {e}, not 256"),
+        (conv(shape=(1, 2, 260), kernel=(1, 256)), {},
+         "kernel size must be at most 255 on {e}, not 256"),
+        (conv(), {"act_bits": 7}, "activations must have at most 7 bits, not 8"),
+        (conv(shape=(4, 6, 40), kernel=(3, 3)), {"buffer_words": 64},
+         "one output row needs 120 words of activations, but {e} has 64; raise buffer_words"),
+    ],
+)  # fmt: skip
+def test_a_layer_beyond_the_engine_is_refused(
+    network: Network, changes: dict[str, Any], message: str
+) -> None:
+    config = EngineConfig(name="e", **changes)
+    message = message.format(e="engine 'e'")
+    with pytest.raises(ValueError, match=rf"^layer 'conv0': {re.escape(message)}$"):
+        compile_network(network, config)
+
+
+def test_a_map_too_large_to_average_is_refused() -> None:
+    builder = NetworkBuilder(1, 2, 8, 9)
+    builder.global_average()
+    with pytest.raises(ValueError, match=r"^layer 'average0': a map of 8x9 pixels is beyond"):
+        compile_network(builder.build(), EngineConfig(max_fan_in=71))
+
+
+def test_a_tensor_in_two_concatenations_is_refused() -> None:
+    builder = NetworkBuilder(1, 4, 3, 3)
+    left, right = builder.conv(3), builder.conv(3, source="input")
+    builder.concat(left, right)
+    builder.concat(left, right)
+    message = r"^layer 'concat3': tensor 'conv0\.out' already has its place in memory"
+    with pytest.raises(ValueError, match=message):
+        compile_network(builder.build(), CONFIGS["small"])
