@@ -15,6 +15,7 @@ from shiftwork.hw.descriptor import (
     FIELD,
     FIELDS,
     ErrorCode,
+    Mode,
     Op,
     pack_descriptor,
     unpack_descriptor,
@@ -27,7 +28,7 @@ CONFIGS = {
     "bus128": EngineConfig(rows=4, cols=2, hold=64, bus_bits=128),
 }
 PROGRAM = 0xFFFF_F000  # near the end, so that no address bit goes unseen
-UNDER_WAY = 8  # bands between the hand-over and their store
+UNDER_WAY = 16  # bands between the hand-over and their store
 LOAD = {
     "addr": "load_addr", "words": "load_words", "rows": "load_rows",
     "row_stride": "load_row_stride", "planes": "load_planes",
@@ -38,9 +39,8 @@ WEIGHTS = {
     "addr": "weight_addr", "beats": "weight_beats", "tiles": "tiles", "col_blocks": "col_blocks",
     "blocks": "blocks",
 }  # fmt: skip
-PLAIN = {"mode": 0, "tail_taps": 1}  # what every engine can do
 SIZES = ("pixels", "tile", "tiles", "kernel_h", "kernel_w", "row_blocks", "col_blocks", "passes",
-         "blocks", "weight_beats", "out_width", "out_channels")  # fmt: skip
+         "blocks", "weight_beats", "out_width", "out_channels", "tail_taps")  # fmt: skip
 
 
 def descriptor(config: EngineConfig, rng: Random, **fixed: int) -> dict[str, int]:
@@ -49,11 +49,11 @@ def descriptor(config: EngineConfig, rng: Random, **fixed: int) -> dict[str, int
     del values["version"]
     values |= {
         "op": rng.choice([Op.SUM, Op.MAX]), "tile": rng.randint(1, config.hold),
-        "passes": rng.randint(1, config.max_terms), "exclusive": 0, "wait": 0, "last": 0,
+        "passes": rng.randint(1, config.max_terms), "free": 0, "wait": 0, "last": 0,
         "layer_last": rng.randint(0, 1), "hold_weights": rng.randint(0, 1),
         "depthwise": rng.randint(0, 1), "load_words": rng.choice([0, 1, 0xFFFF]),
+        "upsample": rng.randint(0, 1), "mode": Mode.PLANE, "tail_taps": 1,
     }  # fmt: skip
-    values |= {name: value for name, value in PLAIN.items() if name in FIELD}
     return values | fixed
 
 
@@ -61,7 +61,7 @@ def program(config: EngineConfig, rng: Random, count: int) -> list[dict[str, int
     """Descriptors that can all run: each waits for earlier ones only."""
     return [
         descriptor(config, rng, last=int(i == count - 1), wait=rng.randint(max(0, i - 3), i),
-                   exclusive=int(rng.random() < 0.3), layer=i // 2 + 300)
+                   free=rng.randint(max(0, i - 3), i), layer=i // 2 + 300)
         for i in range(count)
     ]  # fmt: skip
 
@@ -135,10 +135,10 @@ class System:
         dut = self.dut
         for i, d in enumerate(self.descriptors):
             want = {k: d[v] for k, v in LOAD.items()}
-            (busy,) = await self.take(ctx, dut.load, want, dut.busy)
+            await self.take(ctx, dut.load, want)
             assert ("weights", i) in self.log
             assert self.stored >= d["wait"], f"descriptor {i} loaded before {d['wait']} were stored"
-            assert not (d["exclusive"] and busy), f"descriptor {i} loaded while the buffer is read"
+            assert self.computed >= d["free"], f"descriptor {i} loaded over what is still read"
             self.log.append(("load", i))
             await self.pause(ctx)
             ctx.set(dut.load_done, 1)
@@ -158,6 +158,9 @@ class System:
             assert ctx.get(dut.layer) == d["layer"]
             for _ in range(self.rng.choice([0, 3, 60])):
                 await ctx.tick()
+            ctx.set(dut.computed, 1)
+            await ctx.tick()
+            ctx.set(dut.computed, 0)
             ctx.set(dut.busy, 0)
             self.computed += 1
 
@@ -292,7 +295,7 @@ def test_no_more_bands_are_handed_over_than_can_be_remembered() -> None:
 
     async def main(ctx: Any) -> None:
         await system.start(ctx)
-        for _ in range(1500):
+        for _ in range(2500):
             await ctx.tick()
         assert system.handed == UNDER_WAY
         system.store = True
@@ -330,7 +333,10 @@ def bad_descriptors(config: EngineConfig) -> dict[str, tuple[bytes, ErrorCode]]:
         cases[f"{size}-0"] = (broken(config, **{size: 0}), ErrorCode.SIZE)
     for size in ("load_rows", "load_planes", "load_groups"):
         cases[f"{size}-0"] = (broken(config, **{size: 0}, load_words=1), ErrorCode.SIZE)
-    for field, limit in (("tile", config.hold), ("passes", config.max_terms)):
+    for mode in (Mode.PACKED, Mode.SEPARATE):  # of engines that read several words at once
+        cases[f"mode-{mode}"] = (broken(config, mode=mode), ErrorCode.SIZE)
+    limits = {"tile": config.hold, "passes": config.max_terms, "tail_taps": config.window}
+    for field, limit in limits.items():
         cases[f"{field}-large"] = (broken(config, **{field: limit + 1}), ErrorCode.SIZE)
         top = (1 << FIELD[field].width) - 1
         cases[f"{field}-largest"] = (broken(config, **{field: top}), ErrorCode.SIZE)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shiftwork.hw.array import has_separate
 from shiftwork.hw.config import PARAMETER_BYTES, EngineConfig
-from shiftwork.hw.descriptor import DESCRIPTOR_BYTES, Op, unpack_descriptor
+from shiftwork.hw.descriptor import DESCRIPTOR_BYTES, Mode, Op, unpack_descriptor
 
 from .streams import Record, block, read_record
 
+AHEAD = 5  # bands that may be loaded and not yet begun
 Store = tuple[int, np.ndarray]  # address and bytes
 
 
@@ -30,24 +32,22 @@ class Machine:
         """Run the program whose first descriptor is at byte address ``first``."""
         self.buffer = np.zeros((self.config.buffer_words, self.config.rows), np.int64)
         self.unstored: list[list[Store]] = []
-        self.stored = 0
-        d = self.fetch(first)
-        self.load(d)
-        while True:
-            first += DESCRIPTOR_BYTES
-            ahead = None if d["last"] else self.fetch(first)
-            computed = self.stored + len(self.unstored)
-            if ahead is None:
-                self.unstored.append(self.compute(d))
-                break
-            early = not ahead["exclusive"] and ahead["wait"] <= computed
-            if early:
-                self.load(ahead)
+        self.stored = self.computed = 0
+        program = [self.fetch(first)]
+        while not program[-1]["last"]:
+            program.append(self.fetch(first + len(program) * DESCRIPTOR_BYTES))
+        loaded = 0
+        for number, d in enumerate(program):
+            while loaded < min(number + AHEAD + 1, len(program)):
+                following = program[loaded]
+                if max(following["wait"], following["free"]) > self.computed:
+                    break
+                self.load(following)
+                loaded += 1
+            assert loaded > number, f"descriptor {number} waits for ever"
             self.unstored.append(self.compute(d))
-            if not early:
-                self.load(ahead)
-            d = ahead
-        self.store(self.stored + len(self.unstored))
+            self.computed += 1
+        self.store(self.computed)
 
     def bytes(self, address: int, count: int) -> np.ndarray:
         at = address - self.base
@@ -66,25 +66,45 @@ class Machine:
 
     def load(self, d: dict[str, int]) -> None:
         config = self.config
-        assert d["wait"] <= self.stored + len(self.unstored), "waits for what is not computed"
         self.store(d["wait"])
         at = d["buffer_base"]
-        for plane in range(d["load_planes"]):
-            address = d["load_addr"] + plane * d["load_plane_stride"]
+        for group, plane in np.ndindex(d["load_groups"], d["load_planes"]):
+            address = d["load_addr"] + group * d["load_group_stride"]
+            address = (address + plane * d["load_plane_stride"]) & 0xFFFFFFFF
             words = self.bytes(address, d["load_words"] * config.word_bytes)
             lanes = words.reshape(-1, config.word_bytes)[:, : config.rows]
             assert at + len(lanes) <= config.buffer_words
             self.buffer[at : at + len(lanes)] = lanes & (1 << config.act_bits) - 1
             at += len(lanes)
 
-    def inputs(self, d: dict[str, int], pixels: np.ndarray, base: int, ky: int, kx: int):
-        """Return the words that a tap reads for these pixels of a band, (pixels, rows)."""
-        y = pixels // d["out_width"] * d["stride_y"] + ky * d["dilation_y"] - d["pad_top"]
-        x = pixels % d["out_width"] * d["stride_x"] + kx * d["dilation_x"] - d["pad_left"]
-        inside = (y >= 0) & (y < d["in_height"]) & (x >= 0) & (x < d["in_width"])
+    def words(self, d: dict[str, int], pixels: np.ndarray, base: int, ky: int, kx: int):
+        """Return the words that a kernel step reads for some pixels, (pixels, window, rows)."""
+        y, x = pixels // d["out_width"], pixels % d["out_width"]
+        if d["upsample"]:
+            y, x = y // 2, x // 2
+        y = (y * d["stride_y"] + ky * d["dilation_y"] - d["pad_top"])[:, None]
+        index = np.arange(self.config.window)
+        x = (x * d["stride_x"] + kx * d["dilation_x"] - d["pad_left"])[:, None] + index
+        real = (y >= 0) & (y < d["in_height"]) & (x >= 0) & (x < d["in_width"])
+        if kx == d["kernel_w"] - 1:
+            real &= index < d["tail_taps"]
         # Planes beyond the band are read where codes are 0: from anywhere in the buffer.
-        words = self.buffer[(base + y * d["in_width"] + x) % self.config.buffer_words]
-        return np.where(inside[:, None], words, d["pad_value"] & (1 << self.config.act_bits) - 1)
+        found = self.buffer[(base + y * d["in_width"] + x) % self.config.buffer_words]
+        return np.where(real[:, :, None], found, d["pad_value"] & (1 << self.config.act_bits) - 1)
+
+    def rows(self, mode: int, words: np.ndarray) -> np.ndarray:
+        """Return what the rows of each column are, (pixels, 1 or cols, rows)."""
+        window, rows = self.config.window, self.config.rows
+        if mode == Mode.PACKED:
+            return words[:, :, : rows // window].reshape(len(words), 1, rows)
+        if mode == Mode.MERGED:
+            return words.max(1)[:, None]
+        if mode == Mode.SEPARATE:
+            assert has_separate(self.config)
+            own = np.repeat(words[:, :1], rows, 1)
+            own[:, :, :window] = words.transpose(0, 2, 1)
+            return own
+        return words[:, :1]
 
     def compute(self, d: dict[str, int]) -> list[Store]:
         """Return what a descriptor stores."""
@@ -125,12 +145,12 @@ class Machine:
         for ky, kx, plane, term in taps:
             if codes is None or not d["hold_weights"]:
                 codes, stream = block(stream[:size], config), stream[size:]
-            base = d["buffer_base"] + plane * d.get("row_step", d["plane_words"])
+            base = d["buffer_base"] + plane * d["row_step"]
             if d["depthwise"]:
                 base += column * config.cols // config.rows * d["plane_words"]
             else:
                 base += column * d["col_step"]
-            x = self.inputs(d, pixels, base, ky, kx)[:, None, :]
+            x = self.rows(d["mode"], self.words(d, pixels, base, ky, kx))
             shift = config.magnitudes - np.abs(codes)
             terms = np.where(codes == 0, 0, np.where(codes > 0, x, top - x) << shift)
             sums = terms.sum(2) << d["passes"] - 1 - term
