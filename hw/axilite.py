@@ -67,9 +67,11 @@ class Registers(wiring.Component):
     irq : Out(1)
         High while interrupts are enabled and STATUS shows done or error.
     start, soft_reset : Out(1)
-        Pulse; `start` only while not `busy`. Both clear done, error and ERROR.
+        Pulse; `start` only while not `busy` and not `blocked`. Both clear done, error and ERROR.
     program : Out(32)
     busy : In(1)
+    blocked : In(1)
+        The core has failed: only a soft reset helps.
     done : In(1)
         Pulse.
     error_valid : In(1), error : In(8), error_layer : In(16)
@@ -85,6 +87,7 @@ class Registers(wiring.Component):
     soft_reset: Signal
     program: Signal
     busy: Signal
+    blocked: Signal
     done: Signal
     error: Signal
     error_valid: Signal
@@ -103,6 +106,7 @@ class Registers(wiring.Component):
                 "soft_reset": Out(1),
                 "program": Out(32),
                 "busy": In(1),
+                "blocked": In(1),
                 "done": In(1),
                 "error": In(8),
                 "error_valid": In(1),
@@ -144,7 +148,10 @@ class Registers(wiring.Component):
         self._write(m, stored, actions)
         self._read(m, stored | shown | fixed, layer)
 
-        m.d.sync += [self.start.eq(start & ~self.busy), self.soft_reset.eq(soft_reset)]
+        m.d.sync += [
+            self.start.eq(start & ~self.busy & ~self.blocked),
+            self.soft_reset.eq(soft_reset),
+        ]
         with m.If(clear_done):
             m.d.sync += done.eq(0)
         with m.If(clear_failed):

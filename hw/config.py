@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, replace
 from math import gcd
 from typing import Any, Literal
@@ -25,7 +26,8 @@ class EngineConfig:
     Parameters
     ----------
     name : str
-        Preset or user name; becomes part of the Verilog module name.
+        Preset or user name, a letter, then letters, digits and underscores; becomes part of the
+        Verilog module's name.
     rows : int
         Input channels taken per beat, 1..64.
     cols : int
@@ -82,10 +84,15 @@ class EngineConfig:
             "max_terms": (1, 4), "max_fan_in": (1, 1 << 20), "hold": (4, 4096),
             "buffer_words": (16, 1 << 16), "requantise_lanes": (1, 16), "bus_bits": (64, 128),
             "burst_beats": (1, 256), "weight_fifo": (2, 1024), "max_layers": (1, 1024),
+            "window": (1, 4),
         }  # fmt: skip
+        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
+            raise ValueError(
+                f"name must be a letter, then letters, digits or underscores, not {self.name!r}"
+            )
         for field, (low, high) in limits.items():
             value = getattr(self, field)
-            if not isinstance(value, int) or not low <= value <= high:
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 raise ValueError(f"{field} must be an integer in {low}..{high}, not {value!r}")
         if self.bus_bits not in (64, 128):
             raise ValueError(f"bus_bits must be 64 or 128, not {self.bus_bits}")

@@ -112,6 +112,7 @@ class Control(wiring.Component):
         total = Signal(32)  # of the 32 words: zero in a good descriptor
         completed, computed = Signal(16), Signal(16)
         handed = Signal(16)  # descriptors given to the sequencer
+        whole = Signal(init=1)  # the descriptor is all there
         finished = Signal()  # the last descriptor has been handed over
 
         m.d.comb += [
@@ -166,14 +167,17 @@ class Control(wiring.Component):
 
         fault = Signal(8)
         raised = Signal(8)
-        layer_at_fault = Signal(16)
-        m.d.comb += layer_at_fault.eq(d.layer)
+        # A descriptor that could not be read has no layer yet: that of the one before is named.
+        before = Signal(16)
         m.d.comb += [self.error.eq(raised), self.error_valid.eq(self.running & (raised != 0))]
-        with m.If(self.failed_read):
+        m.d.comb += self.error_layer.eq(Mux(whole, d.layer, before))
+        with m.If(self.failed_write):
+            m.d.comb += [
+                raised.eq(ErrorCode.WRITE),
+                self.error_layer.eq(under_way.o.payload.layer),
+            ]
+        with m.Elif(self.failed_read):
             m.d.comb += raised.eq(ErrorCode.READ)
-        with m.Elif(self.failed_write):
-            m.d.comb += [raised.eq(ErrorCode.WRITE), layer_at_fault.eq(self.layer)]
-        m.d.comb += self.error_layer.eq(layer_at_fault)
 
         halted = Signal()  # after an error, until reset
         with m.If(self.error_valid):
@@ -190,6 +194,7 @@ class Control(wiring.Component):
                 m.d.comb += self.request.valid.eq(~halted)
                 m.d.sync += [beat.eq(0), total.eq(0)]
                 with m.If(self.request.valid & self.request.ready):
+                    m.d.sync += [whole.eq(0), before.eq(d.layer)]
                     m.next = "RECEIVE"
             with m.State("RECEIVE"):
                 m.d.comb += self.data.ready.eq(1)
@@ -204,6 +209,7 @@ class Control(wiring.Component):
                         m.next = "SUM"
             with m.State("SUM"):  # one cycle for the long comparisons
                 m.d.sync += fault.eq(self._fault(d, total))
+                m.d.sync += whole.eq(1)
                 m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.sync += address.eq(address + DESCRIPTOR_BYTES)

@@ -109,7 +109,10 @@ class Core(wiring.Component):
         wiring.connect(m, sequencer.drain, drain.i)
         wiring.connect(m, drain.token, storer.token)
         wiring.connect(m, drain.o, requantise.i)
-        wiring.connect(m, requantise.o, storer.i)
+        # A queue between them keeps the storer's ready away from the requantiser's pipeline.
+        m.submodules.outputs = outputs = Queue(requantise.o.payload.shape(), 4)
+        wiring.connect(m, requantise.o, outputs.i)
+        wiring.connect(m, outputs.o, storer.i)
 
         taken = window.beat.valid & window.beat.load
         m.d.comb += [

@@ -13,6 +13,8 @@ from .network import Concat, Layer, Network
 from .program import ALIGN, HEADER_BYTES, LayerPlan, Place, Program, pack_header, round_up
 from .schedule import Slot, Step, allocate_buffer, order_bands
 
+MOST_DESCRIPTORS = 0x7FFF  # so that 16-bit counts of them can be compared
+
 
 def compile_network(
     network: Network, config: EngineConfig, until: str | None = None, base: int = 0
@@ -45,6 +47,12 @@ def compile_network(
         for each in lowered
     ]
     steps = order_bands(lowered, bands)
+    if len(steps) > MOST_DESCRIPTORS:
+        longest = max(range(len(bands)), key=lambda index: len(bands[index]))
+        raise ValueError(
+            f"the program would have {len(steps)} descriptors, {len(bands[longest])} of them for "
+            f"layer {lowered[longest].name!r}, of at most {MOST_DESCRIPTORS}; raise buffer_words"
+        )
 
     weights_offset = round_up(HEADER_BYTES + len(steps) * DESCRIPTOR_BYTES, ALIGN)
     streams = [each.stream(config) for each in lowered]
@@ -160,9 +168,7 @@ class _Emitter:
             for at in load_addrs
             for p in range(band.planes)
         ]
-        numbers = [
-            number + 1
-            for start, end, number in self.written
-            if any(start < b and a < end for a, b in runs)
-        ]
-        return max(numbers, default=0) & 0xFFFF
+        for start, end, number in reversed(self.written):  # the latest overlap counts
+            if any(start < b and a < end for a, b in runs):
+                return number + 1
+        return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from shiftwork.model.codebook import Codebook, ShiftWeights
 from shiftwork.model.fixed import Requantiser
 from shiftwork.model.network import (
+    Add,
+    AveragePool,
     Concat,
     Conv,
     GlobalAveragePool,
@@ -17,6 +20,7 @@ from shiftwork.model.network import (
     MaxPool,
     Network,
     TensorInfo,
+    Upsample,
     window_size,
 )
 
@@ -51,11 +55,12 @@ class NetworkBuilder:
         bits: int = 4,
         source: str | None = None,
         zero_point: int = 0,
+        groups: int = 1,
     ) -> str:
         """Add a convolution with a scale per channel that spreads its outputs over 0..255."""
         info = self.tensors[source or self.last]
         book = Codebook(terms, bits)
-        shape = (terms, channels, info.channels, *kernel)
+        shape = (terms, channels, info.channels // groups, *kernel)
         codes = torch.randint(
             -book.magnitudes, book.magnitudes + 1, shape, dtype=torch.int8, generator=self.torch_rng
         )
@@ -68,9 +73,28 @@ class NetworkBuilder:
         name = f"conv{len(self.layers)}"
         out = self._output(name, channels, size, zero_point)
         self.layers.append(
-            Conv(name, info.name, out, kernel, stride, padding, weights, rq, dilation)
+            Conv(name, info.name, out, kernel, stride, padding, weights, rq, dilation, groups)
         )
         return out
+
+    def depthwise(
+        self,
+        kernel: Pair = (3, 3),
+        stride: Pair = (1, 1),
+        padding: Padding = (0, 0, 0, 0),
+        dilation: Pair = (1, 1),
+        terms: int = 2,
+        groups: int | None = None,
+        channels: int | None = None,
+    ) -> str:
+        """Add a depthwise convolution, or one of ``groups`` groups."""
+        info = self.tensors[self.last]
+        groups = groups or info.channels
+        channels = channels or info.channels
+        return self.conv(
+            channels, kernel, stride, padding, dilation, terms, zero_point=info.zero_point,
+            groups=groups,
+        )  # fmt: skip
 
     def max_pool(
         self, kernel: Pair, stride: Pair, padding: Padding = (0, 0, 0, 0), source: str | None = None
@@ -90,6 +114,43 @@ class NetworkBuilder:
         out = self._output(name, sum(i.channels for i in infos),
                            (infos[0].height, infos[0].width), infos[0].zero_point)  # fmt: skip
         self.layers.append(Concat(name, sources, out))
+        return out
+
+    def average_pool(self, kernel: Pair, stride: Pair, padding: Padding = (0, 0, 0, 0)) -> str:
+        """Add an average pool."""
+        info = self.tensors[self.last]
+        size = window_size((info.height, info.width), kernel, stride, padding, (1, 1))
+        name = f"average{len(self.layers)}"
+        scale = np.full(info.channels, 1 / (kernel[0] * kernel[1]))
+        rq = Requantiser.from_real(scale, np.full(info.channels, float(info.zero_point)))
+        out = self._output(name, info.channels, size, info.zero_point)
+        self.layers.append(AveragePool(name, info.name, out, kernel, stride, padding, rq))
+        return out
+
+    def add(self, a: str, b: str, shifts: Pair = (0, 0), zero_point: int = 0) -> str:
+        """Add a residual addition of tensors whose scales differ by the shifts."""
+        info = self.tensors[a]
+        low = min(shifts)
+        for name, shift in ((a, shifts[0]), (b, shifts[1])):
+            self._rescale(name, low - shift)
+        name = f"add{len(self.layers)}"
+        scale = np.full(info.channels, 1 / (2 << max(shifts)))
+        rq = Requantiser.from_real(scale, np.full(info.channels, 60.0 + zero_point / 2))
+        out = self._output(name, info.channels, (info.height, info.width), zero_point)
+        self.layers.append(Add(name, (a, b), out, shifts, rq))
+        return out
+
+    def _rescale(self, name: str, frac_bits: int) -> None:
+        """Say that a tensor's values count 2^-frac_bits; no stored value depends on it."""
+        self.tensors[name] = replace(self.tensors[name], frac_bits=frac_bits)
+
+    def upsample(self) -> str:
+        """Add a nearest upsampling."""
+        info = self.tensors[self.last]
+        name = f"upsample{len(self.layers)}"
+        size = (2 * info.height, 2 * info.width)
+        out = self._output(name, info.channels, size, info.zero_point)
+        self.layers.append(Upsample(name, info.name, out))
         return out
 
     def global_average(self) -> str:
