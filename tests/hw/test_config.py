@@ -35,10 +35,29 @@ def test_limits_are_admitted_and_what_lies_beyond_is_refused(field: str, end: in
         EngineConfig(**changes)
 
 
-@pytest.mark.parametrize("value", [8.0, "8", None])
+@pytest.mark.parametrize("value", [8.0, "8", None, True])
 def test_what_is_not_an_integer_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=rf"^rows must be an integer in 1\.\.64, not {value!r}$"):
         EngineConfig(rows=value)
+
+
+def test_the_window_is_an_integer() -> None:
+    for value in (True, 2.0, 0, 5):
+        with pytest.raises(
+            ValueError, match=rf"^window must be an integer in 1\.\.4, not {value}$"
+        ):
+            EngineConfig(window=value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "value", ["", "1st", "_a", "a b", "a-b", "a\n", "a;b", "é", "../x", 7, None]
+)
+def test_a_name_that_is_none_in_verilog_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError) as caught:
+        EngineConfig(name=value)
+    wants = "name must be a letter, then letters, digits or underscores"
+    assert str(caught.value) == f"{wants}, not {value!r}"
+    assert EngineConfig(name="Ab_9").module_name == "shiftwork_Ab_9"
 
 
 @pytest.mark.parametrize(
