@@ -198,6 +198,18 @@ def window_size(size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilati
     return height, width
 
 
+def _check_window(layer: Conv | MaxPool | AveragePool) -> None:
+    for label, count, least in (
+        ("kernel", 2, 1), ("stride", 2, 1), ("dilation", 2, 1), ("padding", 4, 0),
+    ):  # fmt: skip
+        values = getattr(layer, label, (1, 1))  # pooling has no dilation
+        if len(values) != count or not all(isinstance(v, int) and v >= least for v in values):
+            raise ValueError(
+                f"layer {layer.name!r}: {label} must be {count} integers of at least {least}, "
+                f"not {values}"
+            )
+
+
 def _check_groups(layer: Conv, inputs: int, outputs: int) -> None:
     if layer.groups < 1 or inputs % layer.groups or outputs % layer.groups:
         raise ValueError(
@@ -295,6 +307,8 @@ class Network:
         first, out = parts[0], self.tensors[layer.output]
         size: Pair = (first.height, first.width)
         channels = first.channels
+        if isinstance(layer, Conv | MaxPool | AveragePool):
+            _check_window(layer)
         if isinstance(layer, Conv):
             _check_groups(layer, channels, out.channels)
             want = (out.channels, channels // layer.groups, *layer.kernel)

@@ -81,9 +81,15 @@ def save_network(network: Network, folder: Path) -> Path:
         fresh.mkdir()
         (fresh / WEIGHTS_NAME).write_bytes(dump_tensors(arrays))
         (fresh / JSON_NAME).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        old = work / "old"
         if folder.exists():
-            folder.rename(work / "old")
-        fresh.rename(folder)
+            folder.rename(old)
+        try:
+            fresh.rename(folder)
+        except BaseException:
+            if old.exists():
+                old.rename(folder)
+            raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return folder

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -99,6 +100,51 @@ def test_failed_saving_leaves_the_old_network(
         small().save(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
+def test_a_failed_move_into_place_leaves_the_old_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = small().save(tmp_path / "net")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError("device is gone")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="device is gone"):
+        small().save(folder)
+    with pytest.raises(OSError, match="device is gone"):
+        small().save(tmp_path / "other")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "label", "value", "says"),
+    [
+        (0, "kernel", (0, 1), "layer 'a': kernel must be 2 integers of at least 1, not (0, 1)"),
+        (0, "stride", (1, 0), "layer 'a': stride must be 2 integers of at least 1, not (1, 0)"),
+        (0, "stride", (1, 1.5), "layer 'a': stride must be 2 integers"),
+        (0, "dilation", (-1, 1), "layer 'a': dilation must be 2 integers of at least 1"),
+        (1, "padding", (1, 1, 1), "layer 'b': padding must be 4 integers of at least 0"),
+        (1, "padding", (1, -1, 1, 1), "layer 'b': padding must be 4 integers of at least 0"),
+        (3, "stride", (0, 2), "layer 'p': stride must be 2 integers of at least 1, not (0, 2)"),
+        (3, "kernel", ("3", 3), "layer 'p': kernel must be 2 integers"),
+    ],
+)
+def test_windows_that_cannot_be_are_refused(
+    layer: int, label: str, value: tuple, says: str
+) -> None:
+    good = small()
+    layers = list(good.layers)
+    layers[layer] = replace(layers[layer], **{label: value})
+    with pytest.raises(ValueError) as caught:
+        Network("bad", "x", "y", good.tensors, layers)
+    assert str(caught.value).startswith(says)
 
 
 @pytest.mark.parametrize("name", ["network.json", "weights.safetensors"])
