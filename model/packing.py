@@ -21,11 +21,11 @@ def pack_bits(codes: np.ndarray, bits: int, align_bits: int = 8) -> bytes:
     Raises
     ------
     ValueError
-        If a code does not fit ``bits``.
+        If a code does not fit ``bits``; -2^(bits - 1) is no code.
     """
     codes = np.asarray(codes, np.int8)
     top = 1 << (bits - 1)
-    if codes.size and not (-top <= codes.min() and codes.max() < top):
+    if codes.size and not (-top < codes.min() and codes.max() < top):
         raise ValueError(f"codes {codes.min()}..{codes.max()} do not fit {bits} bits")
     columns = np.unpackbits(codes.view(np.uint8)[..., None], axis=-1, bitorder="little")
     stream = columns[..., :bits].reshape(-1, codes.shape[-1] * bits)

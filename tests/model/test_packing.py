@@ -60,5 +60,8 @@ def test_packing_is_the_stated_order_and_comes_back(
 def test_bad_lengths_and_codes_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fit 3 bits"):
         pack_bits(np.array([4], np.int8), 3)
+    pack_bits(np.array([-3, 3], np.int8), 3)
+    with pytest.raises(ValueError, match=r"codes -4\.\.1 do not fit 3 bits"):
+        pack_bits(np.array([-4, 1], np.int8), 3)
     with pytest.raises(ValueError, match=r"need 4 bytes, not 3"):
         unpack_bits(b"abc", (2, 4), 4)
