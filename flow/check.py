@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from ..model.program import Program
 from ..sim.result import SimResult
 from ..sim.scoreboard import FAST, Latency, simulate
 from .report import LayerFigures
+
+POOLS = ("max_pool", "average_pool", "global_average_pool")  # kinds of a layer plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,7 @@ class Checked:
     def figures(self, config: EngineConfig) -> dict[str, Any]:
         """Return the report's fields that come from the comparison."""
         result = self.result
-        kinds = [plan.kind for plan in self.program.layers]
+        kinds = Counter(plan.kind for plan in self.program.layers)
         layers = layer_figures(self.program, result, config)
         # Cycles of the engine start to end; ideal ones of the same layers.
         ideal = sum(layer.ideal_cycles for layer in layers)
@@ -55,9 +58,9 @@ class Checked:
         return {
             "simulator": result.simulator,
             "bit_exact": result.ok,
-            "layers_checked": len(kinds),
-            "convolutions_checked": kinds.count("conv"),
-            "pools_checked": len(kinds) - kinds.count("conv"),
+            "layers_checked": kinds.total(),
+            "convolutions_checked": kinds["conv"],
+            "pools_checked": sum(kinds[kind] for kind in POOLS),
             "values_checked": result.checked_bytes,
             "mismatches": result.wrong_bytes,
             "mismatch_list": trouble,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .options import (
+    Bits,
+    Engine,
+    Json,
+    NewBits,
+    NewScale,
+    NewTerms,
+    Out,
+    Picture,
+    Set,
+    Sim,
+    Simulator,
+    Terms,
+    writable,
+)
 from .tools import ToolError
 
 app = typer.Typer(
@@ -24,35 +38,6 @@ app = typer.Typer(
 )
 out = Console(highlight=False)
 log = Console(stderr=True)
-
-
-class Simulator(StrEnum):
-    """Simulators the bench runs on."""
-
-    verilator = "verilator"
-    icarus = "icarus"
-
-
-class ScaleKind(StrEnum):
-    """How many scales a layer's weights have."""
-
-    layer = "layer"
-    channel = "channel"
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
-Terms = Annotated[int, typer.Option("--terms", "-N", help="Terms per weight, 1..4.")]
-Bits = Annotated[int, typer.Option("--bits", "-B", help="Bits per code, 2..5.")]
-Engine = Annotated[str, typer.Option("--preset", help="Preset, or a JSON file of parameters.")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="P=V", help="Change a parameter; repeatable.")
-]
-Scale = Annotated[ScaleKind, typer.Option(help="One weight scale per layer, or per channel.")]
-Picture = Annotated[
-    str | None, typer.Option(help="Picture, or .npy of uint8 (C, H, W). Default: a photo.")
-]
-Sim = Annotated[Simulator, typer.Option(help="What runs the Verilog.")]
 
 
 def _emit_json(data: Any) -> None:
@@ -89,9 +74,9 @@ def doctor(as_json: Json = False) -> None:
 @app.command()
 def convert(
     network: Annotated[str, typer.Argument(help="squeezenet1_1, or a folder written before.")],
-    terms: Terms = 2,
-    bits: Bits = 4,
-    scale: Scale = ScaleKind.layer,
+    terms: NewTerms = None,
+    bits: NewBits = None,
+    scale: NewScale = None,
     out_dir: Out = Path("net"),
     as_json: Json = False,
 ) -> None:
@@ -101,7 +86,7 @@ def convert(
     """
     from .inputs import open_network
 
-    net = open_network(network, terms=terms, bits=bits, scale=scale.value)
+    net = open_network(network, terms=terms, bits=bits, scale=scale.value if scale else None)
     net.save(out_dir)
     convolutions = list(net.convolutions())
     figures = {
@@ -162,7 +147,7 @@ def simulate(
     until: Annotated[str | None, typer.Option(help="Last layer to run; all by default.")] = None,
     simulator: Sim = Simulator.verilator,
     slow_memory: Annotated[bool, typer.Option(help="Random latency and back-pressure.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the memory's waits.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the memory's waits, 0..2147483647.")] = 1,
     out_dir: Out = Path("build/simulate"),
     as_json: Json = False,
 ) -> None:
@@ -180,6 +165,8 @@ def simulate(
     from .progress import Stages
     from .report import write_report
 
+    if not 0 <= seed < 1 << 31:
+        raise ValueError(f"--seed must be in 0..{(1 << 31) - 1}, not {seed}")
     config = open_config(preset, changes)
     find_simulator(simulator.value)
     with Stages(log) as stages:
@@ -235,7 +222,10 @@ def synth(
 def report(
     source: Annotated[Path, typer.Argument(help="A report.json.")],
     out_dir: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder; that of the source by default.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder; that of the source by default.", callback=writable
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -26,8 +26,8 @@ def run_demo(
     *,
     network: str = "squeezenet1_1",
     picture: str | None = None,
-    terms: int = 2,
-    bits: int = 4,
+    terms: int | None = None,
+    bits: int | None = None,
     until: str | None = UNTIL,
     simulator: str = "verilator",
     target: Target | None = ECP5_25F,
@@ -46,8 +46,8 @@ def run_demo(
         Progress display, entered.
     network, picture : str
         As for `flow.inputs`.
-    terms, bits : int
-        N and B.
+    terms, bits : int, optional
+        N and B, as for `flow.inputs`.
     until : str or None
         Last layer run on the Verilog; None for all.
     simulator : str
@@ -87,7 +87,8 @@ def run_demo(
         waiting = beside.submit(synth)
         with stages.stage("Load weights, calibrate, quantise", "quantise") as notes:
             net = open_network(network, terms=terms, bits=bits)
-            notes.append(f"N={terms}, B={bits}")
+            book = next(net.convolutions()).weights.codebook
+            notes.append(f"N={book.terms}, B={book.bits}")
             net.save(out_dir / "net")
         with stages.stage("Load the photo", "photo") as notes:
             values, name = open_picture(picture, net)

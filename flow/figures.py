@@ -13,7 +13,7 @@ from .check import Checked
 from .emit import EmitResult, tool_versions
 from .netlist import read_netlist
 from .report import Report
-from .report.html import summary
+from .report.html import summary, utilisation_text
 from .scan import check_no_multiplier, multipliers_in
 from .synth import SynthResult
 from .tools import tool_version
@@ -100,7 +100,7 @@ def layer_table(report: Report) -> Table:
     for name in ("layer", "cycles", "ideal", "utilisation"):
         table.add_column(name, justify="left" if name == "layer" else "right")
     for layer in report.layers:
-        share = f"{100 * layer.utilisation:.1f} %" if layer.ideal_cycles else ""
+        share = utilisation_text(layer.utilisation) if layer.ideal_cycles else ""
         ideal = f"{layer.ideal_cycles:,}" if layer.ideal_cycles else ""
         table.add_row(layer.name, f"{layer.cycles:,}", ideal, share)
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,31 +58,45 @@ def open_config(source: str, changes: list[str] | None = None) -> EngineConfig:
         if name not in config.to_dict() or not text:
             known = ", ".join(config.to_dict())
             raise ValueError(f"--set wants parameter=value, not {change!r}; there are {known}")
-        values[name] = int(text) if text.lstrip("-").isdigit() else text
+        values[name] = int(text) if re.fullmatch(r"-?[0-9]+", text) else text
     return config.replace(**values) if values else config
 
 
-def open_network(source: str, *, terms: int = 2, bits: int = 4, scale: Scale = "layer") -> Network:
+def open_network(
+    source: str,
+    *,
+    terms: int | None = None,
+    bits: int | None = None,
+    scale: Scale | None = None,
+) -> Network:
     """Return an integer network.
 
     Parameters
     ----------
     source : str
         ``squeezenet1_1``, or a folder that `convert` wrote.
-    terms, bits : int
-        N and B for a network that is still to be quantised.
-    scale : "layer" or "channel"
-        Its weights' scales.
+    terms, bits : int, optional
+        N and B for a network that is still to be quantised; 2 and 4 by default.
+    scale : "layer" or "channel", optional
+        Its weights' scales; "layer" by default.
 
     Raises
     ------
     ValueError
-        If it is none of these, is damaged, or N or B is out of range.
+        If it is none of these, is damaged, N or B is out of range, or any of the three is given
+        for a network that is quantised already.
     """
     path = Path(source)
+    book = Codebook(2 if terms is None else terms, 4 if bits is None else bits)
     if source not in NETWORKS and path.is_dir():
+        given = {"--terms": terms, "--bits": bits, "--scale": scale}
+        options = [f"{name} {value}" for name, value in given.items() if value is not None]
+        if options:
+            raise ValueError(
+                f"{source} is quantised already: {options[0]} cannot change it; "
+                "convert the original network again"
+            )
         return Network.load(path)
-    Codebook(terms, bits)
     if source not in NETWORKS:
         known = f"a folder that convert wrote, or one of {', '.join(NETWORKS)}"
         if path.exists():
@@ -89,7 +104,13 @@ def open_network(source: str, *, terms: int = 2, bits: int = 4, scale: Scale = "
         raise ValueError(f"no such file or network: {source!r}; give {known}")
     net = squeezenet.load_float()
     graph = squeezenet.to_graph(net)
-    return quantize(graph, calibrate_squeezenet(graph), terms=terms, bits=bits, scale=scale)
+    return quantize(
+        graph,
+        calibrate_squeezenet(graph),
+        terms=book.terms,
+        bits=book.bits,
+        scale=scale or "layer",
+    )
 
 
 def open_picture(source: str | None, network: Network) -> tuple[torch.Tensor, str]:

@@ -22,11 +22,12 @@ class LayerFigures:
     Attributes
     ----------
     name, kind : str
-        Layer; ``conv``, ``max_pool`` or ``global_average_pool``.
+        Layer, and what it does: ``conv``, ``max_pool``, ``average_pool`` and so on.
     macs : int
         Multiply-accumulate operations it stands for.
     cycles, ideal_cycles : int
-        Taken, and needed if every lane added one useful term in every cycle.
+        Taken since the layer before was stored, and needed if every lane added one useful term
+        in every cycle.
     stalls : dict of str to int
         Cycles without a beat, by cause.
     bytes_read, bytes_written : int
@@ -44,7 +45,7 @@ class LayerFigures:
 
     @property
     def utilisation(self) -> float:
-        """Ideal cycles over cycles, 0..1."""
+        """Ideal cycles over cycles; above 1 where the layer began under the one before it."""
         return self.ideal_cycles / self.cycles if self.cycles else 0.0
 
 

@@ -26,6 +26,11 @@ def _percent(value: float | None) -> str:
     return "not run" if value is None else f"{100 * value:.1f} %"
 
 
+def utilisation_text(value: float | None) -> str:
+    """Return a utilisation; one above 100 % says what that means."""
+    return _percent(value) + (" (overlaps)" if value is not None and value > 1 else "")
+
+
 def summary(report: Report) -> list[tuple[str, str, str]]:
     """Return the figures that matter as (name, value, what it means) rows."""
     rows: list[tuple[str, str, str]] = []
@@ -45,7 +50,7 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
         rows += [
             ("Cycles", _number(report.cycles), "of the layers run on the engine"),
             ("Ideal cycles", _number(report.ideal_cycles), "every lane busy in every cycle"),
-            ("Utilisation", _percent(report.utilisation), "ideal cycles over cycles"),
+            ("Utilisation", utilisation_text(report.utilisation), "ideal cycles over cycles"),
         ]
     if report.milliseconds is not None:
         rows.append(("Time", f"{report.milliseconds:.2f} ms", "cycles at Fmax"))
@@ -77,9 +82,13 @@ def _plots(report: Report) -> list[tuple[str, str]]:
             }, "clock cycles"),
         ))  # fmt: skip
         busy = [layer for layer in layers if layer.ideal_cycles]
+        meaning = (
+            "A layer whose channels do not fill the rows, or the columns, cannot reach 100; one "
+            "that began before the layer before it was stored may exceed it."
+        )
         if busy:
             found.append((
-                "A layer whose channels do not fill the rows, or the columns, cannot reach 100.",
+                meaning,
                 paired_bars("Utilisation", [layer.name for layer in busy], {
                     "utilisation": [100 * layer.utilisation for layer in busy],
                 }, "ideal cycles over cycles, %"),
@@ -116,6 +125,7 @@ def render(report: Report) -> str:
     )
     environment.filters["number"] = _number
     environment.filters["percent"] = _percent
+    environment.filters["utilisation"] = utilisation_text
     causes = list(dict.fromkeys(cause for layer in report.layers for cause in layer.stalls))
     return environment.get_template("report.html.j2").render(
         report=report, summary=summary(report), plots=_plots(report), causes=causes

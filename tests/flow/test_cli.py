@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -65,6 +66,8 @@ def test_no_arguments_show_the_commands(capsys: Capture) -> None:
         (["generate", "huge", "-o", "OUT"], 1, "unknown preset 'huge'; choose from tiny"),
         (["generate", "none.json", "-o", "OUT"], 1, "no such file: none.json"),
         (["generate", "tiny", "--set", "rows=0", "-o", "OUT"], 1, "rows must be an integer in 1"),
+        (["generate", "tiny", "--set", "hold=--5", "-o", "OUT"], 1, "hold must be an integer in 4"),
+        (["generate", "tiny", "--set", "name=a;b", "-o", "OUT"], 1, "name must be a letter, then"),
         (["generate", "tiny", "--set", "colour=3", "-o", "OUT"], 1, "--set wants parameter=value"),
         (["generate", "tiny", "--network", "no", "-o", "OUT"], 1, "no such file or network: 'no'"),
         (["generate"], 2, "Missing argument"),
@@ -77,6 +80,12 @@ def test_no_arguments_show_the_commands(capsys: Capture) -> None:
         (["simulate", "missing", "-o", "OUT"], 1, "no such file or network: 'missing'"),
         (["simulate", "x", "--preset", "huge", "-o", "OUT"], 1, "unknown preset 'huge'"),
         (["simulate", "x", "--simulator", "pen", "-o", "OUT"], 2, "'pen' is not one of"),
+        (
+            ["simulate", "x", "--seed", "-5", "-o", "OUT"],
+            1,
+            "--seed must be in 0..2147483647, not -5",
+        ),
+        (["simulate", "x", "--seed", "2147483648", "-o", "OUT"], 1, "not 2147483648"),
         (["synth", "huge", "-o", "OUT"], 1, "unknown preset 'huge'"),
         (["report", "none.json", "-o", "OUT"], 1, "none.json: No such file"),
         (["demo", "-N", "7", "-o", "OUT"], 1, "terms must be an integer in 1..4, not 7"),
@@ -93,6 +102,57 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     out = tmp_path / "out"
     fails([str(out) if a == "OUT" else a for a in arguments], code, says, capsys)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("command", [
+    ["convert", "squeezenet1_1"], ["generate", "tiny"], ["simulate"], ["synth", "tiny"],
+    ["accuracy"], ["demo"], ["bench", "tiny"], ["report", "none.json"],
+])  # fmt: skip
+@pytest.mark.parametrize("below", ["", "deeper/still"])
+def test_a_file_is_no_folder_to_write_to(
+    command: list[str], below: str, tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "thesis.txt"
+    path.write_text("mine")
+    says = f"Invalid value for '--out' / '-o': {path} is a file, not a folder"
+    fails([*command, "-o", str(path / below)], 2, says, capsys)
+    assert path.read_text() == "mine"
+
+
+def test_a_quantised_network_cannot_be_quantised_otherwise(
+    net: tuple[Path, Path], tmp_path: Path, capsys: Capture
+) -> None:
+    folder, out = net[0], tmp_path / "out"
+    for options, says in (
+        (["-N", "3"], "is quantised already: --terms 3 cannot change it"),
+        (["-N", "2"], "--terms 2 cannot change it"),
+        (["-B", "4"], "--bits 4 cannot change it"),
+        (["--scale", "channel"], "--scale channel cannot change it"),
+        (["-N", "0"], "terms must be an integer in 1..4, not 0"),
+        (["-B", "9"], "bits must be an integer in 2..5, not 9"),
+    ):
+        fails(["convert", str(folder), *options, "-o", str(out)], 1, says, capsys)
+    assert not out.exists()
+    assert main(["convert", str(folder), "-o", str(out)]) == 0
+    assert (out / "weights.safetensors").read_bytes() == (
+        folder / "weights.safetensors"
+    ).read_bytes()
+
+
+def test_a_network_with_an_impossible_layer_is_one_line(
+    net: tuple[Path, Path], tmp_path: Path, capsys: Capture
+) -> None:
+    folder = tmp_path / "net"
+    Network.load(net[0]).save(folder)
+    path = folder / "network.json"
+    document = json.loads(path.read_text())
+    document["layers"][0]["stride"] = [0, 1]
+    text = json.dumps(document["layers"], sort_keys=True, separators=(",", ":"))
+    document["sha256"]["layers"] = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps(document))
+    says = "layer 'conv0': stride must be 2 integers of at least 1, not (0, 1)"
+    for command in ("convert", "simulate"):
+        fails([command, str(folder), "-o", str(tmp_path / "o")], 1, says, capsys)
 
 
 def test_wrong_pictures_and_layers(net: tuple[Path, Path], tmp_path: Path, capsys: Capture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,16 @@ import pytest
 import torch
 from rich.console import Console
 
-from shiftwork.flow.check import check, finish, rest_of
+from shiftwork.flow.check import Checked, check, finish, rest_of
 from shiftwork.flow.demo import run_demo
 from shiftwork.flow.emit import emit
 from shiftwork.flow.progress import Stages
 from shiftwork.hw.config import EngineConfig
 from shiftwork.model import golden
+from shiftwork.model.compile import compile_network
 from shiftwork.model.network import Network
 from shiftwork.model.predict import to_probabilities
+from shiftwork.sim.result import SimResult
 from shiftwork.sim.tools import SimulatorError
 from tests.networks import NetworkBuilder
 
@@ -53,6 +56,26 @@ def test_the_chain_reports_what_it_did(small: tuple[Network, torch.Tensor], tmp_
     assert list(report.seconds)[:4] == ["emit", "quantise", "photo", "simulate"]
     assert "2 layers bit-exact" in log.getvalue()
     assert report.lut is None
+
+
+def test_layers_are_counted_by_kind() -> None:
+    builder = NetworkBuilder(5, 6, 4, 4)
+    first = builder.conv(6)
+    builder.average_pool((2, 2), (1, 1))
+    builder.conv(6, (2, 2), padding=(1, 1, 1, 1))
+    builder.add(first, builder.last)
+    builder.upsample()
+    builder.max_pool((2, 2), (2, 2))
+    builder.global_average()
+    network = builder.build()
+    program = compile_network(network, ENGINE)
+    result = SimResult(**{
+        **{field.name: 0 for field in fields(SimResult)}, "simulator": "icarus", "layers": [],
+        "cycles": 10,
+    })  # fmt: skip
+    figures = Checked(network, "average", program, result, []).figures(ENGINE)
+    counted = [figures[f"{kind}_checked"] for kind in ("layers", "convolutions", "pools")]
+    assert counted == [7, 2, 3]
 
 
 def test_a_missing_simulator_stops_before_anything_is_written(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from rich.console import Console
 
+from shiftwork.flow.figures import layer_table
 from shiftwork.flow.report import LayerFigures, Report, ReportError, load_report, render
 from shiftwork.flow.report import write_report as write
 from shiftwork.flow.report.plots import paired_bars
@@ -141,6 +145,18 @@ def test_a_missing_key_and_foreign_files(tmp_path: Path) -> None:
 def test_figures_are_exact() -> None:
     assert layer("a").utilisation == 0.75
     assert layer("a", cycles=0).utilisation == 0.0
+
+
+def test_more_than_all_cycles_is_explained() -> None:
+    early = layer("early", cycles=140)
+    report = replace(FULL, layers=[early])
+    assert early.utilisation > 1
+    assert "107.1 % (overlaps)" in render(report)
+    console = Console(file=io.StringIO(), width=100)
+    console.print(layer_table(report))
+    assert isinstance(console.file, io.StringIO)
+    assert "107.1 % (overlaps)" in console.file.getvalue()
+    assert "overlaps" not in render(replace(FULL, layers=[layer("late")]))
 
 
 def test_every_key_is_documented() -> None:

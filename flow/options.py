@@ -1,0 +1,54 @@
+"""Options that several commands of the command line share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Simulator(StrEnum):
+    """Simulators the bench runs on."""
+
+    verilator = "verilator"
+    icarus = "icarus"
+
+
+class ScaleKind(StrEnum):
+    """How many scales a layer's weights have."""
+
+    layer = "layer"
+    channel = "channel"
+
+
+def writable(folder: Path | None) -> Path | None:
+    """Refuse a folder that cannot be made, before any work is done."""
+    for place in () if folder is None else (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise typer.BadParameter(f"{place} is a file, not a folder")
+    return folder
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", callback=writable)]
+Terms = Annotated[int, typer.Option("--terms", "-N", help="Terms per weight, 1..4.")]
+Bits = Annotated[int, typer.Option("--bits", "-B", help="Bits per code, 2..5.")]
+NewTerms = Annotated[
+    int | None, typer.Option("--terms", "-N", help="Terms per weight, 1..4; 2 by default.")
+]
+NewBits = Annotated[
+    int | None, typer.Option("--bits", "-B", help="Bits per code, 2..5; 4 by default.")
+]
+Engine = Annotated[str, typer.Option("--preset", help="Preset, or a JSON file of parameters.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="P=V", help="Change a parameter; repeatable.")
+]
+NewScale = Annotated[
+    ScaleKind | None, typer.Option(help="One weight scale per layer (the default), or channel.")
+]
+Picture = Annotated[
+    str | None, typer.Option(help="Picture, or .npy of uint8 (C, H, W). Default: a photo.")
+]
+Sim = Annotated[Simulator, typer.Option(help="What runs the Verilog.")]
