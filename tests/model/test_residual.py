@@ -42,9 +42,20 @@ def bottleneck() -> Graph:
     ) -> ConvNode:
         weight = torch.randn(cout, cin // groups, k, k, generator=rng)
         weight *= (0.5 + torch.rand(cout, 1, 1, 1, generator=rng)) / (k * (cin / groups) ** 0.5)
-        bias, border = torch.randn(cout, generator=rng) * 0.3, (k // 2,) * 4
+        bias, b = torch.randn(cout, generator=rng) * 0.3, k // 2
         return ConvNode(
-            name, source, name, weight, bias, (1, 1), border, relu, (1, 1), groups, ceiling, leak
+            name,
+            source,
+            name,
+            weight,
+            bias,
+            (1, 1),
+            (b, b, b, b),
+            relu,
+            (1, 1),
+            groups,
+            ceiling,
+            leak,
         )
 
     nodes: list[Node] = [
