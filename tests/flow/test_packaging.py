@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -50,6 +52,39 @@ def test_requirements_are_exact_and_admitted() -> None:
     for text in wanted:
         need = Requirement(text)
         assert need.specifier.contains(locked[canonicalize_name(need.name)]), text
+
+
+def test_what_is_imported_is_declared() -> None:
+    project = PROJECT["project"]
+    extras = project["optional-dependencies"]
+
+    def declared(*groups: list[str]) -> set[str]:
+        return {canonicalize_name(Requirement(text).name) for group in groups for text in group}
+
+    always = declared(project["dependencies"])
+    simulating = always | declared(extras["sim"])
+    allowed = {
+        "hw": always, "model": always, "sim": simulating, "flow": simulating, "boards": always,
+        "tests": always | declared(*extras.values()),
+    }  # fmt: skip
+    names = {"pil": "pillow", "cocotb-tools": "cocotb"}
+    for folder, may in allowed.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    modules = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    modules = [node.module or ""]
+                else:
+                    continue
+                for module in modules:
+                    top, _, rest = module.partition(".")
+                    if top in sys.stdlib_module_names or top in ("shiftwork", "tests"):
+                        continue
+                    if top == "cocotbext":
+                        top = f"{top}-{rest.partition('.')[0]}"
+                    name = canonicalize_name(top)
+                    assert names.get(name, name) in may, f"{path} imports {module}"
 
 
 def test_each_dependency_has_a_reason() -> None:
