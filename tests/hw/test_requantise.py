@@ -24,7 +24,7 @@ def extremes(config: EngineConfig) -> list[Channel]:
     wide = (1 << BIAS_BITS - 1) - (1 << RIGHT_SHIFT_MAX - 1) - 5
     plus, minus, none = (1, 1, 1, 1), (-1, -1, -1, -1), (0, 0, 0, 0)
     big, small = (MULTIPLIER_SHIFT_MAX,) * 4, (0,) * 4
-    channels = [
+    channels: list[Channel] = [
         (top, 0, plus, big, RIGHT_SHIFT_MAX),
         (top, wide, plus, big, RIGHT_SHIFT_MAX),
         (top, -wide, minus, big, 1),
@@ -37,7 +37,7 @@ def extremes(config: EngineConfig) -> list[Channel]:
         (1 << 15, 0, (1, 0, 0, 0), small, 8),
         ((1 << 16) - 128, 0, (1, 0, 0, 0), small, 8),
     ]
-    return [(min(acc, top), *rest) for acc, *rest in channels]
+    return [(min(channel[0], top), *channel[1:]) for channel in channels]
 
 
 def randomly(config: EngineConfig, rng: Random) -> Channel:
