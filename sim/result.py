@@ -207,20 +207,25 @@ def layer_counters(layers: list[Any], recorded: dict[str, list[int]]) -> list[La
     """Join the program's layers with what the engine recorded, keyed by index as text.
 
     The engine records running totals at the end of each layer; a layer's own counts are the
-    differences, modulo 2^32.
+    differences, modulo 2^32. A pooling layer may end before the convolution it is interleaved
+    with, so the layers are taken in the order in which they ended, told by their busy cycles (a
+    run has fewer than 2^32).
     """
     found: list[LayerCounters] = []
     before = [0] * len(COUNTER_NAMES)
-    for index, layer in numbered(layers):
-        totals = recorded.get(str(index))
-        if totals is None or not any(totals):
-            continue
+    ended = [
+        (recorded[str(index)], index, layer)
+        for index, layer in numbered(layers)
+        if any(recorded.get(str(index), ()))
+    ]
+    busy = COUNTER_NAMES.index("busy")
+    for totals, index, layer in sorted(ended, key=lambda entry: entry[0][busy]):
         counts = [(now - then) & 0xFFFFFFFF for now, then in zip(totals, before, strict=True)]
         before = totals
         own = dict(zip(COUNTER_NAMES, counts, strict=True))
         macs, ideal = int(layer.macs), int(layer.ideal_cycles)
         found.append(LayerCounters(layer.name, index, macs, ideal, own))
-    return found
+    return sorted(found, key=lambda counters: counters.index)
 
 
 def numbered(layers: list[Any]) -> list[tuple[int, Any]]:

@@ -227,6 +227,13 @@ def test_layers_get_their_own_counts():
     assert layers[0].utilisation == 0.5
 
 
+def test_layers_that_end_in_another_order_get_their_own_counts():
+    names = [Layer(f"l{i}", 100, 1, 10, i) for i in range(3)]
+    recorded = {str(i): [busy] + [0] * 7 for i, busy in enumerate((50, 30, 80))}
+    layers = layer_counters(names, recorded)
+    assert [(layer.name, layer.cycles) for layer in layers] == [("l0", 20), ("l1", 30), ("l2", 30)]
+
+
 def test_bad_tensors_are_refused(tmp_path):
     program = CopyProgram()
     inputs, golden = program.example()
