@@ -46,13 +46,14 @@ class Window:
 
     @property
     def pointwise(self) -> bool:
-        """Whether pixels are independent, so that a band may be any run of them."""
-        one = (1, 1)
+        """Whether pixels are independent, so that a band may be any run of them.
+
+        A kernel of one step may still be several pixels wide: then the output is narrower.
+        """
         return (
-            self.kernel == one
-            and self.stride == one
+            self.size == self.out
+            and self.kernel == self.stride == (1, 1)
             and not any(self.padding)
-            and self.upsample == 1
         )
 
     @property

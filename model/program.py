@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -145,7 +146,8 @@ class Program:
             plane, rest = divmod(address - place.address, place.plane_stride)
             pixel, lane = divmod(rest, place.word_bytes)
             found = np.flatnonzero(place.slots == plane * place.rows + lane)
-            if 0 <= plane and pixel < place.height * place.width and len(found):
+            real = plane >= 0 and lane < place.rows and pixel < place.height * place.width
+            if real and len(found):
                 y, x = divmod(pixel, place.width)
                 return plan.name, plan.output, int(found[0]), y, x
         return None
@@ -177,8 +179,14 @@ def pack_header(
 ) -> bytes:
     """Return the 64 bytes before the first descriptor; ``body`` is all that follows."""
     words = (VERSION, fingerprint(config), base, HEADER_BYTES, descriptors, weights_offset,
-             len(body) + HEADER_BYTES, size, zlib.crc32(body))  # fmt: skip
-    return HEADER.pack(MAGIC, *words).ljust(HEADER_BYTES, b"\0")
+             len(body) + HEADER_BYTES, size)  # fmt: skip
+    checksum = _checksum(MAGIC, words, body)
+    return HEADER.pack(MAGIC, *words, checksum).ljust(HEADER_BYTES, b"\0")
+
+
+def _checksum(magic: bytes, words: Sequence[int], body: bytes) -> int:
+    """Return the CRC-32 of everything but the checksum itself."""
+    return zlib.crc32(body, zlib.crc32(struct.pack(f"<{len(words)}I", *words), zlib.crc32(magic)))
 
 
 def check_header(image: bytes, config: EngineConfig) -> dict[str, int]:
@@ -200,6 +208,6 @@ def check_header(image: bytes, config: EngineConfig) -> dict[str, int]:
         raise ValueError(f"the program was compiled for another engine than {config.name!r}")
     if words["bytes"] != len(image):
         raise ValueError(f"the program must have {words['bytes']} bytes, not {len(image)}")
-    if words["crc32"] != zlib.crc32(image[HEADER_BYTES:]):
+    if words["crc32"] != _checksum(MAGIC, [*words.values()][:-1], image[HEADER_BYTES:]):
         raise ValueError("program checksum is wrong: the file is damaged")
     return words

@@ -31,16 +31,25 @@ Padding = tuple[int, int, int, int]
 class NetworkBuilder:
     """Adds layers with seeded random codes one after another; every call names its output."""
 
-    def __init__(self, seed: int, channels: int, height: int, width: int, zero_point: int = 0):
+    def __init__(
+        self,
+        seed: int,
+        channels: int,
+        height: int,
+        width: int,
+        zero_point: int = 0,
+        bits: int = 8,
+    ):
+        self.bits = bits
         self.rng = Random(seed)
         self.torch_rng = torch.Generator().manual_seed(seed)
-        self.tensors = {"input": TensorInfo("input", channels, height, width, 0, zero_point)}
+        self.tensors = {"input": TensorInfo("input", channels, height, width, 0, zero_point, bits)}
         self.layers: list[Layer] = []
         self.last = "input"
 
     def _output(self, layer: str, channels: int, size: Pair, zero_point: int) -> str:
         name = f"{layer}.out"
-        self.tensors[name] = TensorInfo(name, channels, *size, 0, zero_point)
+        self.tensors[name] = TensorInfo(name, channels, *size, 0, zero_point, self.bits)
         self.last = name
         return name
 
@@ -67,8 +76,10 @@ class NetworkBuilder:
         weights = ShiftWeights(codes, torch.tensor(1.0, dtype=torch.float64), book)
         integers = weights.integers().flatten(1).double().numpy()
         spread = np.sqrt((integers**2).sum(1)) * 74 + 1
-        mean = integers.sum(1) * (127.5 - info.zero_point)
-        rq = Requantiser.from_real(60 / spread, 128 - mean * 60 / spread, 0, 255)
+        mean = integers.sum(1) * (info.top / 2 - info.zero_point)
+        rq = Requantiser.from_real(
+            60 / spread, (info.top + 1) / 2 - mean * 60 / spread, 0, info.top
+        )
         size = window_size((info.height, info.width), kernel, stride, padding, dilation)
         name = f"conv{len(self.layers)}"
         out = self._output(name, channels, size, zero_point)
@@ -122,7 +133,8 @@ class NetworkBuilder:
         size = window_size((info.height, info.width), kernel, stride, padding, (1, 1))
         name = f"average{len(self.layers)}"
         scale = np.full(info.channels, 1 / (kernel[0] * kernel[1]))
-        rq = Requantiser.from_real(scale, np.full(info.channels, float(info.zero_point)))
+        rq = Requantiser.from_real(scale, np.full(info.channels, float(info.zero_point)),
+                                   0, info.top)  # fmt: skip
         out = self._output(name, info.channels, size, info.zero_point)
         self.layers.append(AveragePool(name, info.name, out, kernel, stride, padding, rq))
         return out
@@ -135,7 +147,8 @@ class NetworkBuilder:
             self._rescale(name, low - shift)
         name = f"add{len(self.layers)}"
         scale = np.full(info.channels, 1 / (2 << max(shifts)))
-        rq = Requantiser.from_real(scale, np.full(info.channels, 60.0 + zero_point / 2))
+        rq = Requantiser.from_real(scale, np.full(info.channels, 60.0 + zero_point / 2),
+                                   0, info.top)  # fmt: skip
         out = self._output(name, info.channels, (info.height, info.width), zero_point)
         self.layers.append(Add(name, (a, b), out, shifts, rq))
         return out
@@ -158,7 +171,10 @@ class NetworkBuilder:
         info = self.tensors[self.last]
         name = f"average{len(self.layers)}"
         rq = Requantiser.from_real(
-            np.full(info.channels, 1 / (info.height * info.width)), np.zeros(info.channels)
+            np.full(info.channels, 1 / (info.height * info.width)),
+            np.zeros(info.channels),
+            0,
+            info.top,
         )
         out = self._output(name, info.channels, (1, 1), 0)
         self.layers.append(GlobalAveragePool(name, info.name, out, rq))
@@ -171,7 +187,7 @@ class NetworkBuilder:
     def picture(self) -> torch.Tensor:
         """Return a random stored input, uint8 (1, C, H, W)."""
         shape = (1, *self.tensors["input"].shape)
-        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=self.torch_rng)
+        return torch.randint(0, 1 << self.bits, shape, dtype=torch.uint8, generator=self.torch_rng)
 
 
 def random_conv(seed: int) -> tuple[Network, torch.Tensor]:

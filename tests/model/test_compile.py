@@ -260,3 +260,16 @@ def test_a_tensor_in_two_concatenations_is_refused() -> None:
     message = r"^layer 'concat3': tensor 'conv0\.out' already has its place in memory"
     with pytest.raises(ValueError, match=message):
         compile_network(builder.build(), CONFIGS["small"])
+
+
+@pytest.mark.parametrize("layer", ["conv", "max_pool", "average"])
+def test_a_kernel_of_one_step_is_wider_than_a_pixel(layer: str) -> None:
+    """1 x 2 taps are one step of a window of 2: the output is narrower than the input."""
+    b = NetworkBuilder(1, 4, 3, 5)
+    if layer == "conv":
+        b.conv(3, (1, 2))
+    elif layer == "max_pool":
+        b.max_pool((1, 2), (1, 1))
+    else:
+        b.average_pool((1, 2), (1, 1))
+    run(b, EngineConfig(rows=8, cols=8, window=2))

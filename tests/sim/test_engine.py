@@ -30,6 +30,10 @@ ODD_ENGINES = {
                          requantise_lanes=4, burst_beats=16, weight_fifo=16),
     "wide": EngineConfig(name="wide", rows=2, cols=6, hold=12, buffer_words=512, bus_bits=128,
                          code_bits=5),
+    "window4": EngineConfig(name="window4", rows=4, cols=4, hold=16, buffer_words=512, window=4,
+                            burst_beats=16, weight_fifo=16),
+    "window2": EngineConfig(name="window2", rows=8, cols=8, hold=32, buffer_words=512, window=2,
+                            requantise_lanes=2, burst_beats=16, weight_fifo=16, act_bits=4),
 }  # fmt: skip
 
 
@@ -86,10 +90,11 @@ def test_random_layer_on_verilator(seed: int, verilog) -> None:
     assert result.layers[0].counters["compute"] >= result.layers[0].ideal_cycles
 
 
-def every_layer(zero_point: int = 0) -> NetworkBuilder:
-    """A network with every kind of layer, holes in a concatenation, and N = 1, 2 and 3."""
-    b = NetworkBuilder(1, 3, 12, 11, zero_point)
-    b.conv(10, (3, 3), (2, 2), terms=1, zero_point=128)
+def every_layer(signed: bool = False, bits: int = 8) -> NetworkBuilder:
+    """A network of dense layers and pools, with holes in a concatenation, and N = 1 and 2."""
+    middle = 1 << (bits - 1)
+    b = NetworkBuilder(1, 3, 12, 11, middle if signed else 0, bits)
+    b.conv(10, (3, 3), (2, 2), terms=1, zero_point=middle)
     b.max_pool((3, 3), (2, 2), (0, 0, 1, 1))
     squeeze = b.conv(5)
     left = b.conv(9, source=squeeze, bits=3)
@@ -101,11 +106,37 @@ def every_layer(zero_point: int = 0) -> NetworkBuilder:
     return b
 
 
+def every_separate_layer(bits: int = 8) -> NetworkBuilder:
+    """A network of the layers that keep channels apart, signed, and grouped convolutions."""
+    middle = 1 << (bits - 1)
+    b = NetworkBuilder(2, 1, 9, 6, middle, bits)
+    b.conv(5, (3, 5), (2, 1), (1, 2, 1, 2), zero_point=middle)
+    left = b.depthwise((3, 3), padding=(1, 1, 1, 1))
+    right = b.depthwise((5, 5), padding=(2, 2, 2, 2), terms=1)
+    b.add(left, right, (2, 0), zero_point=middle)
+    b.max_pool((3, 3), (2, 2), (1, 1, 1, 1))
+    b.upsample()
+    b.average_pool((3, 2), (1, 2), (1, 0, 1, 0))
+    b.conv(6, (1, 2))
+    b.depthwise((2, 2), channels=9, groups=3)
+    b.depthwise((3, 3), dilation=(1, 2), padding=(2, 2, 2, 2))
+    b.global_average()
+    b.conv(5)
+    return b
+
+
+@pytest.mark.parametrize("name", ODD_ENGINES)
+def test_layers_that_keep_channels_apart(name: str, verilog) -> None:
+    config = ODD_ENGINES[name]
+    builder = every_separate_layer(config.act_bits)
+    run(builder.build(), builder.picture(), config, verilog(config), "icarus")
+
+
 @pytest.mark.parametrize("latency", [FAST, SLOW], ids=["fast", "slow"])
 @pytest.mark.parametrize("name", ODD_ENGINES)
 def test_every_layer_kind_on_engines_of_odd_sizes(name: str, latency: Latency, verilog) -> None:
     config = ODD_ENGINES[name]
-    builder = every_layer(zero_point=128)
+    builder = every_layer(signed=True, bits=config.act_bits)
     if config.max_terms >= 3:
         builder.conv(6, terms=3)
     run(builder.build(), builder.picture(), config, verilog(config), "icarus", latency)
