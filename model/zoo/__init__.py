@@ -6,7 +6,7 @@
     stored = shiftwork.model.golden.run(network, MODELS["resnet8"].input())
 """
 
-from . import efficientnet_lite0, fashion_mnist, person_detect, resnet8, squeezenet
+from . import efficientnet_lite0, fashion_mnist, nanodet, person_detect, resnet8, squeezenet
 from .loader import Labelled, Loader
 
 __all__ = ["MODELS", "Labelled", "Loader"]
@@ -19,5 +19,6 @@ MODELS: dict[str, Loader] = {
         resnet8.LOADER,
         person_detect.LOADER,
         fashion_mnist.LOADER,
+        nanodet.LOADER,
     )
 }
