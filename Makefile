@@ -19,7 +19,7 @@ WARM   := $(VENV)/.warm
 SUDO   := $(if $(filter-out 0,$(shell id -u)),sudo)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-all lint format rtl sim synth report bench accuracy doctor lock clean
+.PHONY: help demo test test-all lint format rtl sim synth report bench accuracy readme doctor lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -64,6 +64,9 @@ bench: $(WARM)  ## area and Fmax of the presets that fit ECP5, as one table
 
 accuracy: $(READY)  ## top-1, top-5 and agreement on the labelled pictures, in build/accuracy
 	@$(BIN)/shiftwork accuracy -o $(OUT)/accuracy
+
+readme: $(READY)  ## the figures in README.md from the last demo and accuracy
+	@$(BIN)/python -m shiftwork.flow.readme
 
 doctor: $(READY)  ## which tools are there, and are they good enough
 	@$(BIN)/shiftwork doctor
