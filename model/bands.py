@@ -51,9 +51,7 @@ class Window:
         A kernel of one step may still be several pixels wide: then the output is narrower.
         """
         return (
-            self.size == self.out
-            and self.kernel == self.stride == (1, 1)
-            and not any(self.padding)
+            self.size == self.out and self.kernel == self.stride == (1, 1) and not any(self.padding)
         )
 
     @property
