@@ -57,6 +57,8 @@ class EngineConfig:
     window : int
         Neighbouring words read from the activation buffer at once: 1, 2 or 4; more than one makes
         depthwise layers, pooling and layers of few channels faster.
+    watchdog_bits : int
+        The engine stops with an error after 2^watchdog_bits cycles in which nothing moves, 6..32.
     select : "shifter" | "mux"
         Circuit that picks a term: logarithmic shifter per lane, or wide bus and multiplexer.
     """
@@ -76,6 +78,7 @@ class EngineConfig:
     weight_fifo: int = 64
     max_layers: int = 128
     window: int = 1
+    watchdog_bits: int = 16
     select: Select = "shifter"
 
     def __post_init__(self) -> None:
@@ -84,7 +87,7 @@ class EngineConfig:
             "max_terms": (1, 4), "max_fan_in": (1, 1 << 20), "hold": (4, 4096),
             "buffer_words": (16, 1 << 16), "requantise_lanes": (1, 16), "bus_bits": (64, 128),
             "burst_beats": (1, 256), "weight_fifo": (2, 1024), "max_layers": (1, 1024),
-            "window": (1, 4),
+            "window": (1, 4), "watchdog_bits": (6, 32),
         }  # fmt: skip
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
             raise ValueError(
@@ -186,7 +189,7 @@ PRESETS: dict[str, EngineConfig] = {
     ),
     "small": EngineConfig(name="small", rows=8, cols=8, requantise_lanes=2, max_layers=64),
     "base": EngineConfig(
-        name="base", rows=16, cols=16, buffer_words=16384, requantise_lanes=4, weight_fifo=128,
+        name="base", rows=16, cols=16, buffer_words=16384, requantise_lanes=8, weight_fifo=128,
         window=4,
     ),
     "large": EngineConfig(

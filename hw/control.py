@@ -47,6 +47,7 @@ class Control(wiring.Component):
     done : Out(1)                     pulse: the last descriptor has been stored
     error : Out(8), error_valid : Out(1), error_layer : Out(16)   pulse with code and layer
     failed_read, failed_write : In(1) pulses of the bus masters
+    progress : In(1)                  a beat is issued, or moves on the bus
     layer : Out(16)                   layer now in the sequencer
     request, data                     descriptor reads
     load : Out(stream), load_done : In(1)     the loader
@@ -67,6 +68,7 @@ class Control(wiring.Component):
     error_layer: Signal
     failed_read: Signal
     failed_write: Signal
+    progress: Signal
     layer: Signal
     request: stream.Interface
     data: stream.Interface
@@ -86,7 +88,7 @@ class Control(wiring.Component):
         super().__init__({
             "start": In(1), "program": In(32), "running": Out(1), "done": Out(1),
             "error": Out(8), "error_valid": Out(1), "error_layer": Out(16),
-            "failed_read": In(1), "failed_write": In(1), "layer": Out(16),
+            "failed_read": In(1), "failed_write": In(1), "progress": In(1), "layer": Out(16),
             "request": Out(stream.Signature(REQUEST)),
             "data": In(stream.Signature(config.bus_bits)),
             "load": Out(stream.Signature(load_command_layout())),
@@ -171,6 +173,7 @@ class Control(wiring.Component):
         before = Signal(16)
         m.d.comb += [self.error.eq(raised), self.error_valid.eq(self.running & (raised != 0))]
         m.d.comb += self.error_layer.eq(Mux(whole, d.layer, before))
+        expired = self._expired(m)
         with m.If(self.failed_write):
             m.d.comb += [
                 raised.eq(ErrorCode.WRITE),
@@ -178,6 +181,8 @@ class Control(wiring.Component):
             ]
         with m.Elif(self.failed_read):
             m.d.comb += raised.eq(ErrorCode.READ)
+        with m.Elif(expired):
+            m.d.comb += [raised.eq(ErrorCode.WATCHDOG), self.error_layer.eq(self.layer)]
 
         halted = Signal()  # after an error, until reset
         with m.If(self.error_valid):
@@ -246,12 +251,22 @@ class Control(wiring.Component):
             m.d.sync += completed.eq(completed + 1)
         return m
 
+    def _expired(self, m: Module) -> Signal:
+        """Return a flag that is high when nothing has moved for too long."""
+        still = Signal(self.config.watchdog_bits + 1)
+        with m.If(self.progress | ~self.running):
+            m.d.sync += still.eq(0)
+        with m.Elif(~still[-1]):
+            m.d.sync += still.eq(still + 1)
+        return still[-1]
+
     def _fault(self, d: data.View, total: Signal) -> Any:
         """Return the error code of a complete descriptor, 0 if it may run."""
         config = self.config
         positive = (
             d.pixels, d.tile, d.tiles, d.kernel_h, d.kernel_w, d.row_blocks, d.col_blocks,
-            d.passes, d.blocks, d.weight_beats, d.out_width, d.out_channels,
+            d.passes, d.blocks, d.weight_beats, d.out_width, d.out_channels, d.in_width,
+            d.stride_x, d.stride_y, d.dilation_x, d.dilation_y,
         )  # fmt: skip
         wrong_size = (d.tile > config.hold) | (d.passes > config.max_terms)
         for field in positive:

@@ -149,6 +149,7 @@ class Core(wiring.Component):
             control.computed.eq(sequencer.computed),
             control.stored.eq(storer.done),
             control.failed_read.eq(reader.error),
+            control.progress.eq(sequencer.issued | reader.beat | storer.beat),
             control.failed_write.eq(storer.error),
             reader.halt.eq(self.halt),
             storer.halt.eq(self.halt),

@@ -43,6 +43,7 @@ class ErrorCode(IntEnum):
     SIZE = 4  # a size is zero or beyond what this engine was built for
     READ = 5  # the memory answered a read with an error
     WRITE = 6  # the memory answered a write with an error
+    WATCHDOG = 7  # nothing has moved for 2^watchdog_bits cycles
 
 
 @dataclass(frozen=True)

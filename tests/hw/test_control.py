@@ -40,7 +40,8 @@ WEIGHTS = {
     "blocks": "blocks",
 }  # fmt: skip
 SIZES = ("pixels", "tile", "tiles", "kernel_h", "kernel_w", "row_blocks", "col_blocks", "passes",
-         "blocks", "weight_beats", "out_width", "out_channels", "tail_taps")  # fmt: skip
+         "blocks", "weight_beats", "out_width", "out_channels", "tail_taps", "in_width",
+         "stride_x", "stride_y", "dilation_x", "dilation_y")  # fmt: skip
 
 
 def descriptor(config: EngineConfig, rng: Random, **fixed: int) -> dict[str, int]:
@@ -471,3 +472,24 @@ def test_failures_while_nothing_runs_are_not_errors() -> None:
     system.run(main)
     assert not system.errors
     assert len(system.done) == 1
+
+
+def test_the_watchdog_reports_an_engine_in_which_nothing_moves() -> None:
+    dut = Control(CONFIGS["bus64"].replace(watchdog_bits=6))
+    errors: list[int] = []
+
+    async def run(ctx: Any) -> None:
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        for cycle in range(200):  # its request is never answered, but for a while beats move
+            ctx.set(dut.progress, cycle < 100 and cycle % 50 == 0)
+            *_, valid, code = await ctx.tick().sample(dut.error_valid, dut.error)
+            if valid:
+                assert code == ErrorCode.WATCHDOG
+                errors.append(cycle)
+        assert not ctx.get(dut.running)
+
+    simulate(dut, run)
+    assert len(errors) == 1
+    assert 50 + (1 << 6) <= errors[0] <= 50 + (1 << 6) + 3
