@@ -251,7 +251,7 @@ class Control(wiring.Component):
             m.d.sync += completed.eq(completed + 1)
         return m
 
-    def _expired(self, m: Module) -> Signal:
+    def _expired(self, m: Module) -> Any:
         """Return a flag that is high when nothing has moved for too long."""
         still = Signal(self.config.watchdog_bits + 1)
         with m.If(self.progress | ~self.running):
