@@ -57,6 +57,8 @@ class EngineConfig:
     window : int
         Neighbouring words read from the activation buffer at once: 1, 2 or 4; more than one makes
         depthwise layers, pooling and layers of few channels faster.
+    leaky : bool
+        Whether the requantiser can bend its result at the zero point (leaky ReLU).
     watchdog_bits : int
         The engine stops with an error after 2^watchdog_bits cycles in which nothing moves, 6..32.
     select : "shifter" | "mux"
@@ -78,6 +80,7 @@ class EngineConfig:
     weight_fifo: int = 64
     max_layers: int = 128
     window: int = 1
+    leaky: bool = False
     watchdog_bits: int = 16
     select: Select = "shifter"
 
@@ -190,11 +193,11 @@ PRESETS: dict[str, EngineConfig] = {
     "small": EngineConfig(name="small", rows=8, cols=8, requantise_lanes=2, max_layers=64),
     "base": EngineConfig(
         name="base", rows=16, cols=16, buffer_words=16384, requantise_lanes=8, weight_fifo=128,
-        window=4,
+        window=4, leaky=True,
     ),
     "large": EngineConfig(
         name="large", rows=32, cols=32, buffer_words=16384, requantise_lanes=8, bus_bits=128,
-        weight_fifo=256, burst_beats=64, window=4,
+        weight_fifo=256, burst_beats=64, window=4, leaky=True,
     ),
 }  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -251,7 +251,7 @@ class Control(wiring.Component):
             m.d.sync += completed.eq(completed + 1)
         return m
 
-    def _expired(self, m: Module) -> Any:
+    def _expired(self, m: Module) -> Value:
         """Return a flag that is high when nothing has moved for too long."""
         still = Signal(self.config.watchdog_bits + 1)
         with m.If(self.progress | ~self.running):
@@ -278,6 +278,8 @@ class Control(wiring.Component):
             wrong_size |= d.mode == Mode.SEPARATE
         if config.window == 1:
             wrong_size |= d.mode == Mode.PACKED
+        if not config.leaky:
+            wrong_size |= d.slope != 0
         unknown = (d.op != Op.SUM) & (d.op != Op.MAX)
         return Mux(
             total != 0,

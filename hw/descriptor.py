@@ -107,6 +107,8 @@ def _fields() -> tuple[Field, ...]:
               ("tail_taps", 4, "words in use in the last step of a kernel row")]),
         (23, [("row_step", 16, "buffer words between the planes of a column block"),
               ("free", 16, "descriptors that must be computed before the buffer may be written")]),
+        (24, [("slope", 15, "leaky ReLU: three terms of shift (3 bits), negative, enable"),
+              ("zero", 8, "stored value at which the slope bends")]),
         (31, [("checksum", 32, "makes the sum of the 32 words 0 modulo 2^32")]),
     ]  # fmt: skip
     fields: list[Field] = []

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig
 from .record import RECORD_BITS
-from .requantise import requantise_layout
+from .requantise import bend_members, requantise_layout
 from .sequencer import drain_layout
 from .storer import store_token_layout
 
@@ -106,6 +106,10 @@ class Drain(wiring.Component):
                 self.o.payload.record.eq(self.records),
                 self.o.payload.lo.eq(token.lo),
                 self.o.payload.hi.eq(token.hi),
+                *(
+                    getattr(self.o.payload, name).eq(getattr(token, name))
+                    for name in bend_members(self.config)
+                ),
             ]
 
         with m.FSM():

@@ -17,6 +17,8 @@ from .config import (
 )
 
 TERM_BITS = 6
+SLOPE_TERMS = 3
+SLOPE_TERM_BITS = 5
 RIGHT_LSB = BIAS_BITS + MULTIPLIER_TERMS * TERM_BITS
 RECORD_BITS = RIGHT_LSB + 6
 
@@ -60,3 +62,23 @@ def pack_record(bias: int, sign: Sequence[int], shift: Sequence[int], right: int
         raise ValueError(f"bias must fit {BIAS_BITS} bits with everything folded in, not {bias}")
     word = bias & ((1 << BIAS_BITS) - 1) | bits << BIAS_BITS | right << RIGHT_LSB
     return word.to_bytes(PARAMETER_BYTES, "little")
+
+
+def pack_slope(slope: Sequence[tuple[int, int]]) -> int:
+    """Return the descriptor's 15 bits of a leaky ReLU: up to three terms (sign, shift 0..7).
+
+    Raises
+    ------
+    ValueError
+        If there are more terms, or one does not fit.
+    """
+    if len(slope) > SLOPE_TERMS:
+        raise ValueError(f"a slope has at most {SLOPE_TERMS} terms, not {len(slope)}")
+    packed = 0
+    for index, (sign, shift) in enumerate(slope):
+        if sign not in (-1, 1) or not 0 <= shift <= 7:
+            raise ValueError(
+                f"slope term must be 1 or -1 times 2^0..2^7, not {sign} times 2^{shift}"
+            )
+        packed |= (shift | (sign < 0) << 3 | 1 << 4) << (SLOPE_TERM_BITS * index)
+    return packed

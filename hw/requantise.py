@@ -10,9 +10,18 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import BIAS_BITS, MULTIPLIER_SHIFT_MAX, MULTIPLIER_TERMS, EngineConfig
-from .record import RECORD_BITS, RIGHT_LSB, TERM_BITS
+from .record import RECORD_BITS, RIGHT_LSB, SLOPE_TERM_BITS, TERM_BITS
+from .tree import tree_sum
 
 STAGES = 6
+BEND_STAGES = 3  # more, where the engine has leaky ReLU
+SLOPE_BITS = 7  # fraction bits of a slope
+REACH = 2048  # largest distance from the zero point that is told apart
+
+
+def bend_members(config: EngineConfig) -> dict[str, int]:
+    """Return the fields that only an engine with leaky ReLU carries along."""
+    return {"slope": 3 * SLOPE_TERM_BITS, "zero": 8} if config.leaky else {}
 
 
 def requantise_layout(config: EngineConfig) -> data.StructLayout:
@@ -22,6 +31,7 @@ def requantise_layout(config: EngineConfig) -> data.StructLayout:
         "record": data.ArrayLayout(RECORD_BITS, config.requantise_lanes),
         "lo": 8,
         "hi": 8,
+        **bend_members(config),
     })  # fmt: skip
 
 
@@ -31,6 +41,10 @@ class Requantise(wiring.Component):
     m is a sum of at most 4 signed powers of two. A negative power is inverted, not negated, and
     the record's bias holds the ones that are missing, and 2^(r-1). Exact: no bit is dropped
     before the right shift. Latency 6 cycles, one beat per cycle, stalls as a whole.
+
+    With leaky ReLU (latency 9) a result v below the zero point z becomes
+    z - ((z - v) k + 64) / 2^7, rounded down, before the clamp, z - v being at most 2048; k is a
+    sum of up to three signed powers of two.
 
     Parameters
     ----------
@@ -56,28 +70,28 @@ class Requantise(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         advance = Signal()
-        valid = Signal(STAGES)
+        stages = STAGES + (BEND_STAGES if self.config.leaky else 0)
+        valid = Signal(stages)
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(advance),
             self.o.valid.eq(valid[-1]),
         ]
-        lo = [self.i.payload.lo]
-        hi = [self.i.payload.hi]
-        for stage in range(1, STAGES):
-            lo.append(Signal(8, name=f"lo{stage}"))
-            hi.append(Signal(8, name=f"hi{stage}"))
+        held = {"lo": 8, "hi": 8, **bend_members(self.config)}
+        late = {name: [getattr(self.i.payload, name)] for name in held}
         with m.If(advance):
             m.d.sync += valid.eq(Cat(self.i.valid, valid))
-            for stage in range(1, STAGES):
-                m.d.sync += [lo[stage].eq(lo[stage - 1]), hi[stage].eq(hi[stage - 1])]
+            for name, width in held.items():
+                for stage in range(1, stages):
+                    late[name].append(Signal(width, name=f"{name}{stage}"))
+                    m.d.sync += late[name][stage].eq(late[name][stage - 1])
             for lane in range(self.config.requantise_lanes):
                 acc, record = self.i.payload.acc[lane], self.i.payload.record[lane]
-                self._lane(m, lane, acc, record, lo[-1], hi[-1])
+                self._lane(m, lane, acc, record, late)
         return m
 
     def _lane(
-        self, m: Module, lane: int, acc: Signal, record: Signal, lo: Signal, hi: Signal
+        self, m: Module, lane: int, acc: Signal, record: Signal, late: dict[str, list[Any]]
     ) -> None:
         """Add the registers of one lane; called where the pipeline advances."""
         product = signed(self.config.acc_bits + MULTIPLIER_SHIFT_MAX + 1)
@@ -111,8 +125,9 @@ class Requantise(wiring.Component):
         m.d.sync += [pair0.eq(low), pair1.eq(high), scaled.eq(pair0 + pair1)]
         m.d.sync += [bias3.eq(bias2), total.eq(scaled + bias3)]
 
-        # 5: right shift by whole bytes; what no longer fits 15 bits is only "too large".
-        coarse = Signal(15, name=f"l{lane}_coarse")
+        # 5: right shift by whole bytes; of what no longer fits ``span`` bits only the sign counts.
+        span = (REACH.bit_length() if self.config.leaky else 8) + 7
+        coarse = Signal(span, name=f"l{lane}_coarse")
         large = Signal(name=f"l{lane}_large")
         minus = Signal(name=f"l{lane}_minus")
         fine = Signal(3, name=f"l{lane}_fine")
@@ -120,9 +135,9 @@ class Requantise(wiring.Component):
         width = len(total)
         steps = range(0, 64, 8)
         rest = [total[step:width] if step < width else total[-1] for step in steps]
-        slots = [Cat(part, total[-1].replicate(15))[:15] for part in rest]
+        slots = [Cat(part, total[-1].replicate(span))[:span] for part in rest]
         above = [
-            total[step + 15 : width].any() if step + 15 < width else Const(0) for step in steps
+            total[step + span : width].any() if step + span < width else Const(0) for step in steps
         ]
         m.d.sync += [
             coarse.eq(Array(slots)[right[3:]]),
@@ -131,13 +146,90 @@ class Requantise(wiring.Component):
             fine.eq(right[:3]),
         ]
 
-        # 6: right shift by bits, clamp.
-        value = Signal(15, name=f"l{lane}_value")
+        # 6: right shift by bits, then clamp, now or after the bend.
+        value = Signal(span, name=f"l{lane}_value")
         m.d.comb += value.eq(coarse >> fine)
         out = self.o.payload[lane]
+        if not self.config.leaky:
+            self._clamp(m, value, minus, large, late, out)
+            return
+        deep = Signal(name=f"l{lane}_deep")
+        below = [~total[step + span : width].all() if step + span < width else Const(0)
+                 for step in steps]  # fmt: skip
+        m.d.sync += deep.eq(total[-1] & Array(below)[right[3:]])
+        self._bend(m, lane, coarse, fine, minus, large, deep, late)
+
+    def _clamp(
+        self, m: Module, value: Any, minus: Any, large: Any, late: dict[str, list[Any]], out: Any
+    ) -> None:
+        """Register the value between lo and hi; ``large`` values are beyond its width."""
+        lo, hi = late["lo"][-1], late["hi"][-1]
         with m.If(minus | (value < lo) & ~large):
             m.d.sync += out.eq(lo)
         with m.Elif(large | (value > hi)):
             m.d.sync += out.eq(hi)
         with m.Else():
             m.d.sync += out.eq(value)
+
+    def _bend(
+        self,
+        m: Module,
+        lane: int,
+        coarse: Signal,
+        fine: Signal,
+        minus: Signal,
+        large: Signal,
+        deep: Signal,
+        late: dict[str, list[Any]],
+    ) -> None:
+        """Leaky ReLU in stages 6 to 8, and the clamp in stage 9."""
+        # 6: how far below the zero point?
+        zero, slope = late["zero"][STAGES - 1], late["slope"][STAGES - 1]
+        value = Signal(signed(len(coarse) + 1), name=f"l{lane}_signed")
+        gap = Signal(signed(len(coarse) + 2), name=f"l{lane}_gap")
+        m.d.comb += [
+            value.eq(Cat(coarse, minus).as_signed() >> fine),
+            gap.eq(zero - value),
+        ]
+        enabled = Cat(slope[SLOPE_TERM_BITS * (n + 1) - 1] for n in range(3)).any()
+        bends = [Signal(name=f"l{lane}_bends{n}") for n in range(3)]
+        depth = Signal(range(REACH + 1), name=f"l{lane}_depth")
+        kept = [Signal(len(coarse), name=f"l{lane}_kept{n}") for n in range(3)]
+        minuses = [Signal(name=f"l{lane}_minus{n}") for n in range(3)]
+        larges = [Signal(name=f"l{lane}_large{n}") for n in range(3)]
+        m.d.sync += [
+            depth.eq(Mux(deep | (gap > REACH), REACH, gap)),
+            bends[0].eq(enabled & (minus | ~large) & (deep | (gap > 0))),
+            kept[0].eq(value),
+            minuses[0].eq(minus),
+            larges[0].eq(large & ~minus),
+        ]
+        for stage in range(2):
+            m.d.sync += [
+                bends[stage + 1].eq(bends[stage]),
+                kept[stage + 1].eq(kept[stage]),
+                minuses[stage + 1].eq(minuses[stage]),
+                larges[stage + 1].eq(larges[stage]),
+            ]
+        # 7: the terms of (z - v) k. 8: their sum, rounded.
+        slope = late["slope"][STAGES]
+        terms = []
+        for index in range(3):
+            field = slope[SLOPE_TERM_BITS * index :][:SLOPE_TERM_BITS]
+            term = Signal(signed(len(depth) + SLOPE_BITS + 1), name=f"l{lane}_bent{index}")
+            shifted = Mux(field[4], depth, 0)
+            for bit in range(3):
+                shifted = Mux(field[bit], Cat(Const(0, 1 << bit), shifted), shifted)
+            m.d.sync += term.eq(Mux(field[3], -shifted, shifted))
+            terms.append(term)
+        product = Signal(signed(len(terms[0]) + 2), name=f"l{lane}_product")
+        m.d.sync += product.eq(tree_sum([*terms, Const(1 << SLOPE_BITS - 1)]))
+        # 9: subtract, clamp.
+        bent = Signal(signed(len(product)), name=f"l{lane}_below_zero")
+        m.d.comb += bent.eq(late["zero"][-1] - (product >> SLOPE_BITS))
+        out = self.o.payload[lane]
+        lo, hi = late["lo"][-1], late["hi"][-1]
+        with m.If(bends[2]):
+            m.d.sync += out.eq(Mux(bent < lo, lo, Mux(bent > hi, hi, bent)))
+        with m.Else():
+            self._clamp(m, kept[2], minuses[2], larges[2], late, out)

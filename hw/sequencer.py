@@ -13,6 +13,7 @@ from .config import EngineConfig
 from .descriptor import FIELD, Mode, Op
 from .loops import Loops, Places
 from .queue import Queue
+from .requantise import bend_members
 
 COMPUTE_FIELDS = (
     "op", "last", "layer_last", "hold_weights", "depthwise", "upsample", "mode", "layer",
@@ -20,7 +21,7 @@ COMPUTE_FIELDS = (
     "pixels", "tile", "tiles", "kernel_h", "kernel_w",
     "row_blocks", "col_blocks", "col_step", "stride_x", "stride_y", "dilation_x", "dilation_y",
     "passes", "pad_value", "pad_top", "pad_left", "lo", "hi", "base_offset", "row_jump",
-    "tap_jump", "out_addr", "out_plane_stride", "out_channels",
+    "tap_jump", "out_addr", "out_plane_stride", "out_channels", "slope", "zero",
 )  # fmt: skip
 
 
@@ -40,6 +41,7 @@ def drain_layout(config: EngineConfig) -> data.StructLayout:
         "lo": 8,
         "hi": 8,
         "last": 1,  # last of its descriptor
+        **bend_members(config),
     })  # fmt: skip
 
 
@@ -266,6 +268,7 @@ class Sequencer(wiring.Component):
             token.channels.eq(places.channels),
             token.lo.eq(d.lo),
             token.hi.eq(d.hi),
+            *(getattr(token, name).eq(getattr(d, name)) for name in bend_members(config)),
         ]
         m.d.comb += [
             tokens.i.payload.eq(token),

@@ -153,6 +153,7 @@ class _Emitter:
             weight_addr=weight_addr + first_channel // config.cols * column_bytes,
             weight_beats=col_blocks * column_bytes // config.bus_bytes,
             out_addr=out_addr, out_plane_stride=target.plane_stride, out_channels=channels,
+            slope=layer.slope, zero=layer.zero,
         ))  # fmt: skip
         end = out_addr + band.pixels * word
         self.written += [

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from ..hw.config import PARAMETER_BYTES, EngineConfig
 from ..hw.descriptor import Mode, Op
-from ..hw.record import pack_record
+from ..hw.record import pack_record, pack_slope
 from . import blocks as arrange
 from .bands import Window
 from .fixed import Requantiser
@@ -69,6 +69,8 @@ class Lowered:
     macs: int
     tail_taps: int = 1
     step: int = 1  # pixels from one kernel step to the next
+    slope: int = 0  # packed terms of a leaky ReLU
+    zero: int = 0
 
     @property
     def beats_per_pixel(self) -> int:
@@ -125,6 +127,13 @@ def lower(
         lowered = _average(layer, infos[0], out, place, config)
     else:
         raise ValueError(f"layer {layer.name!r}: the engine does not run {type(layer).__name__}")
+    rq = getattr(layer, "requantiser", None)
+    if rq is not None and rq.slope:
+        if not config.leaky:
+            raise ValueError(
+                f"layer {layer.name!r}: engine {config.name!r} has no leaky ReLU; set leaky"
+            )
+        lowered = replace(lowered, slope=pack_slope(rq.slope), zero=rq.zero)
     kh, steps = lowered.window.kernel
     _check(layer, config, {
         "kernel rows": (kh, 255), "kernel columns": (steps, 255),
@@ -238,8 +247,6 @@ def _conv_records(layer: Conv, info: TensorInfo, config: EngineConfig) -> list[b
 
 def _records(name: str, rq: Requantiser, excess: Sequence[int], scale: int = 0) -> list[bytes]:
     """Return the records of accumulators that are ``excess`` too large and 2^scale as fine."""
-    if getattr(rq, "slope", ()):
-        raise ValueError(f"layer {name!r}: this engine has no leaky ReLU")
     records = []
     for channel, over in enumerate(excess):
         bias = (int(rq.bias[channel]) << scale) - int(rq.multiplier[channel]) * int(over)

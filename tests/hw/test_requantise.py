@@ -5,18 +5,25 @@ from random import Random
 import pytest
 
 from shiftwork.hw.config import BIAS_BITS, MULTIPLIER_SHIFT_MAX, RIGHT_SHIFT_MAX, EngineConfig
-from shiftwork.hw.record import pack_record
+from shiftwork.hw.record import pack_record, pack_slope
 from shiftwork.hw.requantise import Requantise
 from tests.hw.bench import holds, simulate, sink, source
 
 Channel = tuple[int, int, tuple[int, ...], tuple[int, ...], int]  # acc, bias, sign, shift, right
 
 
-def formula(channel: Channel, lo: int, hi: int) -> int:
+Slope = tuple[tuple[int, int], ...]  # (sign, shift) of each term of k
+
+
+def formula(channel: Channel, lo: int, hi: int, slope: Slope = (), zero: int = 0) -> int:
     acc, bias, sign, shift, right = channel
     multiplier = sum(s << k for s, k in zip(sign, shift, strict=True))
     half = (1 << right) >> 1
-    return min(max((acc * multiplier + bias + half) >> right, lo), hi)
+    value = (acc * multiplier + bias + half) >> right
+    if slope and value < zero:
+        depth = min(zero - value, 2048)
+        value = zero - ((depth * sum(s << k for s, k in slope) + 64) >> 7)
+    return min(max(value, lo), hi)
 
 
 def extremes(config: EngineConfig) -> list[Channel]:
@@ -47,7 +54,8 @@ def randomly(config: EngineConfig, rng: Random) -> Channel:
     acc = rng.getrandbits(config.acc_bits) >> rng.randrange(config.acc_bits)
     product = acc * sum(s << k for s, k in zip(sign, shift, strict=True))
     # A bias that brings the result near the range, so that all bits matter.
-    bias = (rng.randint(-64, 320) << right) + rng.getrandbits(right + 1) - product
+    near = rng.choice([rng.randint(-64, 320), rng.randint(-3000, 3000)])
+    bias = (near << right) + rng.getrandbits(right + 1) - product
     limit = (1 << BIAS_BITS - 1) - (1 << RIGHT_SHIFT_MAX - 1) - 5
     return acc, min(max(bias, -limit), limit), sign, shift, right
 
@@ -56,7 +64,8 @@ def randomly(config: EngineConfig, rng: Random) -> Channel:
 @pytest.mark.parametrize("config", [
     EngineConfig(), EngineConfig(requantise_lanes=2), EngineConfig(rows=1, cols=1, act_bits=5),
     EngineConfig(max_fan_in=1, code_bits=2, max_terms=1),
-], ids=["one", "two", "five_bits", "narrow"])  # fmt: skip
+    EngineConfig(leaky=True, requantise_lanes=2),
+], ids=["one", "two", "five_bits", "narrow", "leaky"])  # fmt: skip
 def test_equals_the_formula(config: EngineConfig, stall: float) -> None:
     rng = Random(3)
     lanes, peak = config.requantise_lanes, (1 << config.act_bits) - 1
@@ -68,13 +77,18 @@ def test_equals_the_formula(config: EngineConfig, stall: float) -> None:
         group = channels[index : index + lanes]
         lo = rng.choice([0, 0, rng.randint(0, peak)])
         hi = rng.choice([peak, peak, rng.randint(lo, peak)])
+        slope: Slope = ()
+        bend = {}
+        if config.leaky:
+            slope = rng.choice([(), ((1, 7),), ((1, 3), (1, 2), (1, 0)), ((1, 4), (-1, 1))])
+            bend = {"slope": pack_slope(slope), "zero": rng.choice([0, 128, 255])}
         records = [int.from_bytes(pack_record(*c[1:]), "little") for c in group]
         beats.append({
             "acc": [c[0] for c in group],
             "record": [r & (1 << 78) - 1 for r in records],
-            "lo": lo, "hi": hi,
+            "lo": lo, "hi": hi, **bend,
         })  # fmt: skip
-        expected.append([formula(c, lo, hi) for c in group])
+        expected.append([formula(c, lo, hi, slope, bend.get("zero", 0)) for c in group])
     dut = Requantise(config)
     simulate(
         dut,
