@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from shiftwork.model.codebook import Codebook, ShiftWeights
-from shiftwork.model.fixed import Requantiser
+from shiftwork.model.fixed import Requantiser, fit_slope
 from shiftwork.model.network import (
     Add,
     AveragePool,
@@ -65,6 +65,7 @@ class NetworkBuilder:
         source: str | None = None,
         zero_point: int = 0,
         groups: int = 1,
+        slope: float | None = None,
     ) -> str:
         """Add a convolution with a scale per channel that spreads its outputs over 0..255."""
         info = self.tensors[source or self.last]
@@ -78,8 +79,9 @@ class NetworkBuilder:
         spread = np.sqrt((integers**2).sum(1)) * 74 + 1
         mean = integers.sum(1) * (info.top / 2 - info.zero_point)
         rq = Requantiser.from_real(
-            60 / spread, (info.top + 1) / 2 - mean * 60 / spread, 0, info.top
-        )
+            60 / spread, (info.top + 1) / 2 - mean * 60 / spread, 0, info.top,
+            fit_slope(slope) if slope is not None else (), zero_point,
+        )  # fmt: skip
         size = window_size((info.height, info.width), kernel, stride, padding, dilation)
         name = f"conv{len(self.layers)}"
         out = self._output(name, channels, size, zero_point)

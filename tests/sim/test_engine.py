@@ -31,7 +31,7 @@ ODD_ENGINES = {
     "wide": EngineConfig(name="wide", rows=2, cols=6, hold=12, buffer_words=512, bus_bits=128,
                          code_bits=5),
     "window4": EngineConfig(name="window4", rows=4, cols=4, hold=16, buffer_words=512, window=4,
-                            burst_beats=16, weight_fifo=16),
+                            leaky=True, burst_beats=16, weight_fifo=16),
     "window2": EngineConfig(name="window2", rows=8, cols=8, hold=32, buffer_words=512, window=2,
                             requantise_lanes=2, burst_beats=16, weight_fifo=16, act_bits=4),
 }  # fmt: skip
@@ -106,8 +106,8 @@ def every_layer(signed: bool = False, bits: int = 8) -> NetworkBuilder:
     return b
 
 
-def every_separate_layer(bits: int = 8) -> NetworkBuilder:
-    """A network of the layers that keep channels apart, signed, and grouped convolutions."""
+def every_separate_layer(bits: int, slope: float | None) -> NetworkBuilder:
+    """A network of the layers that keep channels apart, signed, grouped ones, and a leaky ReLU."""
     middle = 1 << (bits - 1)
     b = NetworkBuilder(2, 1, 9, 6, middle, bits)
     b.conv(5, (3, 5), (2, 1), (1, 2, 1, 2), zero_point=middle)
@@ -117,7 +117,7 @@ def every_separate_layer(bits: int = 8) -> NetworkBuilder:
     b.max_pool((3, 3), (2, 2), (1, 1, 1, 1))
     b.upsample()
     b.average_pool((3, 2), (1, 2), (1, 0, 1, 0))
-    b.conv(6, (1, 2))
+    b.conv(6, (1, 2), slope=slope, zero_point=middle)
     b.depthwise((2, 2), channels=9, groups=3)
     b.depthwise((3, 3), dilation=(1, 2), padding=(2, 2, 2, 2))
     b.global_average()
@@ -128,7 +128,7 @@ def every_separate_layer(bits: int = 8) -> NetworkBuilder:
 @pytest.mark.parametrize("name", ODD_ENGINES)
 def test_layers_that_keep_channels_apart(name: str, verilog) -> None:
     config = ODD_ENGINES[name]
-    builder = every_separate_layer(config.act_bits)
+    builder = every_separate_layer(config.act_bits, 0.1 if config.leaky else None)
     run(builder.build(), builder.picture(), config, verilog(config), "icarus")
 
 
