@@ -44,6 +44,7 @@ class ErrorCode(IntEnum):
     READ = 5  # the memory answered a read with an error
     WRITE = 6  # the memory answered a write with an error
     WATCHDOG = 7  # nothing has moved for 2^watchdog_bits cycles
+    ADDRESS = 8  # a burst would leave the window from BASE to LIMIT
 
 
 @dataclass(frozen=True)
