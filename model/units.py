@@ -1,0 +1,353 @@
+"""The engine's units in time, for the cycle model; each has the delays of its gateware.
+
+What is modelled is in `hw.control`, `hw.weights`, `hw.sequencer`, `hw.drain` and `hw.storer`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from ..hw.array import MIN_BLOCK_BEATS
+from ..hw.axi import burst_block
+from ..hw.config import EngineConfig
+from ..hw.core import AHEAD
+from ..hw.descriptor import DESCRIPTOR_BYTES
+from ..hw.registers import COUNTERS
+from ..hw.sequencer import SETTLE
+from ..hw.stage import TOKENS, Geometry
+from ..hw.storer import JOBS
+from .bus import Bus
+from .clock import Channel, Clock, Process
+
+DESCRIPTORS, LOADER, WEIGHTS = range(3)  # clients of the bus
+TAKE = 4  # cycles from a block's first beat until its codes have left their register
+LAND = 10  # cycles from a column block's last beat until it may be drained
+REQUANTISE = 9  # cycles from an accumulator to the storer
+RUNS = 8  # tokens remembered: more than the stage holds
+
+
+@dataclass(frozen=True)
+class Token:
+    """A column block of a tile on its way to memory."""
+
+    addr: int
+    stride: int
+    pixels: int
+    lane: int
+    channels: int
+    last: bool
+    layer: int
+    layer_last: bool
+
+
+class Engine:
+    """The units and what passes between them.
+
+    Parameters
+    ----------
+    program : list of dict
+        The descriptors' fields.
+    config : EngineConfig
+    read, write : int
+        Latencies of the memory.
+
+    Attributes
+    ----------
+    recorded : list of (int, dict)
+        Layer and counters at its end, in the order in which layers end.
+    end : int
+        Cycles until the engine is done.
+    """
+
+    def __init__(
+        self, program: list[dict[str, int]], config: EngineConfig, read: int, write: int
+    ) -> None:
+        self.program = program
+        self.config = config
+        self.write_latency = write
+        self.geometry = Geometry(config)
+        self.clock = clock = Clock()
+        depths = (16, 2 * config.burst_beats, config.weight_fifo)
+        self.bus = Bus(clock, config, depths, read)
+        self.streams, self.bands = Channel(clock, AHEAD), Channel(clock, AHEAD)
+        self.sizes = Channel(clock, 2)
+        self.finished = Channel(clock, 4)  # column blocks for the drain
+        self.tokens = Channel(clock, TOKENS)
+        self.jobs = Channel(clock, JOBS)
+        self.progress = clock.signal()
+        self.computed = self.stored = 0
+        self.block_ready = False  # a block of codes waits
+        self.block_free = True  # its register may be filled
+        self.blocks = clock.signal()
+        self.records_free = self.banks_free = 2
+        self.released = clock.signal()
+        self.counts = dict.fromkeys((name for name, _ in COUNTERS), 0)
+        self.recorded: list[tuple[int, dict[str, int]]] = []
+        self.collected = Channel(clock, 1)
+        self.offered = False  # the stage holds a token that the storer has not taken
+        self.accepted_at = self.answered = 0
+        self.granted: deque[int] = deque()  # from when each plane's data may go
+        self.asked = clock.signal()
+        # Read from the stage: lines until then, cycle of the end, lines, cycles.
+        self.runs: deque[tuple[int, int, int, int]] = deque()
+        self.lines_read = clock.signal()
+        self.end = 0
+
+    def run(self) -> None:
+        for unit in (self._control(), self._requests(), self._weights(), self._sequencer(),
+                     self._drain(), self._addresses(), self._data()):  # fmt: skip
+            self.clock.start(unit)
+        self.clock.run()
+        assert len(self.recorded) == len({d["layer"] for d in self.program}), "the program hangs"
+
+    def totals(self) -> dict[str, int]:
+        totals = self.counts | {"busy": self.clock.now, "read": self.bus.beats}
+        totals["wait_other"] = self.other(totals)
+        return totals
+
+    def other(self, totals: dict[str, int]) -> int:
+        spent = ("compute", "wait_weights", "wait_load", "wait_drain")
+        return max(0, totals["busy"] - sum(totals[name] for name in spent))
+
+    # Control and loading
+
+    def _control(self) -> Process:
+        clock, config = self.clock, self.config
+        beats = DESCRIPTOR_BYTES // config.bus_bytes
+        yield 1
+        for number, d in enumerate(self.program):
+            yield from self.bus.request(DESCRIPTORS, number * beats, beats)
+            yield from self.bus.take(DESCRIPTORS, beats)
+            yield 2  # sum, check
+            yield from self.streams.put(d)
+            yield 1
+            while self.stored < d["wait"] or self.computed < d["free"]:
+                yield self.progress
+            if d["load_words"]:
+                clock.start(self._ask(d))
+                for words, first in self._load_runs(d):
+                    yield from self.bus.take(LOADER, self._run_beats(words, first), words)
+                yield 2
+            else:
+                yield 2
+            yield from self.bands.put(d)
+            yield 1
+
+    def _load_runs(self, d: dict[str, int]) -> list[tuple[int, int]]:
+        """Return (words, byte address) of every run."""
+        return [
+            (
+                d["load_words"],
+                (d["load_addr"] + group * d["load_group_stride"] + plane * d["load_plane_stride"]
+                 + row * d["load_row_stride"]) & 0xFFFFFFFF,
+            )
+            for group in range(d["load_groups"])
+            for plane in range(d["load_planes"])
+            for row in range(d["load_rows"])
+        ]  # fmt: skip
+
+    def _run_beats(self, words: int, address: int) -> int:
+        size = self.config.bus_bytes
+        return -(-(address + words * self.config.word_bytes) // size) - address // size
+
+    def _ask(self, d: dict[str, int]) -> Process:
+        yield 2
+        for words, address in self._load_runs(d):
+            beats = self._run_beats(words, address)
+            yield from self.bus.request(LOADER, address // self.config.bus_bytes, beats)
+            yield 3
+
+    # Weights
+
+    def _requests(self) -> Process:
+        for _ in self.program:
+            d: Any = yield from self.streams.look()
+            yield from self.sizes.put(d)
+            self.streams.drop()
+            yield 1
+            first = d["weight_addr"] // self.config.bus_bytes
+            for _ in range(d["tiles"]):
+                yield from self.bus.request(WEIGHTS, first, d["weight_beats"])
+                yield 1
+
+    def _weights(self) -> Process:
+        config = self.config
+        for _ in self.program:
+            d: Any = yield from self.sizes.look()
+            self.sizes.drop()
+            yield 1
+            for _ in range(d["tiles"] * d["col_blocks"]):
+                while not self.records_free:
+                    yield self.released
+                self.records_free -= 1
+                yield 1
+                yield from self.bus.take(WEIGHTS, config.cols * config.parameter_beats)
+                for _ in range(d["blocks"]):
+                    while not self.block_free:
+                        yield self.blocks
+                    yield from self.bus.take(WEIGHTS, config.block_beats)
+                    self.block_free, self.block_ready = False, True
+                    self.blocks.notify()
+
+    def _taken(self) -> None:
+        self.block_free = True
+        self.blocks.notify()
+
+    # Computing
+
+    def _sequencer(self) -> Process:
+        clock, config, counts = self.clock, self.config, self.counts
+        idle = 1
+        for number, _ in enumerate(self.program):
+            d: Any = yield from self.bands.look()
+            self.bands.drop()
+            counts["wait_load"] += clock.now - idle + 1
+            yield SETTLE + 1
+            beats = d["kernel_h"] * d["kernel_w"] * d["row_blocks"] * d["passes"]
+            # With held weights one block of codes serves all of a column block.
+            codes, each = (1, beats) if d["hold_weights"] else (beats, 1)
+            for tile in range(d["tiles"]):
+                pixels = min(d["tile"], d["pixels"] - tile * d["tile"])
+                length = pixels + (MIN_BLOCK_BEATS - 1 if pixels < MIN_BLOCK_BEATS else 0)
+                for column in range(d["col_blocks"]):
+                    since = clock.now
+                    while not self.banks_free:
+                        yield self.released
+                    self.banks_free -= 1
+                    counts["wait_drain"] += clock.now - since
+                    for _ in range(codes):
+                        since = clock.now
+                        while not self.block_ready:
+                            yield self.blocks
+                        counts["wait_weights"] += clock.now - since
+                        self.block_ready = False
+                        clock.call(TAKE, self._taken)
+                        yield length * each
+                    counts["compute"] += pixels * beats
+                    channel = column * config.cols
+                    plane, lane = divmod(channel, config.rows)
+                    token = Token(
+                        d["out_addr"] + plane * d["out_plane_stride"]
+                        + tile * d["tile"] * config.word_bytes,
+                        d["out_plane_stride"], pixels, lane,
+                        min(config.cols, d["out_channels"] - channel),
+                        tile + 1 == d["tiles"] and column + 1 == d["col_blocks"],
+                        d["layer"], bool(d["layer_last"]),
+                    )  # fmt: skip
+                    clock.call(LAND - 2, lambda t=token: clock.start(self.finished.put(t)))
+                following = min(d["tile"], d["pixels"] - (tile + 1) * d["tile"])
+                if 0 < following < MIN_BLOCK_BEATS:
+                    yield SETTLE
+            self.computed = number + 1
+            self.progress.notify()
+            idle = clock.now
+
+    # Draining and storing
+
+    def _drain(self) -> Process:
+        clock, geometry = self.clock, self.geometry
+        put = 0  # lines written so far
+        while True:
+            token: Any = yield from self.finished.look()
+            yield from self.tokens.put(token)
+            self.finished.drop()
+            yield 2
+            start = clock.now
+            length = token.pixels * geometry.groups
+            put += self._lines(token)
+            yield length
+            while self.offered or self._free_at(put - geometry.lines + 1) is None:
+                yield self.lines_read
+            free = self._free_at(put - geometry.lines + 1) or 0
+            end = max(start, self.accepted_at + 2 - REQUANTISE) + length
+            yield max(end - clock.now, free - clock.now, 0)
+            self.banks_free += 1
+            self.records_free += 1
+            self.released.notify()
+            self.offered = True
+            clock.call(REQUANTISE, lambda t=token: clock.start(self.collected.put(t)))
+
+    def _lines(self, token: Token) -> int:
+        slot = token.addr // self.config.word_bytes % self.geometry.slots
+        return -(-(token.pixels + slot) // self.geometry.slots)
+
+    def _free_at(self, line: int) -> int | None:
+        """Return the cycle from which the storer has read so many lines, if that is known."""
+        if line <= 0:
+            return 0
+        for last, end, count, cycles in self.runs:
+            if line <= last:
+                whole = self.geometry.planes > 1
+                return end if whole else end - (last - line) * cycles // count
+        return None
+
+    def _addresses(self) -> Process:
+        clock, config = self.clock, self.config
+        splitter_free = 0
+        number = 0
+        while True:
+            token: Any = yield from self.collected.look()
+            self.collected.drop()
+            self.tokens.drop()
+            yield from self.jobs.put(token)
+            self.accepted_at, self.offered = clock.now, False
+            self.lines_read.notify()
+            yield 1
+            beats = self._lines(token) * self.geometry.parts
+            block = burst_block(config.burst_beats)
+            for plane in range(self._planes(token)):
+                if splitter_free > clock.now:
+                    yield splitter_free - clock.now
+                first = (token.addr + plane * token.stride) // config.bus_bytes % block
+                bursts = -(-(first + beats) // block)
+                self.granted.append(clock.now + 3)
+                self.asked.notify()
+                splitter_free = clock.now + 2 * bursts + 1
+                yield 1
+            number += 1
+            if token.last:
+                while self.answered < number:
+                    yield self.progress
+                yield 1
+                self.stored += 1
+                self.end = clock.now + 2
+                if token.layer_last:
+                    self.recorded.append((token.layer, self.totals()))
+                self.progress.notify()
+                yield 1
+
+    def _planes(self, token: Token) -> int:
+        return -(-(token.lane + token.channels) // self.config.rows)
+
+    def _data(self) -> Process:
+        clock, parts = self.clock, self.geometry.parts
+        read = 0  # lines
+        landed = 0  # cycle after the last beat that landed
+        while True:
+            token: Any = yield from self.jobs.look()
+            yield 1
+            lines = self._lines(token)
+            for plane in range(self._planes(token)):
+                yield 1
+                while not self.granted:
+                    yield self.asked
+                granted = self.granted.popleft()
+                start = max(clock.now, granted)
+                cycles = lines * parts
+                if plane + 1 == self._planes(token):
+                    read += lines
+                    self.runs.append((read, start + cycles, lines, cycles))
+                    if len(self.runs) > RUNS:
+                        self.runs.popleft()
+                    self.lines_read.notify()
+                self.counts["written"] += cycles
+                landed = max(start + 2, granted + 1 + self.write_latency, landed) + cycles
+                yield start + cycles - clock.now
+            clock.call(landed + 1 - clock.now, self._answer)
+            self.jobs.drop()
+
+    def _answer(self) -> None:
+        self.answered += 1
+        self.progress.notify()
