@@ -63,7 +63,11 @@ def compile_network(
 
     emitter = _Emitter(config, places, len(steps))
     for step, slot in zip(steps, allocate_buffer(steps, config), strict=True):
-        emitter.emit(lowered[step.layer], step, slot, base + offsets[step.layer])
+        layer = lowered[step.layer]
+        try:
+            emitter.emit(layer, step, slot, base + offsets[step.layer])
+        except ValueError as error:
+            raise ValueError(f"layer {layer.name!r}: {error}") from None
     lanes = config.rows * config.cols
     plans = [
         LayerPlan(each.name, each.kind, each.output, index, each.macs, each.passes,

@@ -273,3 +273,10 @@ def test_a_kernel_of_one_step_is_wider_than_a_pixel(layer: str) -> None:
     else:
         b.average_pool((1, 2), (1, 1))
     run(b, EngineConfig(rows=8, cols=8, window=2))
+
+
+def test_an_address_beyond_the_bus_names_the_layer() -> None:
+    b = NetworkBuilder(1, 1, 1, 1)
+    b.conv(1)
+    with pytest.raises(ValueError, match=r"^layer 'conv0': load_addr must fit 32 bits"):
+        compile_network(b.build(), EngineConfig(rows=1, cols=1), base=0xFFFFF000)
