@@ -11,6 +11,8 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 ADDR_BITS = 32
+LAST_BYTE = (1 << ADDR_BITS) - 1
+LAYER_BITS = 16
 BURST_INCREMENT = 0b01
 CACHE_BUFFERABLE = 0b0011  # normal, not cacheable, bufferable
 PROTECTION = 0b000  # unprivileged, secure, data

@@ -13,7 +13,7 @@ from .axi import OKAY, SLVERR
 from .config import EngineConfig
 from .counters import COUNTER_BITS
 from .ram import NO_COLLISIONS
-from .registers import ADDR_BITS, COUNTERS, REGISTERS, Access, Register, constants
+from .registers import ADDR_BITS, COUNTERS, REGISTER, REGISTERS, Access, Register, constants
 
 INDEX_BITS = (len(COUNTERS) - 1).bit_length()
 LOW_BITS = 4
@@ -68,7 +68,7 @@ class Registers(wiring.Component):
         High while interrupts are enabled and STATUS shows done or error.
     start, soft_reset : Out(1)
         Pulse; `start` only while not `busy` and not `blocked`. Both clear done, error and ERROR.
-    program : Out(32)
+    program, base, limit : Out(32)
     busy : In(1)
     blocked : In(1)
         The core has failed: only a soft reset helps.
@@ -86,6 +86,8 @@ class Registers(wiring.Component):
     start: Signal
     soft_reset: Signal
     program: Signal
+    base: Signal
+    limit: Signal
     busy: Signal
     blocked: Signal
     done: Signal
@@ -105,6 +107,8 @@ class Registers(wiring.Component):
                 "start": Out(1),
                 "soft_reset": Out(1),
                 "program": Out(32),
+                "base": Out(32, init=REGISTER["BASE"].field("address").reset),
+                "limit": Out(32, init=REGISTER["LIMIT"].field("address").reset),
                 "busy": In(1),
                 "blocked": In(1),
                 "done": In(1),
@@ -129,6 +133,8 @@ class Registers(wiring.Component):
             ("CONTROL", "irq_enable"): irq_enable,
             ("PROGRAM", "address"): self.program,
             ("LAYER", "layer"): layer,
+            ("BASE", "address"): self.base,
+            ("LIMIT", "address"): self.limit,
         }
         actions = {
             ("CONTROL", "start"): start,
@@ -236,11 +242,13 @@ class Registers(wiring.Component):
                 with m.Switch(address[INDEX_BITS:]):  # blocks of 8 registers
                     for block, first in enumerate(REGISTERS[:: 1 << INDEX_BITS]):
                         with m.Case(block):
-                            m.d.sync += bus.s_axil_rresp.eq(OKAY)
                             if first.name == "COUNTER0":
-                                m.d.sync += bus.s_axil_rdata.eq(recorded)
+                                m.d.sync += [
+                                    bus.s_axil_rresp.eq(OKAY),
+                                    bus.s_axil_rdata.eq(recorded),
+                                ]
                             elif first.name == "TOTAL0":
-                                m.d.sync += bus.s_axil_rdata.eq(total)
+                                m.d.sync += [bus.s_axil_rresp.eq(OKAY), bus.s_axil_rdata.eq(total)]
                             else:
                                 self._show(m, block, address[:INDEX_BITS], values)
                 m.next = "TAKEN"
@@ -253,10 +261,13 @@ class Registers(wiring.Component):
         """Answer from one block of registers."""
         bus: Any = self
         with m.Switch(index):
-            for number in range(1 << INDEX_BITS):
+            first = block << INDEX_BITS
+            for number, register in enumerate(REGISTERS[first : first + (1 << INDEX_BITS)]):
                 with m.Case(number):
-                    register = REGISTERS[(block << INDEX_BITS) + number]
-                    m.d.sync += bus.s_axil_rdata.eq(_gather(register, values))
+                    m.d.sync += [
+                        bus.s_axil_rresp.eq(OKAY),
+                        bus.s_axil_rdata.eq(_gather(register, values)),
+                    ]
 
     def _records(self, m: Module, index: Any, layer: Signal) -> tuple[Any, Any, Any]:
         """Keep the totals of each layer in a memory, one counter per cycle.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .axi import ADDR_BITS, BURST, REQUEST
+from .axi import ADDR_BITS, BURST, LAST_BYTE, REQUEST
 
 
 class BurstSplitter(wiring.Component):
@@ -20,6 +20,9 @@ class BurstSplitter(wiring.Component):
     request is taken when the last burst of the one before has gone. `halt` drops the request
     at hand and any offered; a burst on offer is withdrawn (the only exception to the stream
     rules). Reset: idle.
+
+    A burst with a byte outside `base`..`limit` is never offered: `outside` rises and stays until
+    `halt`.
 
     Parameters
     ----------
@@ -40,12 +43,19 @@ class BurstSplitter(wiring.Component):
         Drop everything.
     idle : Out(1)
         Nothing at hand.
+    base, limit : In(32)
+        First and last byte that may be touched.
+    outside : Out(1)
+        The burst at hand would touch another.
     """
 
     i: Any
     o: Any
     halt: Signal
     idle: Signal
+    base: Signal
+    limit: Signal
+    outside: Signal
 
     def __init__(self, bus_bytes: int, block: int, beats_bits: int) -> None:
         if block < 1 or block & (block - 1) or block > 256 or block * bus_bytes > 4096:
@@ -59,6 +69,9 @@ class BurstSplitter(wiring.Component):
                 "o": Out(stream.Signature(BURST)),
                 "halt": In(1),
                 "idle": Out(1),
+                "base": In(ADDR_BITS),
+                "limit": In(ADDR_BITS, init=LAST_BYTE),
+                "outside": Out(1),
             }
         )
 
@@ -91,6 +104,7 @@ class BurstSplitter(wiring.Component):
                 + Mux(idle, start, (1 << len(stop)) - self.block)
             ),
         ]
+        outside = Signal()
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.i.ready.eq(1), idle.eq(1)]
@@ -103,10 +117,12 @@ class BurstSplitter(wiring.Component):
                     m.next = "LENGTH"
             with m.State("LENGTH"):
                 m.d.sync += [final.eq(is_final), length.eq(Mux(is_final, stop_low, 0) + ~low)]
+                m.d.sync += outside.eq(self._outside(block_number, low, is_final, stop_low))
                 m.next = "OFFER"
             with m.State("OFFER"):
-                m.d.comb += self.o.valid.eq(~self.halt)
-                with m.If(self.o.ready & ~self.halt):
+                m.d.comb += self.o.valid.eq(~self.halt & ~outside)
+                m.d.comb += self.outside.eq(outside)
+                with m.If(self.o.ready & ~self.halt & ~outside):
                     m.d.sync += [
                         block_number.eq(block_number + 1),
                         low.eq(0),
@@ -120,3 +136,18 @@ class BurstSplitter(wiring.Component):
         with m.If(self.halt):
             m.d.comb += self.i.ready.eq(1)
         return m
+
+    def _outside(self, block_number: Any, low: Any, is_final: Any, stop_low: Any) -> Any:
+        """Return whether the next burst leaves the window: comparisons only, no end address."""
+        byte_bits = (self.bus_bytes - 1).bit_length()
+        top = ADDR_BITS - len(block_number)
+        lowest, highest = self.limit[:top], self.limit[top:]
+        # Its last byte within the block: that of the last beat, or that of the block.
+        last_beat = (stop_low - 1)[: len(stop_low)]
+        past = Mux(
+            is_final,
+            Cat(C((1 << byte_bits) - 1, byte_bits), last_beat) > lowest,
+            ~lowest.all(),
+        )
+        below = Cat(C(0, byte_bits), low, block_number) < self.base
+        return below | (block_number > highest) | ((block_number == highest) & past)

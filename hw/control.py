@@ -47,8 +47,10 @@ class Control(wiring.Component):
     done : Out(1)                     pulse: the last descriptor has been stored
     error : Out(8), error_valid : Out(1), error_layer : Out(16)   pulse with code and layer
     failed_read, failed_write : In(1) pulses of the bus masters
+    outside_read, outside_write : In(1)   they were asked to leave the window
+    failed_layer, outside_layer : In(16)  of the reads
     progress : In(1)                  a beat is issued, or moves on the bus
-    layer : Out(16)                   layer now in the sequencer
+    layer : Out(16)                   layer of the last descriptor received: of what is read
     request, data                     descriptor reads
     load : Out(stream), load_done : In(1)     the loader
     weights : Out(stream)             the weight stream
@@ -68,6 +70,10 @@ class Control(wiring.Component):
     error_layer: Signal
     failed_read: Signal
     failed_write: Signal
+    outside_read: Signal
+    outside_write: Signal
+    failed_layer: Signal
+    outside_layer: Signal
     progress: Signal
     layer: Signal
     request: stream.Interface
@@ -88,7 +94,9 @@ class Control(wiring.Component):
         super().__init__({
             "start": In(1), "program": In(32), "running": Out(1), "done": Out(1),
             "error": Out(8), "error_valid": Out(1), "error_layer": Out(16),
-            "failed_read": In(1), "failed_write": In(1), "progress": In(1), "layer": Out(16),
+            "failed_read": In(1), "failed_write": In(1), "failed_layer": In(16),
+            "outside_read": In(1), "outside_write": In(1), "outside_layer": In(16),
+            "progress": In(1), "layer": Out(16),
             "request": Out(stream.Signature(REQUEST)),
             "data": In(stream.Signature(config.bus_bits)),
             "load": Out(stream.Signature(load_command_layout())),
@@ -114,7 +122,6 @@ class Control(wiring.Component):
         total = Signal(32)  # of the 32 words: zero in a good descriptor
         completed, computed = Signal(16), Signal(16)
         handed = Signal(16)  # descriptors given to the sequencer
-        whole = Signal(init=1)  # the descriptor is all there
         finished = Signal()  # the last descriptor has been handed over
 
         m.d.comb += [
@@ -135,7 +142,7 @@ class Control(wiring.Component):
             self.weights.payload[name].eq(value)
             for name, value in {
                 "addr": d.weight_addr, "beats": d.weight_beats, "tiles": d.tiles,
-                "col_blocks": d.col_blocks, "blocks": d.blocks,
+                "col_blocks": d.col_blocks, "blocks": d.blocks, "layer": d.layer,
             }.items()
         ]  # fmt: skip
         m.d.comb += [getattr(self.band.payload, n).eq(getattr(d, n)) for n in COMPUTE_FIELDS]
@@ -169,20 +176,22 @@ class Control(wiring.Component):
 
         fault = Signal(8)
         raised = Signal(8)
-        # A descriptor that could not be read has no layer yet: that of the one before is named.
-        before = Signal(16)
+        oldest = Signal(16)  # layer whose output is not all in memory, or that is to come
         m.d.comb += [self.error.eq(raised), self.error_valid.eq(self.running & (raised != 0))]
-        m.d.comb += self.error_layer.eq(Mux(whole, d.layer, before))
-        expired = self._expired(m)
-        with m.If(self.failed_write):
-            m.d.comb += [
-                raised.eq(ErrorCode.WRITE),
-                self.error_layer.eq(under_way.o.payload.layer),
-            ]
-        with m.Elif(self.failed_read):
-            m.d.comb += raised.eq(ErrorCode.READ)
-        with m.Elif(expired):
-            m.d.comb += [raised.eq(ErrorCode.WATCHDOG), self.error_layer.eq(self.layer)]
+        m.d.comb += [
+            oldest.eq(Mux(under_way.o.valid, under_way.o.payload.layer, self.layer)),
+            self.error_layer.eq(self.layer),
+        ]
+        causes = (
+            (self.failed_write, ErrorCode.WRITE, oldest),
+            (self.outside_write, ErrorCode.ADDRESS, oldest),
+            (self.failed_read, ErrorCode.READ, self.failed_layer),
+            (self.outside_read, ErrorCode.ADDRESS, self.outside_layer),
+            (self._expired(m), ErrorCode.WATCHDOG, oldest),
+        )
+        for number, (cause, code, layer) in enumerate(causes):
+            with m.If(cause) if number == 0 else m.Elif(cause):
+                m.d.comb += [raised.eq(code), self.error_layer.eq(layer)]
 
         halted = Signal()  # after an error, until reset
         with m.If(self.error_valid):
@@ -193,13 +202,12 @@ class Control(wiring.Component):
                 m.d.sync += [address.eq(self.program), finished.eq(0)]
                 m.d.sync += [count.eq(0) for count in (completed, computed, handed)]
                 with m.If(self.start & ~halted):
-                    m.d.sync += self.running.eq(1)
+                    m.d.sync += [self.running.eq(1), self.layer.eq(0)]
                     m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.comb += self.request.valid.eq(~halted)
                 m.d.sync += [beat.eq(0), total.eq(0)]
                 with m.If(self.request.valid & self.request.ready):
-                    m.d.sync += [whole.eq(0), before.eq(d.layer)]
                     m.next = "RECEIVE"
             with m.State("RECEIVE"):
                 m.d.comb += self.data.ready.eq(1)
@@ -213,8 +221,7 @@ class Control(wiring.Component):
                     with m.If(beat == beats - 1):
                         m.next = "SUM"
             with m.State("SUM"):  # one cycle for the long comparisons
-                m.d.sync += fault.eq(self._fault(d, total))
-                m.d.sync += whole.eq(1)
+                m.d.sync += [fault.eq(self._fault(d, total)), self.layer.eq(d.layer)]
                 m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.sync += address.eq(address + DESCRIPTOR_BYTES)
@@ -236,7 +243,7 @@ class Control(wiring.Component):
             with m.State("HAND"):
                 m.d.comb += self.band.valid.eq(room & ~halted)
                 with m.If(pass_on):
-                    m.d.sync += [handed.eq(handed + 1), self.layer.eq(d.layer)]
+                    m.d.sync += handed.eq(handed + 1)
                     m.d.sync += finished.eq(d.last)
                     m.next = "FETCH"
                     with m.If(d.last):
@@ -263,6 +270,7 @@ class Control(wiring.Component):
     def _fault(self, d: data.View, total: Signal) -> Any:
         """Return the error code of a complete descriptor, 0 if it may run."""
         config = self.config
+        byte_bits = (config.bus_bytes - 1).bit_length()
         positive = (
             d.pixels, d.tile, d.tiles, d.kernel_h, d.kernel_w, d.row_blocks, d.col_blocks,
             d.passes, d.blocks, d.weight_beats, d.out_width, d.out_channels, d.in_width,
@@ -271,6 +279,7 @@ class Control(wiring.Component):
         wrong_size = (d.tile > config.hold) | (d.passes > config.max_terms)
         for field in positive:
             wrong_size |= field == 0
+        wrong_size |= d.weight_beats[-byte_bits:] != 0  # more than the address space holds
         for field in (d.load_rows, d.load_planes, d.load_groups):
             wrong_size |= (field == 0) & (d.load_words != 0)
         wrong_size |= (d.tail_taps == 0) | (d.tail_taps > config.window)

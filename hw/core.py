@@ -36,6 +36,7 @@ class Core(wiring.Component):
     -------
     m_axi_* : AXI4 master
     start : In(1), program : In(32)   pulse; byte address of the first descriptor
+    base, limit : In(32)              first and last byte that may be touched
     halt : In(1)                      begin no more bursts
     idle : Out(1)                     no burst is outstanding
     running, done : Out(1)            level; pulse at the end of a program
@@ -46,6 +47,8 @@ class Core(wiring.Component):
 
     start: Signal
     program: Signal
+    base: Signal
+    limit: Signal
     halt: Signal
     idle: Signal
     running: Signal
@@ -64,6 +67,8 @@ class Core(wiring.Component):
             **write_members(config.bus_bits),
             "start": In(1),
             "program": In(32),
+            "base": In(32),
+            "limit": In(32),
             "halt": In(1),
             "idle": Out(1),
             "running": Out(1),
@@ -80,7 +85,8 @@ class Core(wiring.Component):
         m = Module()
         config = self.config
         burst = config.burst_beats
-        m.submodules.reader = reader = Reader(config, (16, 2 * burst, config.weight_fifo))
+        reader: Any = Reader(config, (16, 2 * burst, config.weight_fifo))
+        m.submodules.reader = reader
         m.submodules.control = control = Control(config)
         m.submodules.loader = loader = Loader(config)
         m.submodules.weights = weights = Weights(config)
@@ -148,7 +154,18 @@ class Core(wiring.Component):
             control.busy.eq(sequencer.busy),
             control.computed.eq(sequencer.computed),
             control.stored.eq(storer.done),
+            reader.layer0.eq(control.layer),
+            reader.layer1.eq(control.layer),
+            reader.layer2.eq(weights.layer),
+            reader.base.eq(self.base),
+            reader.limit.eq(self.limit),
+            storer.base.eq(self.base),
+            storer.limit.eq(self.limit),
             control.failed_read.eq(reader.error),
+            control.failed_layer.eq(reader.error_layer),
+            control.outside_read.eq(reader.outside),
+            control.outside_layer.eq(reader.outside_layer),
+            control.outside_write.eq(storer.outside),
             control.progress.eq(sequencer.issued | reader.beat | storer.beat),
             control.failed_write.eq(storer.error),
             reader.halt.eq(self.halt),

@@ -72,6 +72,8 @@ class Engine(wiring.Component):
             core.halt.eq(resetting | failed),
             core.start.eq(registers.start & ~resetting),
             core.program.eq(registers.program),
+            core.base.eq(registers.base),
+            core.limit.eq(registers.limit),
             registers.busy.eq(core.running | resetting),
             registers.blocked.eq(failed),
             registers.done.eq(core.done & ~resetting),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import (
     ADDR_BITS,
     BURST_INCREMENT,
     CACHE_BUFFERABLE,
+    LAST_BYTE,
+    LAYER_BITS,
     PROTECTION,
     REQUEST,
     burst_block,
@@ -38,7 +40,9 @@ class Reader(wiring.Component):
     and FIFOs of two blocks and more; one burst per 2 cycles. One request of a client waits while
     the one before is cut; a client can get a burst for a new request every 3 cycles.
 
-    A beat with an error response is delivered like any other, and reported by `error`.
+    A beat with an error response is delivered like any other, and reported by `error`. A burst
+    that would leave `base`..`limit` is not issued, nor is anything of its client after it:
+    `outside` is high until `halt`.
     Reset: idle, FIFOs empty; only to be applied when `idle` (raise `halt` first and wait).
 
     Parameters
@@ -59,8 +63,14 @@ class Reader(wiring.Component):
         until reset.
     idle : Out(1)
         No request at hand, no burst outstanding.
-    beat, error : Out(1)
-        Pulse the cycle after a beat came in, and after one with an error response.
+    layer{i} : In(16)
+        What the request is for; taken with it, and told when it goes wrong.
+    base, limit : In(32)
+        First and last byte that may be read.
+    beat, error : Out(1), error_layer : Out(16)
+        Pulse the cycle after a beat came in, and after one with an error response; whose it was.
+    outside : Out(1), outside_layer : Out(16)
+        A request leaves the window; whose it is.
     m_axi_ar*, m_axi_r* : AXI4 read channels
     """
 
@@ -68,6 +78,11 @@ class Reader(wiring.Component):
     idle: Signal
     beat: Signal
     error: Signal
+    error_layer: Signal
+    base: Signal
+    limit: Signal
+    outside: Signal
+    outside_layer: Signal
 
     def __init__(self, config: EngineConfig, depths: tuple[int, ...]) -> None:
         if not depths or min(depths) < 1:
@@ -78,7 +93,18 @@ class Reader(wiring.Component):
         for i in range(len(depths)):
             members[f"request{i}"] = In(stream.Signature(REQUEST))
             members[f"data{i}"] = Out(stream.Signature(config.bus_bits))
-        members |= {"halt": In(1), "idle": Out(1), "beat": Out(1), "error": Out(1)}
+            members[f"layer{i}"] = In(LAYER_BITS)
+        members |= {
+            "halt": In(1),
+            "idle": Out(1),
+            "beat": Out(1),
+            "error": Out(1),
+            "error_layer": Out(LAYER_BITS),
+            "base": In(ADDR_BITS),
+            "limit": In(ADDR_BITS, init=LAST_BYTE),
+            "outside": Out(1),
+            "outside_layer": Out(LAYER_BITS),
+        }
         super().__init__(members)
 
     def request(self, client: int) -> Any:
@@ -96,11 +122,14 @@ class Reader(wiring.Component):
         clients = range(len(self.depths))
         beats_bits = ADDR_BITS - (self.config.bus_bytes - 1).bit_length()
         tag_bits = max(1, (len(clients) - 1).bit_length())
-        m.submodules.tags = tags = Queue(tag_bits, OUTSTANDING)
+        tag = data.StructLayout({"client": tag_bits, "layer": LAYER_BITS})
+        m.submodules.tags = tags = Queue(tag, OUTSTANDING)
+        client = tags.i.payload.client
         bursts: list[Any] = []
         offers: list[Signal] = []
         takes: list[Signal] = []
         idles: list[Signal] = []
+        layers: list[Signal] = []
 
         m.d.comb += bus.m_axi_rready.eq(1)
         for i in clients:
@@ -112,7 +141,16 @@ class Reader(wiring.Component):
             m.submodules[f"fifo{i}"] = queue
             wiring.connect(m, wiring.flipped(self.request(i)), splitter.i)
             wiring.connect(m, queue.o, wiring.flipped(self.data(i)))
-            m.d.comb += splitter.halt.eq(self.halt)
+            m.d.comb += [
+                splitter.halt.eq(self.halt),
+                splitter.base.eq(self.base),
+                splitter.limit.eq(self.limit),
+            ]
+            layer = Signal(LAYER_BITS, name=f"layer_{i}")
+            with m.If(splitter.i.valid & splitter.i.ready):
+                m.d.sync += layer.eq(getattr(self, f"layer{i}"))
+            with m.If(splitter.outside):
+                m.d.comb += [self.outside.eq(1), self.outside_layer.eq(layer)]
 
             offer, take, pop = (Signal(name=f"{n}{i}") for n in ("offer", "take", "pop"))
             used = Signal(range(depth + 1), name=f"used{i}")  # beats in the FIFO or on their way
@@ -121,13 +159,14 @@ class Reader(wiring.Component):
                 splitter.o.ready.eq(take),
                 pop.eq(queue.o.valid & queue.o.ready),
                 queue.i.payload.eq(bus.m_axi_rdata),
-                queue.i.valid.eq(bus.m_axi_rvalid & tags.o.valid & (tags.o.payload == i)),
+                queue.i.valid.eq(bus.m_axi_rvalid & tags.o.valid & (tags.o.payload.client == i)),
             ]
             m.d.sync += used.eq(used + Mux(take, splitter.o.p.len + 1, 0) - pop)
             bursts.append(splitter.o.p)
             offers.append(offer)
             takes.append(take)
             idles.append(splitter.idle)
+            layers.append(layer)
 
         # Address channel: a new burst is chosen only while arvalid is low, so that arready
         # reaches one flip-flop.
@@ -140,12 +179,13 @@ class Reader(wiring.Component):
             with m.Switch(turn):
                 for last in clients:
                     with m.Case(last):
-                        self._choose(m, last, offers, takes, tags.i.payload)
+                        self._choose(m, last, offers, takes, client)
         with m.If(tags.i.valid):
-            m.d.sync += turn.eq(tags.i.payload)
-        with m.Switch(tags.i.payload):
+            m.d.sync += turn.eq(client)
+        with m.Switch(client):
             for i in clients:
                 with m.Case(i):
+                    m.d.comb += tags.i.payload.layer.eq(layers[i])
                     with m.If(takes[i]):
                         m.d.sync += [
                             bus.m_axi_araddr.eq(bursts[i].addr),
@@ -162,6 +202,7 @@ class Reader(wiring.Component):
         m.d.sync += [
             self.beat.eq(bus.m_axi_rvalid),
             self.error.eq(bus.m_axi_rvalid & bus.m_axi_rresp[1]),
+            self.error_layer.eq(tags.o.payload.layer),
         ]
         return m
 

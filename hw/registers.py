@@ -10,7 +10,7 @@ from .config import EngineConfig
 from .descriptor import VERSION
 
 IDENTITY = 0x53484654  # "SHFT"
-MAP_VERSION = 1
+MAP_VERSION = 2
 ADDR_BITS = 12  # of the AXI4-Lite port: a window of 4 KiB
 COUNTERS = (
     ("busy", "cycles in which the engine runs"),
@@ -42,6 +42,7 @@ class Field:
     bits: int
     access: Access
     doc: str
+    reset: int = 0  # value of an RW field after reset
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,14 @@ def _registers() -> tuple[Register, ...]:
                  f"{name}: from start until now")
         for i, (name, doc) in enumerate(COUNTERS)
     ]  # fmt: skip
-    return (*single, *recorded, *live)
+    window = [
+        Register("BASE", 0x60, (Field("address", 0, 32, rw, "first byte it may touch"),),
+                 "start of the memory window; not to be changed while busy"),
+        Register("LIMIT", 0x64, (
+            Field("address", 0, 32, rw, "last byte it may touch", 0xFFFF_FFFF),
+        ), "end of the window: a burst with a byte outside is not issued, and stops the engine"),
+    ]  # fmt: skip
+    return (*single, *recorded, *live, *window)
 
 
 REGISTERS: tuple[Register, ...] = _registers()
@@ -138,7 +146,7 @@ def register_map() -> list[dict[str, Any]]:
             "doc": register.doc,
             "fields": [
                 {"name": f.name, "lsb": f.lsb, "bits": f.bits, "access": f.access.value,
-                 "doc": f.doc}
+                 "reset": f.reset, "doc": f.doc}
                 for f in register.fields
             ],
         }

@@ -8,7 +8,15 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .axi import BURST_INCREMENT, CACHE_BUFFERABLE, PROTECTION, burst_block, write_members
+from .axi import (
+    ADDR_BITS,
+    BURST_INCREMENT,
+    CACHE_BUFFERABLE,
+    LAST_BYTE,
+    PROTECTION,
+    burst_block,
+    write_members,
+)
 from .burst import BurstSplitter
 from .config import EngineConfig
 from .queue import Queue
@@ -52,6 +60,10 @@ class Storer(wiring.Component):
         Pulse once a token with ``last`` and all before it have all their write responses.
     beat, error : Out(1)
         Pulse the cycle after a beat was taken, and after a response that is an error.
+    base, limit : In(32)
+        First and last byte that may be written.
+    outside : Out(1)
+        A burst would touch another: neither it nor any after it is issued. High until `halt`.
     m_axi_aw*, m_axi_w*, m_axi_b* : AXI4 write channels
     """
 
@@ -62,6 +74,9 @@ class Storer(wiring.Component):
     done: Signal
     beat: Signal
     error: Signal
+    base: Signal
+    limit: Signal
+    outside: Signal
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
@@ -80,6 +95,9 @@ class Storer(wiring.Component):
                 "done": Out(1),
                 "beat": Out(1),
                 "error": Out(1),
+                "base": In(ADDR_BITS),
+                "limit": In(ADDR_BITS, init=LAST_BYTE),
+                "outside": Out(1),
             }
         )
 
@@ -105,7 +123,13 @@ class Storer(wiring.Component):
         m.submodules.jobs = jobs = Queue(job_layout, JOBS)
         wiring.connect(m, wiring.flipped(self.token), stage.token)
         wiring.connect(m, wiring.flipped(self.i), stage.i)
-        m.d.comb += [stage.halt.eq(self.halt), splitter.halt.eq(self.halt)]
+        m.d.comb += [
+            stage.halt.eq(self.halt),
+            splitter.halt.eq(self.halt),
+            splitter.base.eq(self.base),
+            splitter.limit.eq(self.limit),
+            self.outside.eq(splitter.outside),
+        ]
 
         present, commit = Signal(), Signal()  # a burst's address, its last beat
         granted = Signal(range(OUTSTANDING + 1))  # addresses presented, data not yet read

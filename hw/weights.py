@@ -9,7 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .axi import REQUEST
+from .axi import LAYER_BITS, REQUEST
 from .config import EngineConfig
 from .queue import Queue
 from .record import RECORD_BITS
@@ -20,6 +20,7 @@ WEIGHT_COMMAND = data.StructLayout({
     "tiles": 16,  # how often it is read
     "col_blocks": 16,  # column blocks in it
     "blocks": 16,  # weight blocks per column block
+    "layer": LAYER_BITS,  # layer that it belongs to
 })  # fmt: skip
 
 
@@ -39,6 +40,7 @@ class Weights(wiring.Component):
     -------
     i : In(stream of WEIGHT_COMMAND)     one layer band; the next may come while this one runs
     request : Out(stream)                reads of the memory
+    layer : Out(16)                      layer that the request is for
     data : In(stream of bus_bits)        what they return, in order
     codes : Out(rows * cols * code_bits) the next block
     ready : Out(1)                       ``codes`` is complete
@@ -50,6 +52,7 @@ class Weights(wiring.Component):
 
     i: stream.Interface
     request: stream.Interface
+    layer: Signal
     data: stream.Interface
     codes: Signal
     ready: Signal
@@ -65,6 +68,7 @@ class Weights(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(WEIGHT_COMMAND)),
             "request": Out(stream.Signature(REQUEST)),
+            "layer": Out(LAYER_BITS),
             "data": In(stream.Signature(config.bus_bits)),
             "codes": Out(config.lanes * config.code_bits),
             "ready": Out(1),
@@ -103,6 +107,7 @@ class Weights(wiring.Component):
                 left.eq(self.i.payload.tiles),
                 addr.eq(self.i.payload.addr),
                 beats.eq(self.i.payload.beats),
+                self.layer.eq(self.i.payload.layer),
             ]
         with m.Elif(self.request.valid & self.request.ready):
             m.d.sync += left.eq(left - 1)

@@ -90,7 +90,7 @@ def test_reads_and_writes(stall: float) -> None:
 
     async def body(ctx: Any, host: Host) -> None:
         assert await host.read(0x00) == 0x53484654
-        assert await host.read(0x04) == 0x0101
+        assert await host.read(0x04) == 0x0201
         assert await host.read(0x08) == 16 | 5 << 8 | 5 << 16 | 2 << 20 | 7 << 24 | 4 << 28
         await host.write(0x18, 0xAABBCCDD)
         await host.write(0x18, 0x11223344, strobe=0b0101)
@@ -99,7 +99,11 @@ def test_reads_and_writes(stall: float) -> None:
         assert await host.read(0x1C) == 0x1234
         await host.write(0x00, 5)  # read only: nothing happens
         assert await host.read(0x02) == 0x53484654  # the low address bits are ignored
-        for offset in (0x60, 0x7C, 0x80, 0x10C, 0x800, 0xFFC):
+        assert (await host.read(0x60), await host.read(0x64)) == (0, 0xFFFF_FFFF)
+        for offset, signal in ((0x60, dut.base), (0x64, dut.limit)):
+            await host.write(offset, 0x1234_5678 + offset)
+            assert await host.read(offset) == 0x1234_5678 + offset == ctx.get(signal)
+        for offset in (0x68, 0x7C, 0x80, 0x10C, 0x800, 0xFFC):
             await host.write(offset, 1, want=SLVERR)
             assert await host.read(offset, want=SLVERR) == 0
         assert await host.read(0x18) == 0xAA22CC44

@@ -37,7 +37,7 @@ LOAD = {
 }  # fmt: skip
 WEIGHTS = {
     "addr": "weight_addr", "beats": "weight_beats", "tiles": "tiles", "col_blocks": "col_blocks",
-    "blocks": "blocks",
+    "blocks": "blocks", "layer": "layer",
 }  # fmt: skip
 SIZES = ("pixels", "tile", "tiles", "kernel_h", "kernel_w", "row_blocks", "col_blocks", "passes",
          "blocks", "weight_beats", "out_width", "out_channels", "tail_taps", "in_width",
@@ -53,7 +53,8 @@ def descriptor(config: EngineConfig, rng: Random, **fixed: int) -> dict[str, int
         "passes": rng.randint(1, config.max_terms), "free": 0, "wait": 0, "last": 0,
         "layer_last": rng.randint(0, 1), "hold_weights": rng.randint(0, 1),
         "depthwise": rng.randint(0, 1), "load_words": rng.choice([0, 1, 0xFFFF]),
-        "upsample": rng.randint(0, 1), "mode": Mode.PLANE, "tail_taps": 1,
+        "upsample": rng.randint(0, 1), "mode": Mode.PLANE, "tail_taps": 1, "slope": 0,
+        "weight_beats": rng.randrange(1, (1 << 32) // config.bus_bytes),
     }  # fmt: skip
     return values | fixed
 
@@ -421,8 +422,16 @@ def test_sizes_of_a_load_of_nothing_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize("stage", ["weights", "load", "band"])
-@pytest.mark.parametrize("code", [ErrorCode.READ, ErrorCode.WRITE])
-def test_a_failed_transfer_stops_everything(code: ErrorCode, stage: str) -> None:
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [
+        ("failed_read", ErrorCode.READ),
+        ("failed_write", ErrorCode.WRITE),
+        ("outside_read", ErrorCode.ADDRESS),
+        ("outside_write", ErrorCode.ADDRESS),
+    ],
+)
+def test_a_failed_transfer_stops_everything(cause: str, code: ErrorCode, stage: str) -> None:
     """It comes while the second descriptor of a layer is about to pass a stage."""
     config = CONFIGS["bus64"]
     rng = Random(4)
@@ -437,10 +446,13 @@ def test_a_failed_transfer_stops_everything(code: ErrorCode, stage: str) -> None
         while ("band", 0) not in system.log:
             await ctx.tick()
         await until(ctx, held.valid & held.ready)
-        pulse = dut.failed_read if code == ErrorCode.READ else dut.failed_write
+        pulse = getattr(dut, cause)
+        ctx.set(dut.failed_layer, 41)
+        ctx.set(dut.outside_layer, 41)
         ctx.set(pulse, 1)
         await ctx.tick()
-        ctx.set(pulse, 0)
+        if cause.startswith("failed"):
+            ctx.set(pulse, 0)
         issued = dut.request.valid | dut.load.valid | dut.weights.valid | dut.band.valid
         for _ in range(200):
             *_, seen, running = await ctx.tick().sample(issued, dut.running)

@@ -258,3 +258,35 @@ async def stopped_and_runs_again(ctx: Any, bench: Bench) -> None:
     await until(ctx, bench.dut.irq)
     assert await bench.read("STATUS") == DONE
     bench.right()
+
+
+def output_span(case: Case) -> tuple[int, int]:
+    """Return the first and last byte of the last layer's output bursts."""
+    place = case.program.places[case.program.layers[-1].output]
+    return place.address, place.address + place.size - 1
+
+
+@pytest.mark.parametrize("side", ["base", "limit"])
+def test_a_write_outside_the_window_is_not_made(case: Case, side: str) -> None:
+    """The window shuts out one tensor only: the last output, or the first layer's weights."""
+    first, last = output_span(case)
+    last = max(last, case.program.size - 1)
+    bench = Bench(case)
+    limits = {"base": (first + 1, last), "limit": (0, first + CONFIG.bus_bytes - 2)}[side]
+
+    async def body(ctx: Any, bench: Bench) -> None:
+        await bench.write("BASE", limits[0])
+        await bench.write("LIMIT", limits[1])
+        await bench.start()
+        await until(ctx, bench.dut.irq)
+        # Below the window stands the program itself: nothing at all is read.
+        layer = LAYERS - 1 if side == "limit" else 0
+        assert await bench.read("ERROR") == ErrorCode.ADDRESS | layer << 16
+        for start, beats in (*bench.reads.bursts, *bench.writes.bursts):
+            assert limits[0] <= start
+            assert start + beats * CONFIG.bus_bytes - 1 <= limits[1]
+        await bench.write("BASE", 0)
+        await bench.write("LIMIT", case.program.size - 1)  # just enough
+        await stopped_and_runs_again(ctx, bench)
+
+    bench.run(body)

@@ -5,7 +5,7 @@ from shiftwork.hw.registers import REGISTER, REGISTERS, Access, constants, regis
 
 
 def test_offsets_and_fields_do_not_overlap() -> None:
-    assert [r.offset for r in REGISTERS] == [4 * i for i in range(24)]
+    assert [r.offset for r in REGISTERS] == [4 * i for i in range(26)]
     for register in REGISTERS:
         bits = [b for f in register.fields for b in range(f.lsb, f.lsb + f.bits)]
         assert len(bits) == len(set(bits)) and max(bits) < 32
@@ -23,5 +23,5 @@ def test_fixed_places() -> None:
 def test_map_is_plain_data() -> None:
     described = register_map()
     assert described[3]["fields"][0] | {"doc": ""} == {
-        "name": "start", "lsb": 0, "bits": 1, "access": "W1", "doc": "",
+        "name": "start", "lsb": 0, "bits": 1, "access": "W1", "reset": 0, "doc": "",
     }  # fmt: skip
