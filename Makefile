@@ -19,7 +19,7 @@ WARM   := $(VENV)/.warm
 SUDO   := $(if $(filter-out 0,$(shell id -u)),sudo)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-all lint format rtl sim synth report bench accuracy readme doctor lock clean
+.PHONY: help demo test test-all lint format rtl sim sim-zoo fuzz synth report bench accuracy readme doctor lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -52,6 +52,12 @@ rtl: $(READY)  ## the Verilog of PRESET, in build/rtl
 
 sim: $(WARM)  ## SqueezeNet's first layers through the Verilog of PRESET, compared
 	@$(BIN)/shiftwork simulate --preset $(PRESET) --until pool_fire3 -o $(OUT)/simulate
+
+sim-zoo: $(WARM)  ## every network of the zoo through the Verilog of base, as one table
+	@$(BIN)/shiftwork sim-zoo -o $(OUT)/zoo
+
+fuzz: $(WARM)  ## 300 random networks through the Verilog of base (FUZZ='--count N --seed S')
+	@$(BIN)/shiftwork fuzz -o $(OUT)/fuzz $(FUZZ)
 
 synth: $(WARM)  ## area and Fmax of PRESET on ECP5
 	@$(BIN)/shiftwork synth $(PRESET) -o $(OUT)/synth

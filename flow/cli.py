@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from . import campaigns
 from .options import (
     Bits,
     Engine,
@@ -316,6 +317,9 @@ def bench(
         _emit_json(rows)
     else:
         out.print(to_table(rows))
+
+
+campaigns.register(app)
 
 
 def _show(figures: dict[str, Any], as_json: bool) -> None:

@@ -1,0 +1,162 @@
+"""The zoo on the engine: every network through the Verilog, counted and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ..hw.config import EngineConfig
+from ..model import golden
+from ..model.compile import compile_network
+from ..model.cycles import predict_cycles
+from ..model.zoo import MODELS
+from ..sim.scoreboard import FAST, simulate
+from .progress import Stages
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZooRow:
+    """One network on one engine.
+
+    Attributes
+    ----------
+    refused : str
+        Why the engine cannot run it; then all counts are 0.
+    ideal_cycles : int
+        MACs x passes / lanes.
+    utilisation : float
+        Ideal cycles over cycles.
+    predicted_cycles, prediction_error
+        By the cycle model; the error is relative.
+    stalls : dict of str to int
+        Cycles without a beat, by cause.
+    mismatches : int
+        Wrong bytes.
+    trouble : list of str
+        What went wrong, if anything.
+    """
+
+    network: str
+    refused: str = ""
+    layers: int = 0
+    macs: int = 0
+    cycles: int = 0
+    ideal_cycles: int = 0
+    utilisation: float = 0.0
+    predicted_cycles: int = 0
+    prediction_error: float = 0.0
+    stalls: dict[str, int]
+    bytes_read: int = 0
+    bytes_written: int = 0
+    values: int = 0
+    mismatches: int = 0
+    seconds: float = 0.0
+    cycles_per_second: float = 0.0
+    trouble: list[str]
+
+    @property
+    def bit_exact(self) -> bool:
+        """Whether it ran and nothing went wrong."""
+        return not self.refused and not self.trouble
+
+
+STALLS = ("wait_weights", "wait_load", "wait_drain", "wait_other")
+
+
+def choose(names: Sequence[str] | None) -> list[str]:
+    """Return the networks to run: those named, or all.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network; the message lists those there are.
+    """
+    for name in names or ():
+        if name not in MODELS:
+            raise ValueError(f"no network {name!r} in the zoo; it has {', '.join(MODELS)}")
+    return list(dict.fromkeys(names or MODELS))
+
+
+def run_network(
+    name: str, config: EngineConfig, verilog: Path, stages: Stages, *,
+    terms: int = 2, bits: int = 4, simulator: str = "verilator",
+) -> ZooRow:  # fmt: skip
+    """Run one network of the zoo on an engine and compare every value.
+
+    Raises
+    ------
+    MissingDataError
+        If its weights or pictures cannot be fetched.
+    """
+    loader = MODELS[name]
+    with stages.stage(f"{name}: quantise and compute"):
+        network, x = loader.load_quantized(terms, bits), loader.input()
+        want = golden.run(network, x)
+    try:
+        with stages.stage(f"{name}: compile and predict") as notes:
+            program = compile_network(network, config)
+            predicted = predict_cycles(
+                program, config, read_latency=FAST.read, write_latency=FAST.write
+            ).cycles
+            notes.append(f"{predicted:,} cycles predicted")
+    except ValueError as error:
+        return ZooRow(network=name, refused=str(error), stalls={}, trouble=[])
+    with stages.stage(f"{name}: run in {simulator}") as notes:
+        result = simulate(
+            program, config, verilog, {network.input: x[0]}, want, simulator, latency=FAST
+        )
+        notes.append("bit-exact" if result.ok else "DIFFERS")
+    totals, size = result.totals, config.bus_bytes
+    cycles = totals.get("busy", 0)
+    ideal = sum(plan.ideal_cycles for plan in program.layers)
+    return ZooRow(
+        network=name,
+        layers=len(program.layers),
+        macs=sum(plan.macs for plan in program.layers),
+        cycles=cycles,
+        ideal_cycles=ideal,
+        utilisation=ideal / cycles if cycles else 0.0,
+        predicted_cycles=predicted,
+        prediction_error=predicted / cycles - 1 if cycles else 0.0,
+        stalls={cause: totals.get(cause, 0) for cause in STALLS},
+        bytes_read=totals.get("read", 0) * size,
+        bytes_written=totals.get("written", 0) * size,
+        values=result.checked_bytes,
+        mismatches=result.wrong_bytes,
+        seconds=round(result.seconds, 1),
+        cycles_per_second=round(result.cycles_per_second),
+        trouble=[] if result.ok else result.summary().splitlines(),
+    )
+
+
+def to_json(config: EngineConfig, rows: Sequence[ZooRow]) -> dict[str, Any]:
+    """Return the report as plain JSON data."""
+    return {
+        "config": config.to_dict(),
+        "networks": [asdict(row) | {"bit_exact": row.bit_exact} for row in rows],
+    }
+
+
+def to_table(rows: Sequence[ZooRow]) -> Table:
+    """Return the networks as one table, refused ones last."""
+    table = Table()
+    table.add_column("network")
+    for name in ("layers", "MMAC", "cycles", "ideal", "util", "predicted", "error",
+                 *(cause.removeprefix("wait_") for cause in STALLS),
+                 "MB read", "MB written", "kHz", "wrong"):  # fmt: skip
+        table.add_column(name, justify="right")
+    for row in rows:
+        if row.refused:
+            continue
+        table.add_row(
+            row.network, str(row.layers), f"{row.macs / 1e6:.1f}", f"{row.cycles:,}",
+            f"{row.ideal_cycles:,}", f"{row.utilisation:.1%}", f"{row.predicted_cycles:,}",
+            f"{row.prediction_error:+.2%}", *(f"{row.stalls[cause]:,}" for cause in STALLS),
+            f"{row.bytes_read / 1e6:.2f}", f"{row.bytes_written / 1e6:.2f}",
+            f"{row.cycles_per_second / 1e3:,.0f}", str(row.mismatches),
+        )  # fmt: skip
+    return table

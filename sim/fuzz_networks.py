@@ -1,0 +1,226 @@
+"""Random small networks of every kind of layer, each a function of its seed and the engine."""
+
+from __future__ import annotations
+
+from random import Random
+
+import torch
+
+from ..hw.config import EngineConfig
+from ..model.network import Network, window_size
+from .builder import NetworkBuilder, Padding, Pair
+
+LAYERS = (2, 8)  # fewest and most layers of a network
+MOST_BEATS = 4000  # of one layer on the array
+MOST_PIXELS = 1024  # of a tensor
+TRIES = 50  # draws of a layer before another kind is drawn
+
+
+def random_network(seed: int, config: EngineConfig) -> tuple[Network, torch.Tensor]:
+    """Return a network of 2 to 8 layers that an engine can run, and a stored input.
+
+    Parameters
+    ----------
+    seed : int
+    config : EngineConfig
+        Limits terms, code bits, activation bits and fan-in.
+
+    Returns
+    -------
+    Network, Tensor uint8 (1, C, H, W)
+    """
+    drawing = _Drawing(seed, config)
+    for _ in range(TRIES * LAYERS[1]):
+        if drawing.complete:
+            break
+        drawing.step()
+    return drawing.builder.build(), drawing.builder.picture()
+
+
+class _Drawing:
+    """A network while it is drawn."""
+
+    def __init__(self, seed: int, config: EngineConfig) -> None:
+        self.rng = rng = Random(f"shiftwork {seed}")
+        self.config = config
+        self.wanted = rng.randint(*LAYERS)
+        self.middle = 1 << (config.act_bits - 1)
+        channels = rng.choice([1, 2, 3, 3, rng.randint(1, 2 * config.rows)])
+        channels = min(channels, config.max_fan_in)
+        size = rng.randint(1, 24), rng.randint(1, 24)
+        self.builder = NetworkBuilder(seed, channels, *size, self._zero(), config.act_bits)
+        self.ended = False
+
+    @property
+    def complete(self) -> bool:
+        return self.ended or self.room <= 0
+
+    @property
+    def room(self) -> int:
+        """Layers still to come."""
+        return self.wanted - len(self.builder.layers)
+
+    def step(self) -> None:
+        """Add one layer, or a branch of several."""
+        rng = self.rng
+        kinds = {
+            self._conv: 5, self._depthwise: 3, self._grouped: 1, self._max_pool: 2,
+            self._average_pool: 2, self._upsample: 1, self._shortcut: 2, self._residual: 2,
+            self._branches: 3, self._global_average: 1,
+        }  # fmt: skip
+        kind = rng.choices([*kinds], [*kinds.values()])[0]
+        kind()
+
+    def _zero(self) -> int:
+        return self.rng.choice([0, 0, self.middle])
+
+    def _info(self, name: str | None = None):
+        return self.builder.tensors[name or self.builder.last]
+
+    def _window(
+        self, largest: int, steps: int, *, dilate: bool = False, source: str | None = None
+    ) -> tuple[Pair, Pair, Padding, Pair, Pair] | None:
+        """Return kernel, stride, padding, dilation and output size of a window that fits."""
+        rng, info = self.rng, self._info(source)
+        for _ in range(TRIES):
+            kernel = rng.randint(1, largest), rng.randint(1, largest)
+            stride = rng.randint(1, steps), rng.randint(1, steps)
+            dilation = rng.choice([(1, 1), (1, 1), (2, 1), (1, 2), (2, 2)]) if dilate else (1, 1)
+            far = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+            top, left, bottom, right = (rng.randint(0, min(3, f)) for f in far + far)
+            padding = (top, left, bottom, right)
+            out = window_size((info.height, info.width), kernel, stride, padding, dilation)
+            if min(out) >= 1 and out[0] * out[1] <= MOST_PIXELS:
+                return kernel, stride, padding, dilation, out
+        return None
+
+    def _conv(self, source: str | None = None, channels: int | None = None) -> str | None:
+        """Add a convolution; None if none that is drawn fits the budget."""
+        rng, config, info = self.rng, self.config, self._info(source)
+        for _ in range(TRIES):
+            largest = rng.choice([1, 1, 3, 3, 7])
+            steps = rng.choice([1, 1, 2, 4])
+            window = self._window(largest, steps, dilate=True, source=source)
+            if window is None:
+                continue
+            kernel, stride, padding, dilation, out = window
+            if (count := channels) is None:
+                count = rng.choice([rng.randint(1, config.cols), rng.randint(1, 3 * config.cols)])
+            terms = rng.randint(1, min(3, config.max_terms))
+            taps = kernel[0] * kernel[1]
+            blocks = -(-info.channels // config.rows) * -(-count // config.cols)
+            beats = taps * blocks * terms * max(out[0] * out[1], config.block_beats)
+            if beats <= MOST_BEATS and taps * info.channels <= config.max_fan_in:
+                slope = rng.choice([None, None, None, 0.1, 0.25]) if config.leaky else None
+                return self.builder.conv(
+                    count, kernel, stride, padding, dilation, terms,
+                    rng.randint(2, config.code_bits), source, self._zero(), slope=slope,
+                )  # fmt: skip
+        return None
+
+    def _pointwise(self, source: str, channels: int, zero: int) -> str | None:
+        """Add a convolution that keeps the size."""
+        rng, config, info = self.rng, self.config, self._info(source)
+        kernel = rng.choice([(1, 1), (1, 1), (3, 3), (1, 3), (3, 1)])
+        fan_in = info.channels * kernel[0] * kernel[1]
+        blocks = -(-info.channels // config.rows) * -(-channels // config.cols)
+        pixels = max(info.height * info.width, config.block_beats)
+        beats = kernel[0] * kernel[1] * blocks * pixels
+        if beats > 2 * MOST_BEATS or fan_in > config.max_fan_in:
+            return None
+        y, x = kernel[0] // 2, kernel[1] // 2
+        terms = rng.randint(1, min(2, config.max_terms))
+        return self.builder.conv(channels, kernel, (1, 1), (y, x, y, x), (1, 1), terms,
+                                 min(4, config.code_bits), source, zero)  # fmt: skip
+
+    def _depthwise(self) -> None:
+        if window := self._window(self.rng.choice([3, 3, 5, 7]), 2, dilate=True):
+            kernel, stride, padding, dilation, out = window
+            planes = -(-self._info().channels // self.config.rows)
+            terms = self.rng.randint(1, min(3, self.config.max_terms))
+            taps = kernel[0] * kernel[1]
+            pixels = max(out[0] * out[1], self.config.block_beats)
+            beats = taps * planes * terms * pixels
+            if beats <= MOST_BEATS and taps <= self.config.max_fan_in:
+                self.builder.depthwise(kernel, stride, padding, dilation, terms)
+
+    def _grouped(self) -> None:
+        info, config = self._info(), self.config
+        groups = [g for g in range(2, 9) if info.channels % g == 0]
+        if groups and info.height * info.width <= MOST_PIXELS // 8:
+            count = self.rng.choice(groups)
+            each = self.rng.randint(1, max(1, config.cols // count))
+            if info.channels // count * 4 <= config.max_fan_in:
+                kernel = (min(2, info.height), min(2, info.width))
+                self.builder.depthwise(kernel, groups=count, channels=count * each)
+
+    def _max_pool(self) -> None:
+        if window := self._window(3, 3):
+            self.builder.max_pool(*window[:3])
+
+    def _average_pool(self) -> None:
+        if window := self._window(3, 3):
+            kernel = window[0]
+            if kernel[0] * kernel[1] * self.config.window <= self.config.max_fan_in:
+                self.builder.average_pool(*window[:3])
+
+    def _global_average(self) -> None:
+        info = self._info()
+        fits = info.height * info.width * 4 <= min(self.config.max_fan_in, MOST_PIXELS)
+        if self.room <= 2 and fits:
+            self.builder.global_average()
+            self.ended = self.room <= 0
+
+    def _upsample(self) -> None:
+        info = self._info()
+        if 4 * info.height * info.width <= MOST_PIXELS:
+            self.builder.upsample()
+
+    def _shortcut(self) -> None:
+        """Add a convolution of the last tensor to it, unless its channels have holes."""
+        source = self.builder.last
+        if self.room < 2 or self.config.max_fan_in < 2 or self._holes(source):
+            return
+        info = self._info(source)
+        other = self._pointwise(source, info.channels, self._zero())
+        if other is not None:
+            self.builder.add(source, other, zero_point=self._zero())
+
+    def _residual(self) -> None:
+        """Add two convolutions of the last tensor, of different scales."""
+        source = self.builder.last
+        if self.room < 3 or self.config.max_fan_in < 2:
+            return
+        channels = self.rng.randint(1, 2 * self.config.cols)
+        first = self._pointwise(source, channels, self._zero())
+        second = self._pointwise(source, channels, self._zero()) if first else None
+        if first and second:
+            most = min(6, self.config.magnitudes - 1)
+            shifts = (0, self.rng.randint(0, most))
+            self.builder.add(first, second, self.rng.choice([shifts, shifts[::-1]]), self._zero())
+
+    def _branches(self) -> None:
+        """Concatenate two or three convolutions of the last tensor."""
+        source = self.builder.last
+        count = self.rng.randint(2, 3)
+        if self.room < count + 1:
+            return
+        zero = self._zero()
+        parts: list[str] = []
+        for _ in range(count):
+            channels = self.rng.randint(1, self.config.cols + 3)
+            part = self._pointwise(source, channels, zero)
+            if part is None:
+                return
+            parts.append(part)
+        self.builder.concat(*parts)
+
+    def _holes(self, name: str) -> bool:
+        """Whether a tensor's channels may lie in other lanes than those of a fresh one."""
+        producers = {layer.output: layer for layer in self.builder.layers}
+        while name in producers and type(producers[name]).__name__ not in ("Conv", "Add"):
+            if type(producers[name]).__name__ == "Concat":
+                return True
+            name = producers[name].inputs[0]
+        layer = producers.get(name)
+        return layer is not None and getattr(layer, "groups", 1) > 1

@@ -1,0 +1,104 @@
+"""The commands that run many networks: what they show, write, and refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from shiftwork.flow import zoo
+from shiftwork.flow.cli import main
+from shiftwork.hw.config import preset
+from shiftwork.sim import fuzz as fuzzer
+from tests.networks import NetworkBuilder
+
+Capture = pytest.CaptureFixture[str]
+ENGINE = ["--preset", "tiny", "--simulator", "icarus"]
+
+
+@pytest.fixture
+def small_zoo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A zoo of one network that runs, and one that is too large for the engine."""
+
+    def loader(kernel: int):
+        builder = NetworkBuilder(3, 5, 8, 9)
+        builder.conv(6, (kernel, kernel), terms=2)
+        network, x = builder.build(), builder.picture()
+        return SimpleNamespace(load_quantized=lambda terms, bits: network, input=lambda: x)
+
+    monkeypatch.setattr(zoo, "MODELS", {"good": loader(3), "deep": wide()})
+
+
+def wide():
+    builder = NetworkBuilder(3, 300, 4, 4)
+    builder.conv(4, (3, 3))
+    network, x = builder.build(), builder.picture()
+    return SimpleNamespace(load_quantized=lambda terms, bits: network, input=lambda: x)
+
+
+def test_the_zoo_is_run_counted_and_reported(small_zoo, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["sim-zoo", *ENGINE, "-o", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "good" in shown
+    assert "deep is refused: layer 'conv0': fan-in must be at most 1152" in shown
+    report = json.loads((tmp_path / "report.json").read_text())
+    good, deep = report["networks"]
+    assert good["bit_exact"] and good["mismatches"] == 0 and good["layers"] == 1
+    assert good["values"] == 6 * 6 * 7
+    assert good["macs"] == 6 * 6 * 7 * 5 * 9
+    assert good["ideal_cycles"] == -(-good["macs"] * 2 // preset("tiny").lanes)
+    assert good["utilisation"] == pytest.approx(good["ideal_cycles"] / good["cycles"])
+    assert abs(good["prediction_error"]) < 0.03
+    assert good["bytes_read"] > 0 and good["bytes_written"] > 0
+    assert set(good["stalls"]) == set(zoo.STALLS)
+    assert not deep["bit_exact"] and deep["cycles"] == 0
+
+
+def test_a_named_network_that_cannot_run_is_an_error(
+    small_zoo, tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["sim-zoo", "deep", *ENGINE, "-o", str(tmp_path), "--json"]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["networks"][0]["refused"]
+    assert "engine tiny cannot run deep" in captured.err
+
+
+def test_a_mismatch_is_an_error(
+    small_zoo, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def off_by_one(network, x):
+        found = run(network, x)
+        found[network.output] = found[network.output] ^ 1
+        return found
+
+    run = zoo.golden.run
+    monkeypatch.setattr(zoo.golden, "run", off_by_one)
+    assert main(["sim-zoo", "good", *ENGINE, "-o", str(tmp_path)]) == 1
+    assert "differs from the golden model: good" in capsys.readouterr().err
+
+
+def test_an_unknown_network_is_refused_before_any_work(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["sim-zoo", "lenet", "-o", str(tmp_path / "zoo")]) == 1
+    assert "no network 'lenet' in the zoo" in capsys.readouterr().err
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_fuzz_reports_and_prints_how_to_run_a_failure_again(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cases(config, verilog, *, count, seed, simulator):
+        for number in range(seed, seed + count):
+            trouble = "2 of 9 bytes differ" if number == 8 else ""
+            yield fuzzer.Case(number, ("Conv",), fuzzer.FAST, 9, 100, trouble, 0.1)
+
+    monkeypatch.setattr(fuzzer, "fuzz", cases)
+    options = [*ENGINE, "--set", "hold=32", "-o", str(tmp_path)]
+    assert main(["fuzz", "--count", "3", "--seed", "7", *options]) == 1
+    captured = capsys.readouterr()
+    again = "shiftwork fuzz --count 1 --preset tiny --set hold=32 --simulator icarus --seed 8"
+    assert again in captured.err
+    assert "3 networks, 3 layers, 27 values, 300 cycles on tiny" in captured.out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [failure["again"] for failure in report["failures"]] == [again]
