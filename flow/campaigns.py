@@ -7,7 +7,7 @@ import shlex
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -100,7 +100,7 @@ def fuzz(
     again = ["shiftwork", "fuzz", "--count", "1", "--preset", preset]
     for change in changes or []:
         again += ["--set", change]
-    failures: list[dict[str, object]] = []
+    failures: list[dict[str, Any]] = []
     for case in fuzzer.fuzz(
         config, emitted.verilog, count=count, seed=seed, simulator=simulator.value
     ):

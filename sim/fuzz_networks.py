@@ -196,8 +196,9 @@ class _Drawing:
         second = self._pointwise(source, channels, self._zero()) if first else None
         if first and second:
             most = min(6, self.config.magnitudes - 1)
-            shifts = (0, self.rng.randint(0, most))
-            self.builder.add(first, second, self.rng.choice([shifts, shifts[::-1]]), self._zero())
+            shift = self.rng.randint(0, most)
+            shifts = self.rng.choice([(0, shift), (shift, 0)])
+            self.builder.add(first, second, shifts, self._zero())
 
     def _branches(self) -> None:
         """Concatenate two or three convolutions of the last tensor."""
