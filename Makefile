@@ -19,7 +19,7 @@ WARM   := $(VENV)/.warm
 SUDO   := $(if $(filter-out 0,$(shell id -u)),sudo)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-all lint format rtl sim sim-zoo fuzz synth report bench accuracy readme doctor lock clean
+.PHONY: help demo test test-all lint format rtl sim sim-zoo fuzz synth report bench accuracy readme registers doctor lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -73,6 +73,9 @@ accuracy: $(READY)  ## top-1, top-5 and agreement on the labelled pictures, in b
 
 readme: $(READY)  ## the figures in README.md from the last demo and accuracy
 	@$(BIN)/python -m shiftwork.flow.readme
+
+registers: $(READY)  ## docs/reference/registers.md from the register map
+	@$(BIN)/python -m shiftwork.flow.registers
 
 doctor: $(READY)  ## which tools are there, and are they good enough
 	@$(BIN)/shiftwork doctor

@@ -20,6 +20,7 @@ from ..hw.engine import Engine
 from ..hw.registers import register_map
 from .files import write_atomic, write_json
 from .merge import merge_modules
+from .registers import write_registers
 
 FORMAT = 1  # of NAME.json
 _KEPT_OUT = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
@@ -217,7 +218,9 @@ def emit_component(
 
 
 def emit(config: EngineConfig, out_dir: Path) -> EmitResult:
-    """Write the engine of a config: NAME.v and NAME.json, NAME being ``config.module_name``.
+    """Write the engine of a config: NAME.v, NAME.json, and its registers as NAME.h and NAME.rdl.
+
+    NAME is ``config.module_name``.
 
     Parameters
     ----------
@@ -237,4 +240,6 @@ def emit(config: EngineConfig, out_dir: Path) -> EmitResult:
         If the back end fails; nothing is written then.
     """
     description = {"config": config.to_dict(), "registers": register_map()}
-    return emit_component(Engine(config), config.module_name, out_dir, description=description)
+    result = emit_component(Engine(config), config.module_name, out_dir, description=description)
+    write_registers(config, out_dir)
+    return result

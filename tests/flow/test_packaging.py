@@ -67,7 +67,9 @@ def test_what_is_imported_is_declared() -> None:
         "hw": always, "model": always, "sim": simulating, "flow": simulating, "boards": always,
         "tests": always | declared(*extras.values()),
     }  # fmt: skip
-    names = {"pil": "pillow", "cocotb-tools": "cocotb"}
+    names = {
+        "pil": "pillow", "cocotb-tools": "cocotb", "systemrdl": "systemrdl-compiler",
+    }  # fmt: skip
     for folder, may in allowed.items():
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
