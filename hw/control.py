@@ -49,6 +49,7 @@ class Control(wiring.Component):
     failed_read, failed_write : In(1) pulses of the bus masters
     outside_read, outside_write : In(1)   they were asked to leave the window
     failed_layer, outside_layer : In(16)  of the reads
+    wrong_weights, wrong_band : In(1), with _layer : In(16)   pulses: sizes do not agree
     progress : In(1)                  a beat is issued, or moves on the bus
     layer : Out(16)                   layer of the last descriptor received: of what is read
     request, data                     descriptor reads
@@ -74,6 +75,10 @@ class Control(wiring.Component):
     outside_write: Signal
     failed_layer: Signal
     outside_layer: Signal
+    wrong_weights: Signal
+    wrong_weights_layer: Signal
+    wrong_band: Signal
+    wrong_band_layer: Signal
     progress: Signal
     layer: Signal
     request: stream.Interface
@@ -96,6 +101,8 @@ class Control(wiring.Component):
             "error": Out(8), "error_valid": Out(1), "error_layer": Out(16),
             "failed_read": In(1), "failed_write": In(1), "failed_layer": In(16),
             "outside_read": In(1), "outside_write": In(1), "outside_layer": In(16),
+            "wrong_weights": In(1), "wrong_weights_layer": In(16),
+            "wrong_band": In(1), "wrong_band_layer": In(16),
             "progress": In(1), "layer": Out(16),
             "request": Out(stream.Signature(REQUEST)),
             "data": In(stream.Signature(config.bus_bits)),
@@ -187,6 +194,8 @@ class Control(wiring.Component):
             (self.outside_write, ErrorCode.ADDRESS, oldest),
             (self.failed_read, ErrorCode.READ, self.failed_layer),
             (self.outside_read, ErrorCode.ADDRESS, self.outside_layer),
+            (self.wrong_band, ErrorCode.SIZE, self.wrong_band_layer),
+            (self.wrong_weights, ErrorCode.SIZE, self.wrong_weights_layer),
             (self._expired(m), ErrorCode.WATCHDOG, oldest),
         )
         for number, (cause, code, layer) in enumerate(causes):

@@ -66,6 +66,8 @@ class Sequencer(wiring.Component):
     busy : Out(1)                     a band is being worked on
     computed : Out(1)                 pulse: the last beat of a band is issued
     weights_ready : In(1)             a complete block of codes waits
+    weights_last : In(1)              it is the last of its column block
+    wrong : Out(1), wrong_layer : Out(16)   pulse: sizes do not agree with one another
     taken : In(1)                     pulse: the array has taken it
     address : Out                     first activation buffer word to read (stage A)
     beat : Out(beat_layout)           control of the beat whose word arrives now (stage B)
@@ -80,6 +82,9 @@ class Sequencer(wiring.Component):
     busy: Signal
     computed: Signal
     weights_ready: Signal
+    weights_last: Signal
+    wrong: Signal
+    wrong_layer: Signal
     taken: Signal
     address: Signal
     beat: data.View
@@ -99,6 +104,9 @@ class Sequencer(wiring.Component):
             "busy": Out(1),
             "computed": Out(1),
             "weights_ready": In(1),
+            "weights_last": In(1),
+            "wrong": Out(1),
+            "wrong_layer": Out(FIELD["layer"].width),
             "taken": In(1),
             "address": Out(range(config.buffer_words)),
             "beat": Out(beat_layout(config)),
@@ -197,6 +205,26 @@ class Sequencer(wiring.Component):
             self.wait_weights.eq(running & (gap == 0) & ~blocked_bank & blocked_codes),
             self.i.ready.eq(~running),
         ]
+
+        # The blocks of a column block are as many as its taps need, the tiles as its pixels.
+        # Like a token, a block is judged a cycle after its first beat.
+        pixels_over, blocks_over, took, took_last, bad_block, bad_tile = (
+            Signal(name=n)
+            for n in ("pixels_over", "blocks_over", "took", "took_last", "bad_block", "bad_tile")
+        )
+        m.d.sync += [
+            pixels_over.eq(pixels_after == 0),
+            took.eq(go & needs_codes),
+            took_last.eq(self.weights_last),
+        ]
+        m.d.comb += [
+            blocks_over.eq(
+                d.hold_weights | (last["term"] & last["plane"] & last["kx"] & last["ky"])
+            ),
+            bad_block.eq(took & (took_last != blocks_over)),
+            bad_tile.eq(go & tile_done & (last["tile"] != pixels_over)),
+        ]
+        m.d.sync += [self.wrong.eq(bad_block | bad_tile), self.wrong_layer.eq(d.layer)]
 
         with m.If(gap != 0):
             m.d.sync += gap.eq(gap - 1)

@@ -23,6 +23,9 @@ WEIGHT_COMMAND = data.StructLayout({
     "layer": LAYER_BITS,  # layer that it belongs to
 })  # fmt: skip
 
+#: What the demultiplexer has to know of a stream.
+SIZES = data.StructLayout({"beats": 32, "tiles": 16, "col_blocks": 16, "blocks": 16, "layer": 16})
+
 
 class Weights(wiring.Component):
     """Read a layer's stream once per tile; hold the next block; keep records for the drain.
@@ -44,6 +47,8 @@ class Weights(wiring.Component):
     data : In(stream of bus_bits)        what they return, in order
     codes : Out(rows * cols * code_bits) the next block
     ready : Out(1)                       ``codes`` is complete
+    last : Out(1)                        it is the last block of its column block
+    wrong : Out(1), wrong_layer : Out(16)   pulse: a stream is longer or shorter than its blocks
     taken : In(1)                        pulse: the array has copied ``codes``
     release : In(1)                      pulse: the drain is through with the older bank
     record_bank : In(1), record_index : In   which records to show
@@ -56,6 +61,9 @@ class Weights(wiring.Component):
     data: stream.Interface
     codes: Signal
     ready: Signal
+    last: Signal
+    wrong: Signal
+    wrong_layer: Signal
     taken: Signal
     release: Signal
     record_bank: Signal
@@ -65,6 +73,7 @@ class Weights(wiring.Component):
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
         self.groups = config.cols // config.requantise_lanes
+        self.beats_bits = 32 - (config.bus_bytes - 1).bit_length()  # the address space's
         super().__init__({
             "i": In(stream.Signature(WEIGHT_COMMAND)),
             "request": Out(stream.Signature(REQUEST)),
@@ -72,6 +81,9 @@ class Weights(wiring.Component):
             "data": In(stream.Signature(config.bus_bits)),
             "codes": Out(config.lanes * config.code_bits),
             "ready": Out(1),
+            "last": Out(1),
+            "wrong": Out(1),
+            "wrong_layer": Out(LAYER_BITS),
             "taken": In(1),
             "release": In(1),
             "record_bank": In(1),
@@ -87,16 +99,13 @@ class Weights(wiring.Component):
 
     def _requests(self, m: Module) -> None:
         """Ask for the stream ``tiles`` times; hand the sizes on to the demultiplexer."""
-        sizes = data.StructLayout({"tiles": 16, "col_blocks": 16, "blocks": 16})
-        m.submodules.sizes = self._sizes = queue = Queue(sizes, 2)
+        m.submodules.sizes = self._sizes = queue = Queue(SIZES, 2)
 
         left = Signal(16)
         addr, beats = Signal(32), Signal(32)
         m.d.comb += [
             self.i.ready.eq((left == 0) & queue.i.ready),
-            queue.i.payload.tiles.eq(self.i.payload.tiles),
-            queue.i.payload.col_blocks.eq(self.i.payload.col_blocks),
-            queue.i.payload.blocks.eq(self.i.payload.blocks),
+            *(queue.i.payload[name].eq(self.i.payload[name]) for name, _ in SIZES),
             queue.i.valid.eq(self.i.valid & (left == 0)),
             self.request.valid.eq(left != 0),
             self.request.payload.addr.eq(addr),
@@ -124,6 +133,14 @@ class Weights(wiring.Component):
         bank, oldest = Signal(), Signal()
         group, lane = Signal(range(self.groups)), Signal(range(config.requantise_lanes))
         write_record = Signal()
+        # Beats of the stream after this one, and whether the blocks end with it.
+        beats, left = Signal(self.beats_bits), Signal(self.beats_bits)
+        final, ends = Signal(), Signal()
+        m.d.sync += self.wrong.eq(self.data.valid & self.data.ready & (final != ends))
+        with m.If(self.data.valid & self.data.ready):
+            m.d.sync += [left.eq(Mux(final, beats, left - 1)), final.eq(left == 1)]
+            with m.If(final):
+                m.d.sync += final.eq(beats == 0)
 
         lower = Signal(max(RECORD_BITS - config.bus_bits, 0) and config.bus_bits)
         record = Cat(lower, beat)[:RECORD_BITS]
@@ -154,6 +171,10 @@ class Weights(wiring.Component):
                     blocks.eq(sizes.payload.blocks - 1),
                     tile.eq(0),
                     col_block.eq(0),
+                    beats.eq(sizes.payload.beats - 1),
+                    left.eq(sizes.payload.beats - 1),
+                    final.eq(sizes.payload.beats == 1),
+                    self.wrong_layer.eq(sizes.payload.layer),
                 ]
                 with m.If(sizes.valid):
                     m.next = "BANK"
@@ -183,6 +204,8 @@ class Weights(wiring.Component):
                     m.d.sync += part.eq(part + 1)
                     with m.If(part == config.block_beats - 1):
                         m.d.sync += [part.eq(0), self.ready.eq(1), block.eq(block + 1)]
+                        m.d.sync += self.last.eq(block == blocks)
+                        m.d.comb += ends.eq((block == blocks) & (col_block == col_blocks))
                         with m.If(block == blocks):
                             m.d.sync += col_block.eq(col_block + 1)
                             m.next = "BANK"
