@@ -7,6 +7,9 @@ from ..hw.registers import COUNTERS, REGISTER, constants
 
 COUNTER_NAMES = tuple(name for name, _ in COUNTERS)
 START = 1 << REGISTER["CONTROL"].field("start").lsb
+SOFT_RESET = 1 << REGISTER["CONTROL"].field("soft_reset").lsb
+BUSY = 1 << REGISTER["STATUS"].field("busy").lsb
+DONE = 1 << REGISTER["STATUS"].field("done").lsb
 IRQ_ENABLE = 1 << REGISTER["CONTROL"].field("irq_enable").lsb
 
 

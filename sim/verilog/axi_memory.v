@@ -34,6 +34,12 @@ module axi_memory #(
     input  wire [31:0]            dump_last,
     input  wire [31:0]            dump_index, // N
     output reg                    dumped,     // follows `dump`
+    input  wire                   reload,     // every change loads a file load.N and the faults
+    input  wire [31:0]            reload_index, // N
+    input  wire [31:0]            fault_read, // word whose reads, and whose writes, answer
+    input  wire [31:0]            fault_write, // `fault_code`; all ones for none
+    input  wire [1:0]             fault_code,
+    output reg                    reloaded,   // follows `reload`
 
     input  wire [31:0]            s_axi_awaddr,
     input  wire [7:0]             s_axi_awlen,
@@ -80,6 +86,8 @@ module axi_memory #(
     reg [31:0] error_read, error_write, error_code;
     reg [7:0]  stall_ar, stall_r, stall_aw, stall_w, stall_b;
     reg        checking, guarding, stalling;
+    reg [31:0] bad_read, bad_write; // words
+    reg [1:0]  bad_code;
 
     initial begin
         if (!$value$plusargs("memory_words=%d", memory_words)) memory_words = WORDS;
@@ -110,6 +118,10 @@ module axi_memory #(
             $readmemh(name, allow, 0, memory_words - 1);
         end
         dumped = 0;
+        reloaded = 0;
+        bad_read = 32'hffffffff;
+        bad_write = 32'hffffffff;
+        bad_code = 0;
     end
 
     // State below is blocking: only this module's one clocked block reads it.
@@ -150,6 +162,8 @@ module axi_memory #(
                               w_word << SHIFT);
             end else if (w_count == error_write) begin
                 w_resp = error_code[1:0];
+            end else if (w_word == bad_write) begin
+                w_resp = bad_code;
             end else begin
                 for (lane = 0; lane < BYTES; lane = lane + 1) lanes[8*lane +: 8] = {8{strb[lane]}};
                 old = memory[w_word];
@@ -195,6 +209,14 @@ module axi_memory #(
             $writememh(name, memory, dump_first, dump_last);
         end
         dumped <= dump;
+        if (reload != reloaded) begin
+            $sformat(name, "load.%0d", reload_index);
+            $readmemh(name, memory);
+            bad_read = fault_read;
+            bad_write = fault_write;
+            bad_code = fault_code;
+        end
+        reloaded <= reload;
 
         if (rst) begin
             random = {seed, ~seed} ^ 64'h9e3779b97f4a7c15;
@@ -234,7 +256,8 @@ module axi_memory #(
                     r_left = r_left - 1;
                     s_axi_rvalid <= 1;
                     s_axi_rlast <= r_left == 0;
-                    s_axi_rresp <= r_count == error_read ? error_code[1:0] : 2'd0;
+                    s_axi_rresp <= r_count == error_read ? error_code[1:0]
+                                   : r_word == bad_read ? bad_code : 2'd0;
                     s_axi_rdata <= memory[r_word];
                     if (r_word >= memory_words) begin
                         s_axi_rresp <= DECERR;

@@ -25,6 +25,11 @@ module tb;
     reg [31:0] dump_first /*verilator public_flat_rw*/ = 0;
     reg [31:0] dump_last /*verilator public_flat_rw*/ = 0;
     reg [31:0] dump_index /*verilator public_flat_rw*/ = 0;
+    reg        reload /*verilator public_flat_rw*/ = 0;
+    reg [31:0] reload_index /*verilator public_flat_rw*/ = 0;
+    reg [31:0] fault_read /*verilator public_flat_rw*/ = 32'hffffffff;
+    reg [31:0] fault_write /*verilator public_flat_rw*/ = 32'hffffffff;
+    reg [1:0]  fault_code /*verilator public_flat_rw*/ = 0;
 
     // Read by Python.
     wire        done /*verilator public_flat_rd*/;
@@ -32,6 +37,11 @@ module tb;
     wire [1:0]  resp /*verilator public_flat_rd*/;
     wire        lost /*verilator public_flat_rd*/;
     wire        dumped /*verilator public_flat_rd*/;
+    wire        reloaded /*verilator public_flat_rd*/;
+    wire [31:0] write_beats /*verilator public_flat_rd*/;
+    wire [31:0] mismatches /*verilator public_flat_rd*/;
+    wire [31:0] forbidden /*verilator public_flat_rd*/;
+    wire [31:0] broken_rules /*verilator public_flat_rd*/;
     wire        irq /*verilator public_flat_rd*/;
     reg         stop /*verilator public_flat_rd*/ = 0;
     reg         timeout /*verilator public_flat_rd*/ = 0;
@@ -64,7 +74,7 @@ module tb;
     wire        l_awvalid, l_awready, l_wvalid, l_wready, l_bvalid, l_bready;
     wire        l_arvalid, l_arready, l_rvalid, l_rready;
 
-    wire [31:0] read_beats, write_beats, mismatches, forbidden, lost_rules, broken_rules;
+    wire [31:0] read_beats, lost_rules;
     wire        pending;
 
     `ENGINE engine (
@@ -104,7 +114,8 @@ module tb;
     axi_memory #(.DATA_BITS(`BUS_BITS), .WORDS(MEMORY_WORDS)) memory (
         .clk(clk), .rst(rst), .cycle(cycle), .log(log),
         .dump(dump), .dump_first(dump_first), .dump_last(dump_last), .dump_index(dump_index),
-        .dumped(dumped),
+        .dumped(dumped), .reload(reload), .reload_index(reload_index), .fault_read(fault_read),
+        .fault_write(fault_write), .fault_code(fault_code), .reloaded(reloaded),
         .s_axi_awaddr(awaddr), .s_axi_awlen(awlen), .s_axi_awvalid(awvalid),
         .s_axi_awready(awready), .s_axi_wdata(wdata), .s_axi_wstrb(wstrb), .s_axi_wlast(wlast),
         .s_axi_wvalid(wvalid), .s_axi_wready(wready), .s_axi_bresp(bresp),
@@ -142,6 +153,11 @@ module tb;
     always @(posedge clk) begin
         cycle <= cycle + 1;
         if (waving && cycle == wave_first) $dumpvars(0, tb);
+        if (counting && !running) begin // ready for another run
+            counting <= 0;
+            stop <= 0;
+            timeout <= 0;
+        end
         if (running && !counting) begin
             counting <= 1;
             first_cycle <= cycle;

@@ -1,0 +1,228 @@
+"""Faults for a program: broken descriptors, closed windows, failing memory, resets, and more.
+
+Every fault says how it must end: with which error codes and in which layers, or undisturbed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from ..hw.config import EngineConfig
+from ..hw.descriptor import (
+    DESCRIPTOR_BYTES,
+    FIELD,
+    VERSION,
+    ErrorCode,
+    Mode,
+    Op,
+    pack_descriptor,
+    unpack_descriptor,
+)
+
+SLVERR, DECERR = 2, 3
+_SIZES = ("pixels", "tile", "tiles", "kernel_h", "kernel_w", "row_blocks", "col_blocks", "passes",
+          "blocks", "weight_beats", "out_width", "out_channels", "tail_taps", "in_width",
+          "stride_x", "stride_y", "dilation_x", "dilation_y", "load_rows", "load_planes",
+          "load_groups")  # fmt: skip
+_STUCK = (ErrorCode.WATCHDOG, ErrorCode.SIZE, ErrorCode.ADDRESS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One fault and how it must end.
+
+    Parameters
+    ----------
+    kind, name : str
+        Group, and what is done in words.
+    patch : dict of int to bytes
+        Bytes put into memory, by address.
+    setup : dict of str to int
+        ``program``, ``base``, ``limit``: registers; ``read_word``, ``write_word``, ``response``:
+        the bus word that answers with an error, and which; ``at``: cycle of the action.
+    action : str
+        ``soft``, ``hard``: a reset at that cycle; ``start``: another start; or nothing.
+    codes : tuple of int
+        Error codes it may end with; 0 if it must end as if nothing had been done.
+    layers : tuple of int
+        Layers that the error may name; empty for any of the program.
+    """
+
+    kind: str
+    name: str
+    patch: dict[int, bytes] = field(default_factory=dict)
+    setup: dict[str, int] = field(default_factory=dict)
+    action: str = ""
+    codes: tuple[int, ...] = (0,)
+    layers: tuple[int, ...] = ()
+
+
+class Faults:
+    """Makes the faults of one program on one engine, all drawn from one seed."""
+
+    def __init__(self, program: Any, config: EngineConfig, seed: int = 1) -> None:
+        self.program = program
+        self.config = config
+        self.rng = Random(seed)
+        first = program.first_descriptor
+        count = sum(plan.descriptors for plan in program.layers)
+        self.places = [first + i * DESCRIPTOR_BYTES for i in range(count)]
+        self.packed = [program.image[at : at + DESCRIPTOR_BYTES] for at in self.places]
+        self.fields = [unpack_descriptor(packed) for packed in self.packed]
+        for fields in self.fields:
+            del fields["checksum"]
+        self.window = {"base": 0, "limit": program.size - 1}
+
+    def _changed(self, kind: str, index: int, codes: tuple[int, ...], **changes: int) -> Fault:
+        packed = pack_descriptor(**self.fields[index] | changes)
+        layer = self.fields[index]["layer"]
+        text = ", ".join(f"{name} = {value}" for name, value in changes.items())
+        return Fault(
+            kind=kind, name=f"descriptor {index}: {text}", patch={self.places[index]: packed},
+            setup=self.window, codes=codes, layers=(layer,),
+        )  # fmt: skip
+
+    def checksums(self, count: int) -> Iterator[Fault]:
+        """One bit of a descriptor flipped, the checksum left as it was."""
+        for _ in range(count):
+            index, bit = self.rng.randrange(len(self.packed)), self.rng.randrange(1024)
+            packed = bytearray(self.packed[index])
+            packed[bit // 8] ^= 1 << bit % 8
+            layer = int.from_bytes(packed[4:6], "little")  # the one it claims
+            yield Fault(
+                kind="checksum", name=f"descriptor {index}, bit {bit}",
+                patch={self.places[index]: bytes(packed)}, setup=self.window,
+                codes=(ErrorCode.CHECKSUM,), layers=(layer,),
+            )  # fmt: skip
+
+    def headers(self) -> Iterator[Fault]:
+        """Unknown operations and other versions."""
+        unknown = [op for op in (0, 3, 4, 0x80, 0xFF) if op not in list(Op)]
+        for index in range(len(self.packed)):
+            for op in unknown:
+                yield self._changed("operation", index, (ErrorCode.OPERATION,), op=op)
+            for version in (0, VERSION + 1, 255):
+                yield self._changed("version", index, (ErrorCode.VERSION,), version=version)
+
+    def sizes(self) -> Iterator[Fault]:
+        """Every size that is zero or larger than the engine, in one descriptor each."""
+        config = self.config
+        changes = [{name: 0} for name in _SIZES]
+        for name, limit in (("tile", config.hold), ("passes", config.max_terms),
+                            ("tail_taps", config.window)):  # fmt: skip
+            changes += [{name: limit + 1}, {name: (1 << FIELD[name].width) - 1}]
+        beats = (1 << 32) // config.bus_bytes
+        changes += [{"weight_beats": beats}, {"weight_beats": (1 << 32) - 1}]
+        if config.window == 1:
+            changes += [{"mode": Mode.PACKED}, {"mode": Mode.SEPARATE}]
+        for number, change in enumerate(changes):
+            index = number % len(self.packed)
+            yield self._changed("size", index, (ErrorCode.SIZE,), **change)
+
+    def stuck(self) -> Iterator[Fault]:
+        """Descriptors whose fields do not belong together, so that something is waited for."""
+        for index, d in enumerate(self.fields):
+            changes = [
+                {"weight_beats": d["weight_beats"] - 1},
+                {"blocks": d["blocks"] + 1},
+                {"blocks": 0xFFFF},
+                {"tiles": d["tiles"] + 1},
+                {"tiles": 0xFFFF},
+                {"col_blocks": d["col_blocks"] + 1},
+                {"hold_weights": 1 - d["hold_weights"]},
+                {"wait": index + 1},
+                {"wait": 0x7FFF},
+                {"free": index + 1},
+            ]
+            if not d["hold_weights"]:  # else a larger kernel is as good a pool as any other
+                changes += [
+                    {"kernel_w": d["kernel_w"] + 1},
+                    {"kernel_w": 255},
+                    {"kernel_h": d["kernel_h"] + 1},
+                    {"row_blocks": d["row_blocks"] + 1},
+                ]
+            for change in changes:
+                yield self._changed("stuck", index, _STUCK, **change)
+
+    def addresses(self) -> Iterator[Fault]:
+        """Addresses outside the window, and windows that shut out what a program needs."""
+        beyond = -(-self.program.size // 4096) * 4096
+        code = (ErrorCode.ADDRESS,)
+        for index in range(len(self.fields)):
+            for name in ("load_addr", "weight_addr", "out_addr"):
+                for address in (beyond, 0x8000_0000, 0xFFFF_FF00):
+                    yield self._changed("address", index, code, **{name: address})
+        for address in (beyond, 0xFFFF_FF80):
+            yield Fault(kind="address", name=f"program at {address:#x}", codes=code, layers=(0,),
+                        setup=self.window | {"program": address})  # fmt: skip
+        for plan in self.program.layers:
+            place = self.program.places[plan.output]
+            first, last = place.address, place.address + place.size - 1
+            if last + 1 >= self.program.size:  # nothing of another layer behind it
+                for limit in (first - 1, first + self.config.bus_bytes - 2):
+                    yield Fault(kind="address", name=f"window ends at {limit:#x}", codes=code,
+                                layers=(plan.index,), setup={"limit": limit})  # fmt: skip
+        yield Fault(kind="address", name="window starts behind the descriptors", codes=code,
+                    layers=(0,), setup={"base": self.places[0] + 1})  # fmt: skip
+        yield Fault(kind="address", name="empty window", codes=code, layers=(0,),
+                    setup={"base": 64, "limit": 63})  # fmt: skip
+        yield Fault(kind="address", name="a window that just fits", setup=self.window)
+
+    def _read_words(self) -> dict[int, int]:
+        """Return the layer that first fails for each bus word that the program reads."""
+        width = self.config.bus_bytes
+        words: dict[int, int] = {}
+        before = 0
+        for at, d in zip(self.places, self.fields, strict=True):
+            spans = [(at, DESCRIPTOR_BYTES, before)]
+            before = layer = d["layer"]
+            spans.append((d["weight_addr"], d["weight_beats"] * width, layer))
+            size = d["load_words"] * self.config.word_bytes
+            for group in range(d["load_groups"] if size else 0):
+                for plane in range(d["load_planes"]):
+                    start = d["load_addr"] + group * d["load_group_stride"]
+                    start += plane * d["load_plane_stride"]
+                    for row in range(d["load_rows"]):
+                        spans.append((start + row * d["load_row_stride"], size, layer))
+            for start, length, owner in spans:
+                for word in range(start // width, (start + length - 1) // width + 1):
+                    words.setdefault(word, owner)
+        return words
+
+    def reads(self, count: int | None = None) -> Iterator[Fault]:
+        """Yield a failing read of a word: all of them, or ``count`` drawn at random."""
+        words = sorted(self._read_words().items())
+        if count is not None and count < len(words):
+            words = self.rng.sample(words, count)
+        for word, layer in words:
+            yield self._failing("read", word, ErrorCode.READ, layer)
+
+    def writes(self, count: int | None = None) -> Iterator[Fault]:
+        """Yield a failing write of a word: all of them, or ``count`` drawn at random."""
+        words: dict[int, int] = {}
+        for plan in self.program.layers:
+            offsets = self.program.places[plan.output].offsets() // self.config.bus_bytes
+            words |= {int(word): plan.index for word in offsets.flat}
+        chosen = sorted(words.items())
+        if count is not None and count < len(chosen):
+            chosen = self.rng.sample(chosen, count)
+        for word, layer in chosen:
+            yield self._failing("write", word, ErrorCode.WRITE, layer)
+
+    def _failing(self, kind: str, word: int, code: ErrorCode, layer: int) -> Fault:
+        response = self.rng.choice((SLVERR, DECERR))
+        setup = self.window | {f"{kind}_word": word, "response": response}
+        return Fault(kind=kind, name=f"{kind} of word {word:#x} answers {response}", setup=setup,
+                     codes=(code,), layers=(layer,))  # fmt: skip
+
+    def disturbances(self, soft: int, hard: int, starts: int, cycles: int) -> Iterator[Fault]:
+        """Yield resets and starts at random cycles of a run of about ``cycles``."""
+        for action, count in (("soft", soft), ("hard", hard), ("start", starts)):
+            for _ in range(count):
+                at = self.rng.randrange(1, cycles)
+                yield Fault(kind=f"{action} reset" if action != "start" else "start while busy",
+                            name=f"{action} in cycle {at}", action=action,
+                            setup=self.window | {"at": at})  # fmt: skip
