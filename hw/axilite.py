@@ -107,8 +107,8 @@ class Registers(wiring.Component):
                 "start": Out(1),
                 "soft_reset": Out(1),
                 "program": Out(32),
-                "base": Out(32, init=REGISTER["BASE"].field("address").reset),
-                "limit": Out(32, init=REGISTER["LIMIT"].field("address").reset),
+                "base": Out(32, init=REGISTER["BASE"].field("address").reset),  # pyright: ignore[reportCallIssue]
+                "limit": Out(32, init=REGISTER["LIMIT"].field("address").reset),  # pyright: ignore[reportCallIssue]
                 "busy": In(1),
                 "blocked": In(1),
                 "done": In(1),

@@ -70,7 +70,7 @@ class BurstSplitter(wiring.Component):
                 "halt": In(1),
                 "idle": Out(1),
                 "base": In(ADDR_BITS),
-                "limit": In(ADDR_BITS, init=LAST_BYTE),
+                "limit": In(ADDR_BITS, init=LAST_BYTE),  # pyright: ignore[reportCallIssue]
                 "outside": Out(1),
             }
         )

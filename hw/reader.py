@@ -101,7 +101,7 @@ class Reader(wiring.Component):
             "error": Out(1),
             "error_layer": Out(LAYER_BITS),
             "base": In(ADDR_BITS),
-            "limit": In(ADDR_BITS, init=LAST_BYTE),
+            "limit": In(ADDR_BITS, init=LAST_BYTE),  # pyright: ignore[reportCallIssue]
             "outside": Out(1),
             "outside_layer": Out(LAYER_BITS),
         }

@@ -96,7 +96,7 @@ class Storer(wiring.Component):
                 "beat": Out(1),
                 "error": Out(1),
                 "base": In(ADDR_BITS),
-                "limit": In(ADDR_BITS, init=LAST_BYTE),
+                "limit": In(ADDR_BITS, init=LAST_BYTE),  # pyright: ignore[reportCallIssue]
                 "outside": Out(1),
             }
         )

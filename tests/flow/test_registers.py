@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from systemrdl import RDLCompiler
+from systemrdl.compiler import RDLCompiler
 from systemrdl.node import AddrmapNode
 
 from shiftwork.flow.registers import c_header, page, system_rdl, write_registers
