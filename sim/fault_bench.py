@@ -70,10 +70,9 @@ def run_faults(
     """
     wanted = expect(program, inputs, expected, seed=seed, word_bytes=config.bus_bytes)
     size = -(-len(wanted.image) // 4096) * 4096 + MARGIN
-    image, want, check, allow = (
-        np.concatenate((part, np.zeros(size - len(part), part.dtype)))
-        for part in (wanted.image, wanted.want, wanted.check, wanted.allow)
-    )
+    margin = (0, size - len(wanted.image))
+    image, want = (np.pad(part, margin) for part in (wanted.image, wanted.want))
+    check, allow = (np.pad(part, margin) for part in (wanted.check, wanted.allow))
     words = size // config.bus_bytes
     compiled = runner.build(
         [*BENCH, verilog], "tb", simulator,
