@@ -16,6 +16,7 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.lib import wiring
 
 from ..hw.config import EngineConfig
+from ..hw.descriptor import ErrorCode
 from ..hw.engine import Engine
 from ..hw.registers import register_map
 from .files import write_atomic, write_json
@@ -239,7 +240,12 @@ def emit(config: EngineConfig, out_dir: Path) -> EmitResult:
     EmitError
         If the back end fails; nothing is written then.
     """
-    description = {"config": config.to_dict(), "registers": register_map()}
+    errors = {code.name: code.value for code in ErrorCode}
+    description = {
+        "config": config.to_dict(),
+        "registers": register_map(config),
+        "error_codes": errors,
+    }
     result = emit_component(Engine(config), config.module_name, out_dir, description=description)
     write_registers(config, out_dir)
     return result

@@ -137,8 +137,9 @@ def constants(config: EngineConfig) -> dict[tuple[str, str], int]:
     }
 
 
-def register_map() -> list[dict[str, Any]]:
-    """Return the register map as plain JSON data."""
+def register_map(config: EngineConfig | None = None) -> list[dict[str, Any]]:
+    """Return the register map as plain JSON data, with the constants of an engine if given."""
+    fixed = constants(config) if config is not None else {}
     return [
         {
             "name": register.name,
@@ -146,7 +147,7 @@ def register_map() -> list[dict[str, Any]]:
             "doc": register.doc,
             "fields": [
                 {"name": f.name, "lsb": f.lsb, "bits": f.bits, "access": f.access.value,
-                 "reset": f.reset, "doc": f.doc}
+                 "reset": fixed.get((register.name, f.name), f.reset), "doc": f.doc}
                 for f in register.fields
             ],
         }

@@ -25,3 +25,14 @@ def test_map_is_plain_data() -> None:
     assert described[3]["fields"][0] | {"doc": ""} == {
         "name": "start", "lsb": 0, "bits": 1, "access": "W1", "reset": 0, "doc": "",
     }  # fmt: skip
+
+
+def test_the_map_of_an_engine_has_its_constants() -> None:
+    config = preset("small")
+    fields = {
+        (register["name"], field["name"]): field["reset"]
+        for register in register_map(config)
+        for field in register["fields"]
+    }
+    for key, value in constants(config).items():
+        assert fields[key] == value != 0
