@@ -11,8 +11,6 @@ from amaranth.lib.wiring import In, Out
 from .column import Column
 from .config import EngineConfig
 
-MIN_BLOCK_BEATS = 4  # a pixel's accumulator is read in D1 and written in E
-
 
 def beat_layout(config: EngineConfig) -> data.StructLayout:
     """Return the control that travels with one beat."""

@@ -61,17 +61,3 @@ def write_members(bus_bits: int) -> dict[str, Any]:
         "m_axi_bvalid": In(1),
         "m_axi_bready": Out(1),
     }
-
-
-def burst_block(*limits: int) -> int:
-    """Return the largest power of two within every limit: the beats between burst boundaries.
-
-    Raises
-    ------
-    ValueError
-        If a limit is below 1.
-    """
-    smallest = min(limits)
-    if smallest < 1:
-        raise ValueError(f"a burst has at least 1 beat, not {smallest}")
-    return 1 << (smallest.bit_length() - 1)

@@ -13,6 +13,7 @@ from .axi import read_members, write_members
 from .config import EngineConfig
 from .control import Control
 from .drain import Drain
+from .geometry import AHEAD
 from .loader import Loader
 from .queue import Queue
 from .reader import Reader
@@ -21,8 +22,6 @@ from .sequencer import Sequencer, compute_layout
 from .storer import Storer
 from .weights import WEIGHT_COMMAND, Weights
 from .window import Window
-
-AHEAD = 4  # bands that may be loaded and not yet begun
 
 
 class Core(wiring.Component):

@@ -16,11 +16,11 @@ from .axi import (
     LAYER_BITS,
     PROTECTION,
     REQUEST,
-    burst_block,
     read_members,
 )
 from .burst import BurstSplitter
 from .config import EngineConfig
+from .geometry import burst_block
 from .queue import Queue
 
 OUTSTANDING = 16  # bursts under way at once

@@ -8,9 +8,10 @@ from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .array import MIN_BLOCK_BEATS, beat_layout
+from .array import beat_layout
 from .config import EngineConfig
 from .descriptor import FIELD, Mode, Op
+from .geometry import MIN_BLOCK_BEATS, SETTLE
 from .loops import Loops, Places
 from .queue import Queue
 from .requantise import bend_members
@@ -46,7 +47,6 @@ def drain_layout(config: EngineConfig) -> data.StructLayout:
 
 
 PADDING_BITS = FIELD["pad_left"].width + 1
-SETTLE = 3  # cycles from a new band until everything derived from it is registered
 
 
 class Sequencer(wiring.Component):

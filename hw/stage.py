@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import gcd
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
@@ -12,10 +10,16 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig
+from .geometry import TOKENS, Geometry
 from .queue import Queue
 from .ram import NO_COLLISIONS
 
-TOKENS = 4  # tokens that may wait, so that a pipeline in front need not run empty
+
+def line_shape(geometry: Geometry) -> data.ArrayLayout:
+    """Return a line's granules, lowest lane of the first pixel first."""
+    config = geometry.config
+    bits = config.requantise_lanes * config.act_bits
+    return data.ArrayLayout(bits, geometry.slots * geometry.granules)
 
 
 def store_token_layout(config: EngineConfig) -> data.StructLayout:
@@ -28,62 +32,6 @@ def store_token_layout(config: EngineConfig) -> data.StructLayout:
         "channels": range(config.cols + 1),  # real ones, 1..cols
         "last": 1,
     })  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """How outputs lie in the staging memory.
-
-    A *line* is as wide as a pixel word or a bus beat, whichever is wider. A *granule* is the
-    ``requantise_lanes`` activations that arrive together. A column block may spread over several
-    *planes*, each with its own part of the memory.
-    """
-
-    config: EngineConfig
-
-    @property
-    def slots(self) -> int:
-        """Pixel words of one line, a power of two."""
-        return max(1, self.config.bus_bytes // self.config.word_bytes)
-
-    @property
-    def parts(self) -> int:
-        """Bus beats of one line, a power of two."""
-        return max(1, self.config.word_bytes // self.config.bus_bytes)
-
-    @property
-    def granules(self) -> int:
-        """Granules of one pixel word."""
-        return self.config.rows // self.config.requantise_lanes
-
-    @property
-    def groups(self) -> int:
-        """Granules of one pixel of a column block."""
-        return self.config.cols // self.config.requantise_lanes
-
-    @property
-    def planes(self) -> int:
-        """Most planes a column block touches."""
-        rows, cols = self.config.rows, self.config.cols
-        return -(-(rows - gcd(rows, cols) + cols) // rows)
-
-    @property
-    def lines(self) -> int:
-        """Lines of the ring, a power of two: about two tokens."""
-        most = (self.config.hold + 2 * self.slots - 2) // self.slots
-        wanted = max(2 * -(-self.config.hold // self.slots), most + 1)
-        return 1 << (wanted - 1).bit_length()
-
-    @property
-    def line_bits(self) -> int:
-        """Bits that number a line."""
-        return (self.lines - 1).bit_length()
-
-    @property
-    def line_shape(self) -> data.ArrayLayout:
-        """A line: its granules, lowest lane of the first pixel first."""
-        bits = self.config.requantise_lanes * self.config.act_bits
-        return data.ArrayLayout(bits, self.slots * self.granules)
 
 
 class Stage(wiring.Component):
@@ -142,7 +90,7 @@ class Stage(wiring.Component):
             "r_line": In(self.geometry.line_bits),
             "r_plane": In(range(self.geometry.planes)),
             "r_en": In(1),
-            "r_data": Out(self.geometry.line_shape),
+            "r_data": Out(line_shape(self.geometry)),
             "halt": In(1),
             "idle": Out(1),
         })  # fmt: skip
@@ -161,7 +109,7 @@ class Stage(wiring.Component):
 
         depth = geometry.lines << (geometry.planes - 1).bit_length()
         m.submodules.memory = memory = Memory(
-            shape=geometry.line_shape, depth=depth, init=[], attrs=NO_COLLISIONS
+            shape=line_shape(geometry), depth=depth, init=[], attrs=NO_COLLISIONS
         )
         read, write = memory.read_port(), memory.write_port(granularity=1)
         m.d.comb += [

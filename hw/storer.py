@@ -14,16 +14,15 @@ from .axi import (
     CACHE_BUFFERABLE,
     LAST_BYTE,
     PROTECTION,
-    burst_block,
     write_members,
 )
 from .burst import BurstSplitter
 from .config import EngineConfig
+from .geometry import JOBS, Geometry, burst_block
 from .queue import Queue
-from .stage import Geometry, Stage, store_token_layout
+from .stage import Stage, store_token_layout
 
 OUTSTANDING = 15  # bursts under way at once
-JOBS = 4  # tokens whose addresses may go ahead of their data
 
 __all__ = ["Storer", "store_token_layout"]
 

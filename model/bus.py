@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..hw.axi import burst_block
 from ..hw.config import EngineConfig
+from ..hw.geometry import burst_block
 from .clock import Clock, Process, Signal
 
 OUTSTANDING = 16  # bursts under way at once

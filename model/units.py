@@ -9,15 +9,18 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from ..hw.array import MIN_BLOCK_BEATS
-from ..hw.axi import burst_block
 from ..hw.config import EngineConfig
-from ..hw.core import AHEAD
 from ..hw.descriptor import DESCRIPTOR_BYTES
+from ..hw.geometry import (
+    AHEAD,
+    JOBS,
+    MIN_BLOCK_BEATS,
+    SETTLE,
+    TOKENS,
+    Geometry,
+    burst_block,
+)
 from ..hw.registers import COUNTERS
-from ..hw.sequencer import SETTLE
-from ..hw.stage import TOKENS, Geometry
-from ..hw.storer import JOBS
 from .bus import Bus
 from .clock import Channel, Clock, Process
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from shiftwork.hw.array import MIN_BLOCK_BEATS, Array
+from shiftwork.hw.array import Array
 from shiftwork.hw.config import EngineConfig
+from shiftwork.hw.geometry import MIN_BLOCK_BEATS
 from tests.hw.bench import count_high, simulate
 
 CONFIGS = [

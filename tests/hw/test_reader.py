@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from amaranth.back import verilog
 
-from shiftwork.hw.axi import burst_block
 from shiftwork.hw.config import EngineConfig
+from shiftwork.hw.geometry import burst_block
 from shiftwork.hw.reader import Reader
 
 from .axi_slave import ReadMemory

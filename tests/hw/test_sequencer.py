@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from shiftwork.hw.array import MIN_BLOCK_BEATS
 from shiftwork.hw.config import EngineConfig
 from shiftwork.hw.descriptor import Mode, Op
-from shiftwork.hw.sequencer import COMPUTE_FIELDS, SETTLE, Sequencer
+from shiftwork.hw.geometry import MIN_BLOCK_BEATS, SETTLE
+from shiftwork.hw.sequencer import COMPUTE_FIELDS, Sequencer
 from tests.hw.bench import simulate, source
 
 CONFIGS = {

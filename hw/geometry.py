@@ -1,0 +1,78 @@
+"""Sizes and depths that decide timing: plain data, for the gateware and the cycle model alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+
+from .config import EngineConfig
+
+MIN_BLOCK_BEATS = 4  # a pixel's accumulator is read in stage D1 and written in E
+SETTLE = 3  # cycles from a new band until everything derived from it is registered
+AHEAD = 4  # bands that may be loaded and not yet begun
+TOKENS = 4  # the storer's tokens that may wait, so that a pipeline in front need not run empty
+JOBS = 4  # the storer's tokens whose addresses may go ahead of their data
+
+
+def burst_block(*limits: int) -> int:
+    """Return the largest power of two within every limit: the beats between burst boundaries.
+
+    Raises
+    ------
+    ValueError
+        If a limit is below 1.
+    """
+    smallest = min(limits)
+    if smallest < 1:
+        raise ValueError(f"a burst has at least 1 beat, not {smallest}")
+    return 1 << (smallest.bit_length() - 1)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How outputs lie in the staging memory.
+
+    A *line* is as wide as a pixel word or a bus beat, whichever is wider. A *granule* is the
+    ``requantise_lanes`` activations that arrive together. A column block may spread over several
+    *planes*, each with its own part of the memory.
+    """
+
+    config: EngineConfig
+
+    @property
+    def slots(self) -> int:
+        """Pixel words of one line, a power of two."""
+        return max(1, self.config.bus_bytes // self.config.word_bytes)
+
+    @property
+    def parts(self) -> int:
+        """Bus beats of one line, a power of two."""
+        return max(1, self.config.word_bytes // self.config.bus_bytes)
+
+    @property
+    def granules(self) -> int:
+        """Granules of one pixel word."""
+        return self.config.rows // self.config.requantise_lanes
+
+    @property
+    def groups(self) -> int:
+        """Granules of one pixel of a column block."""
+        return self.config.cols // self.config.requantise_lanes
+
+    @property
+    def planes(self) -> int:
+        """Most planes a column block touches."""
+        rows, cols = self.config.rows, self.config.cols
+        return -(-(rows - gcd(rows, cols) + cols) // rows)
+
+    @property
+    def lines(self) -> int:
+        """Lines of the ring, a power of two: about two tokens."""
+        most = (self.config.hold + 2 * self.slots - 2) // self.slots
+        wanted = max(2 * -(-self.config.hold // self.slots), most + 1)
+        return 1 << (wanted - 1).bit_length()
+
+    @property
+    def line_bits(self) -> int:
+        """Bits that number a line."""
+        return (self.lines - 1).bit_length()
