@@ -184,7 +184,7 @@ module copy_engine (
                 s_axil_rvalid <= 1;
                 case (s_axil_araddr)
                     12'h000: s_axil_rdata <= 32'h53484654;
-                    12'h004: s_axil_rdata <= 32'h00000101;
+                    12'h004: s_axil_rdata <= 32'h00000201;
                     12'h008: s_axil_rdata <= 32'h38340808; // of copying.CONFIG
                     12'h010: s_axil_rdata <= {29'd0, error != 0, done, state != IDLE};
                     12'h014: s_axil_rdata <= {16'd0, 8'd0, error};
