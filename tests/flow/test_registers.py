@@ -24,7 +24,7 @@ def test_the_page_is_the_generated_one() -> None:
     assert DOCS.read_text() == page(), "run `make registers`"
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: install gcc to run this")
 def test_a_c_program_reads_the_header(tmp_path: Path) -> None:
     (tmp_path / "map.h").write_text(c_header(CONFIG))
     checks: list[str] = []
