@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..hw.config import EngineConfig
+from ..hw.geometry import Geometry
 
 
 def planes_touched(config: EngineConfig) -> int:
     """Return how many planes the channels of one column block lie in at most."""
-    starts = range(0, config.rows * config.cols, config.cols)
-    return max((s + config.cols - 1) // config.rows - s // config.rows + 1 for s in starts)
+    return Geometry(config).planes
 
 
 def dense(codes: np.ndarray, config: EngineConfig) -> np.ndarray:

@@ -68,10 +68,9 @@ def compile_network(
             emitter.emit(layer, step, slot, base + offsets[step.layer])
         except ValueError as error:
             raise ValueError(f"layer {layer.name!r}: {error}") from None
-    lanes = config.rows * config.cols
     plans = [
         LayerPlan(each.name, each.kind, each.output, index, each.macs, each.passes,
-                  -(-each.macs * each.passes // lanes), len(bands[index]))
+                  -(-each.macs * each.passes // config.lanes), len(bands[index]))
         for index, each in enumerate(lowered)
     ]  # fmt: skip
     body = b"".join(emitter.packed).ljust(weights_offset - HEADER_BYTES, b"\0") + b"".join(streams)
