@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from .network import Padding, Pair, window_size
+from .network import OneInput, Padding, Pair, window_size
 from .preprocess import Preprocess
 
 
 @dataclass(frozen=True, eq=False)
-class ConvNode:
+class ConvNode(OneInput):
     """Convolution with bias, then an activation; batch norm is already folded in.
 
     ``relu`` gives ReLU; with ``ceiling`` what is above it is cut off (6 for ReLU6); with ``leak``
@@ -33,14 +33,9 @@ class ConvNode:
     ceiling: float | None = None
     leak: float = 0.0
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
 
 @dataclass(frozen=True)
-class MaxPoolNode:
+class MaxPoolNode(OneInput):
     """Maximum of each window; padding is explicit (ceil mode: more at the bottom and right)."""
 
     name: str
@@ -49,11 +44,6 @@ class MaxPoolNode:
     kernel: Pair
     stride: Pair
     padding: Padding = (0, 0, 0, 0)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
 
 
 @dataclass(frozen=True)
@@ -66,21 +56,16 @@ class ConcatNode:
 
 
 @dataclass(frozen=True)
-class GlobalAverageNode:
+class GlobalAverageNode(OneInput):
     """Mean over all pixels of each channel."""
 
     name: str
     input: str
     output: str
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
 
 @dataclass(frozen=True)
-class AveragePoolNode:
+class AveragePoolNode(OneInput):
     """Mean of each window; padding counts as zeros."""
 
     name: str
@@ -89,11 +74,6 @@ class AveragePoolNode:
     kernel: Pair
     stride: Pair
     padding: Padding = (0, 0, 0, 0)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
 
 
 @dataclass(frozen=True)
@@ -109,17 +89,12 @@ class AddNode:
 
 
 @dataclass(frozen=True)
-class UpsampleNode:
+class UpsampleNode(OneInput):
     """Every pixel becomes a square of 2 x 2 equal ones."""
 
     name: str
     input: str
     output: str
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
 
 
 Node = (

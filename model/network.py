@@ -14,6 +14,17 @@ Pair = tuple[int, int]
 Padding = tuple[int, int, int, int]  # top, left, bottom, right
 
 
+class OneInput:
+    """What reads one tensor, ``input``."""
+
+    input: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tensors read."""
+        return (self.input,)
+
+
 @dataclass(frozen=True)
 class TensorInfo:
     """One feature map: stored unsigned integers a, real value (a - zero_point) 2^-frac_bits.
@@ -65,7 +76,7 @@ class TensorInfo:
 
 
 @dataclass(frozen=True, eq=False)
-class Conv:
+class Conv(OneInput):
     """Convolution, then requantise: a fully connected layer is a 1x1 one.
 
     ``weights`` has codes (N, Cout, Cin / groups, kh, kw); padding inserts the input's zero point.
@@ -84,14 +95,9 @@ class Conv:
     dilation: Pair = (1, 1)
     groups: int = 1
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
 
 @dataclass(frozen=True)
-class MaxPool:
+class MaxPool(OneInput):
     """Maximum of each window; padding inserts the stored value 0.
 
     Ceil mode is extra padding at the bottom and on the right.
@@ -104,11 +110,6 @@ class MaxPool:
     stride: Pair
     padding: Padding = (0, 0, 0, 0)
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
 
 @dataclass(frozen=True)
 class Concat:
@@ -120,7 +121,7 @@ class Concat:
 
 
 @dataclass(frozen=True, eq=False)
-class GlobalAveragePool:
+class GlobalAveragePool(OneInput):
     """Sum over all pixels of each channel, requantised (1 / (height width) is in its scale)."""
 
     name: str
@@ -128,14 +129,9 @@ class GlobalAveragePool:
     output: str
     requantiser: Requantiser
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
 
 @dataclass(frozen=True, eq=False)
-class AveragePool:
+class AveragePool(OneInput):
     """Sum of each window of every channel, requantised (1 / (kh kw) is in its scale).
 
     Padding inserts the input's zero point, so it counts as real 0 in the mean.
@@ -148,11 +144,6 @@ class AveragePool:
     stride: Pair
     padding: Padding
     requantiser: Requantiser
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,17 +161,12 @@ class Add:
 
 
 @dataclass(frozen=True)
-class Upsample:
+class Upsample(OneInput):
     """Every pixel becomes a square of 2 x 2 equal ones."""
 
     name: str
     input: str
     output: str
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
 
 
 Layer = Conv | MaxPool | AveragePool | GlobalAveragePool | Add | Concat | Upsample

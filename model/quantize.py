@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from .network import (
     TensorInfo,
     Upsample,
 )
+from .rounding.rounded import Rounded
 
 SAMPLES = 200_000  # values kept per tensor and batch of calibration pictures
 HEADROOM = 1.25  # the output's range over its largest calibration value
@@ -175,8 +176,9 @@ def quantize(
     bits: int = 4,
     scale: Scale = "layer",
     act_bits: int = 8,
+    rounded: Mapping[str, Rounded] | None = None,
 ) -> Network:
-    """Build the integer network: greedy shift weights, folded biases, requantisers.
+    """Build the integer network: shift weights, folded biases, requantisers.
 
     Parameters
     ----------
@@ -189,12 +191,15 @@ def quantize(
         One weight scale per layer, as in the ShiftCNN paper, or per output channel.
     act_bits : int
         A, bits of a stored activation, 2..8; the input keeps its 8 bits.
+    rounded : mapping of str to Rounded, optional
+        Weights and biases of convolutions by name, from :mod:`.rounding` or training; those of
+        the other convolutions are quantised greedily with ``terms``, ``bits`` and ``scale``.
 
     Raises
     ------
     ValueError
-        If N, B or A is out of range, a tensor has no scale, or the scales of two addends are
-        too far apart.
+        If N, B or A is out of range, a tensor has no scale, the scales of two addends are too
+        far apart, or ``rounded`` names no convolution.
     """
     book = Codebook(terms, bits)
     signed = signed_tensors(graph)
@@ -205,7 +210,14 @@ def quantize(
         width_bits = 8 if name == graph.input else act_bits
         zero = 1 << (width_bits - 1) if name in signed else 0
         tensors[name] = TensorInfo(name, channels, height, width, frac_bits[name], zero, width_bits)
-    layers = [_layer(node, tensors, book, scale) for node in graph.nodes]
+    given = dict(rounded or {})
+    unknown = given.keys() - {node.name for node in graph.nodes if isinstance(node, ConvNode)}
+    if unknown:
+        raise ValueError(f"the graph has no convolution {min(unknown)!r}, which was rounded")
+    for node in graph.nodes:
+        if isinstance(node, ConvNode) and node.name not in given:
+            given[node.name] = Rounded(book.quantize(node.weight, scale), node.bias.double())
+    layers = [_layer(node, tensors, given) for node in graph.nodes]
     return Network(
         name=graph.name,
         input=graph.input,
@@ -218,15 +230,15 @@ def quantize(
     )
 
 
-def _layer(node: Node, tensors: dict[str, TensorInfo], book: Codebook, scale: Scale) -> Layer:
+def _layer(node: Node, tensors: dict[str, TensorInfo], rounded: Mapping[str, Rounded]) -> Layer:
     """Return a node's integer layer; the scales of its tensors are known."""
     first, out = tensors[node.inputs[0]], tensors[node.output]
     step = 2.0 ** (out.frac_bits - first.frac_bits)  # stored output units per input unit
     zero = float(out.zero_point)
     if isinstance(node, ConvNode):
-        weights = book.quantize(node.weight, scale)
-        per_unit = weights.scale.numpy() * 2.0**-book.fraction_bits * step
-        offset = node.bias.double().numpy() * 2.0**out.frac_bits + zero
+        weights, bias = rounded[node.name].weights, rounded[node.name].bias
+        per_unit = weights.scale.numpy() * 2.0**-weights.codebook.fraction_bits * step
+        offset = bias.numpy() * 2.0**out.frac_bits + zero
         return Conv(
             node.name,
             node.input,

@@ -5,6 +5,7 @@ import time
 import pytest
 import torch
 
+from shiftwork.model.codebook import Codebook
 from shiftwork.model.golden import run
 from shiftwork.model.graph import (
     ConcatNode,
@@ -16,6 +17,7 @@ from shiftwork.model.graph import (
 from shiftwork.model.network import Network
 from shiftwork.model.predict import to_probabilities, to_scores
 from shiftwork.model.quantize import activations_only, calibrate, quantize
+from shiftwork.model.rounding.rounded import Rounded
 from shiftwork.model.zoo import pictures, squeezenet
 
 
@@ -137,3 +139,22 @@ def test_golden_model_speed(network: Network, photo: torch.Tensor) -> None:
         seconds.append(time.process_time() - start)
     # processor time of all threads: 4 pictures a second on two cores are 0.5 s a picture
     assert min(seconds) / len(batch) < 0.5
+
+
+def test_given_codes_and_biases_replace_the_greedy_ones() -> None:
+    graph = small_graph()
+    scales = calibrate(graph, X.split(8))
+    greedy = quantize(graph, scales)
+    node = graph.nodes[0]
+    assert isinstance(node, ConvNode)
+    weights = Codebook(3, 4).quantize(node.weight, "channel")
+    given = Rounded(weights, torch.full((6,), 3.0, dtype=torch.float64))
+    net = quantize(graph, scales, rounded={"a": given})
+    first, second, *_ = net.convolutions()
+    assert first.weights is weights
+    assert second.weights.codes.equal([*greedy.convolutions()][1].weights.codes)
+    assert not run(net, X)["a"].equal(run(greedy, X)["a"])
+    with pytest.raises(ValueError, match="no convolution 'nowhere'"):
+        quantize(graph, scales, rounded={"nowhere": given})
+    with pytest.raises(ValueError, match="bias must be float64"):
+        Rounded(weights, torch.zeros(5, dtype=torch.float64))

@@ -1,0 +1,1 @@
+"""Float graphs from PyTorch modules and ONNX files."""

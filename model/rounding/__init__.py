@@ -1,0 +1,1 @@
+"""Ways to round float weights to shift weights without labels."""

@@ -1,0 +1,1 @@
+"""Training with shift weights and hardware activations."""
