@@ -192,7 +192,7 @@ def run(
         if progress:
             progress(layer.name)
         parts = [tensors[name] for name in layer.inputs]
-        tensors[layer.output] = _apply(network, layer, parts, exact)
+        tensors[layer.output] = apply_layer(network, layer, parts, exact)
         if not keep:
             for name in set(layer.inputs).difference(network.outputs):
                 if last_use[name] == layer.name:
@@ -202,8 +202,10 @@ def run(
     return tensors
 
 
-def _apply(network: Network, layer: Layer, parts: list[torch.Tensor], exact: Exact) -> torch.Tensor:
-    """Return the stored outputs of any layer."""
+def apply_layer(
+    network: Network, layer: Layer, parts: list[torch.Tensor], exact: Exact = "fast"
+) -> torch.Tensor:
+    """Return the stored outputs of any layer from those of its inputs."""
     if isinstance(layer, Conv):
         return (conv if exact == "integer" else conv_fast)(network, layer, parts[0])
     if isinstance(layer, MaxPool):

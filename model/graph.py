@@ -187,12 +187,13 @@ class Graph:
         tensors = {self.input: (x.float() - self.zero_point) * 2.0**-self.frac_bits}
         for node in self.nodes:
             parts = [tensors[name] for name in node.inputs]
-            value = _apply(node, parts)
+            value = apply_node(node, parts)
             tensors[node.output] = edit(node.output, value) if edit else value
         return tensors
 
 
-def _apply(node: Node, parts: list[torch.Tensor]) -> torch.Tensor:
+def apply_node(node: Node, parts: list[torch.Tensor]) -> torch.Tensor:
+    """Return a node's output in floating point from its inputs."""
     if isinstance(node, ConvNode):
         padded = _pad(parts[0], node.padding)
         value = F.conv2d(

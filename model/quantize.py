@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 
+from .calibrate import calibrate, signed_tensors
 from .codebook import Codebook, Scale
 from .fixed import Requantiser, fit_slope
 from .graph import (
@@ -36,136 +36,7 @@ from .network import (
 )
 from .rounding.rounded import Rounded
 
-SAMPLES = 200_000  # values kept per tensor and batch of calibration pictures
-HEADROOM = 1.25  # the output's range over its largest calibration value
-
-
-def calibrate(graph: Graph, batches: Iterable[torch.Tensor], bits: int = 8) -> dict[str, int]:
-    """Choose each tensor's scale 2^-f, the f with the least squared rounding and clipping error.
-
-    Tensors that a concatenation, a max pool or upsampling ties together share one f. The
-    network's outputs are the exception: their largest values decide, so the f is the finest one
-    that clips none. Where two addends would be more than ADD_SHIFT_MAX bits apart, the finer one
-    becomes coarser.
-
-    Parameters
-    ----------
-    graph : Graph
-    batches : iterable of Tensor uint8 (B, C, H, W)
-        Calibration pictures, already preprocessed; none of the pictures to be judged on.
-    bits : int
-        A, bits of a stored activation, 2..8.
-
-    Returns
-    -------
-    dict[str, int]
-        f by tensor name; the input's is the graph's.
-
-    Raises
-    ------
-    ValueError
-        If there are no calibration pictures.
-    """
-    kept: dict[str, list[torch.Tensor]] = {node.output: [] for node in graph.nodes}
-    for batch in batches:
-        tensors = graph.run(batch)
-        for name, samples in kept.items():
-            values = tensors[name].flatten()
-            samples.append(values[:: max(1, values.numel() // SAMPLES)].clone())
-    if not kept or not all(kept.values()):
-        raise ValueError("calibration needs at least one picture")
-    signed = signed_tensors(graph)
-    owner = _groups(graph)
-    members: dict[str, list[str]] = {}
-    for name in (graph.input, *kept):
-        members.setdefault(owner[name], []).append(name)
-    chosen: dict[str, int] = {}
-    for names in members.values():
-        if graph.input in names:
-            chosen |= dict.fromkeys(names, graph.frac_bits)
-            continue
-        values = torch.cat([part for name in names for part in kept[name]]).double()
-        low, high = (0, (1 << bits) - 1)
-        if not signed.isdisjoint(names):
-            low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-        ends = not set(graph.outputs).isdisjoint(names)
-        choose = _unclipped_frac_bits if ends else _best_frac_bits
-        chosen |= dict.fromkeys(names, choose(values, low, high))
-    _bring_addends_together(graph, chosen, [members[owner[name]] for name in owner])
-    return chosen
-
-
-def _bring_addends_together(graph: Graph, chosen: dict[str, int], groups: list[list[str]]) -> None:
-    """Lower f, with that of tied tensors, where an addend is too fine for the other."""
-    tied = {name: names for names in groups for name in names}
-    moved = True
-    while moved:  # every step lowers an f that stays above another: it ends
-        moved = False
-        for node in graph.nodes:
-            if not isinstance(node, AddNode):
-                continue
-            coarse, fine = sorted(node.inputs, key=chosen.__getitem__)
-            limit = chosen[coarse] + ADD_SHIFT_MAX
-            if chosen[fine] > limit and graph.input not in tied[fine]:
-                chosen.update(dict.fromkeys(tied[fine], limit))
-                moved = True
-
-
-def _unclipped_frac_bits(values: torch.Tensor, low: int, high: int) -> int:
-    """Return the finest f that leaves all values headroom below the clamp."""
-    peak = max(float(values.max()) / high, float(values.min()) / low if low else 0.0)
-    return math.floor(-math.log2(peak * HEADROOM)) if peak > 0 else 0
-
-
-def _best_frac_bits(values: torch.Tensor, low: int, high: int) -> int:
-    """Return the f whose grid low..high has the least squared error on the values."""
-    peak = float(values.abs().max())
-    if peak == 0.0:
-        return 0
-    widest = math.floor(math.log2(high / peak))  # nothing is clipped
-    errors = {}
-    for f in range(widest - 1, widest + 5):
-        grid = (values * 2.0**f).round().clamp(low, high) * 2.0**-f
-        errors[f] = float((grid - values).square().mean())
-    return min(errors, key=errors.__getitem__)
-
-
-def signed_tensors(graph: Graph) -> set[str]:
-    """Return the tensors that may be negative, and those that share a scale with such a one.
-
-    Negative values come from a signed input and from convolutions and sums without plain ReLU.
-    """
-    signed = {graph.input} if graph.zero_point else set()
-    owner = _groups(graph)
-    count = -1
-    while len(signed) > count:
-        count = len(signed)
-        for node in graph.nodes:
-            if isinstance(node, ConvNode | AddNode):
-                negative = not node.relu or node.leak != 0.0
-            else:
-                negative = not signed.isdisjoint(node.inputs)
-            if negative:
-                signed.add(node.output)
-        roots = {owner[name] for name in signed}
-        signed |= {name for name, root in owner.items() if root in roots}
-    return signed
-
-
-def _groups(graph: Graph) -> dict[str, str]:
-    """Return for each tensor the representative of those that must share its scale."""
-    owner = {name: name for name in (graph.input, *(node.output for node in graph.nodes))}
-
-    def root(name: str) -> str:
-        while owner[name] != name:
-            name = owner[name]
-        return name
-
-    for node in graph.nodes:
-        if isinstance(node, ConcatNode | MaxPoolNode | UpsampleNode):
-            for name in node.inputs:
-                owner[root(name)] = root(node.output)
-    return {name: root(name) for name in owner}
+__all__ = ["activations_only", "calibrate", "conv_layer", "quantize", "signed_tensors"]
 
 
 def quantize(
@@ -236,21 +107,7 @@ def _layer(node: Node, tensors: dict[str, TensorInfo], rounded: Mapping[str, Rou
     step = 2.0 ** (out.frac_bits - first.frac_bits)  # stored output units per input unit
     zero = float(out.zero_point)
     if isinstance(node, ConvNode):
-        weights, bias = rounded[node.name].weights, rounded[node.name].bias
-        per_unit = weights.scale.numpy() * 2.0**-weights.codebook.fraction_bits * step
-        offset = bias.numpy() * 2.0**out.frac_bits + zero
-        return Conv(
-            node.name,
-            node.input,
-            node.output,
-            (node.weight.shape[2], node.weight.shape[3]),
-            node.stride,
-            node.padding,
-            weights,
-            _requantiser(node, per_unit, offset, out),
-            node.dilation,
-            node.groups,
-        )
+        return conv_layer(node, tensors, rounded[node.name])
     if isinstance(node, AddNode):
         bits = [tensors[name].frac_bits for name in node.inputs]
         shifts = (max(bits) - bits[0], max(bits) - bits[1])
@@ -278,6 +135,28 @@ def _layer(node: Node, tensors: dict[str, TensorInfo], rounded: Mapping[str, Rou
     return AveragePool(
         node.name, node.input, node.output, node.kernel, node.stride, node.padding, rq
     )  # fmt: skip
+
+
+def conv_layer(node: ConvNode, tensors: Mapping[str, TensorInfo], rounded: Rounded) -> Conv:
+    """Return the integer layer of a convolution whose weights and bias are known."""
+    first, out = tensors[node.input], tensors[node.output]
+    weights, bias = rounded.weights, rounded.bias
+    per_unit = weights.scale.numpy() * 2.0 ** (
+        out.frac_bits - first.frac_bits - weights.codebook.fraction_bits
+    )
+    offset = bias.numpy() * 2.0**out.frac_bits + float(out.zero_point)
+    return Conv(
+        node.name,
+        node.input,
+        node.output,
+        (node.weight.shape[2], node.weight.shape[3]),
+        node.stride,
+        node.padding,
+        weights,
+        _requantiser(node, per_unit, offset, out),
+        node.dilation,
+        node.groups,
+    )
 
 
 def _requantiser(
