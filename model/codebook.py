@@ -3,6 +3,9 @@
 Codebook n of N holds ``{0, ±2^(1-n), ±2^-n, ..., ±2^(2-n-M)}`` with ``M = 2^(B-1) - 1`` magnitudes
 (Gudovskiy & Rigazio, "ShiftCNN", arXiv 1706.02393). A code c is a signed B-bit number: 0 is no
 term, |c| = m stands for the exponent ``2 - n - m``, the sign of c is the sign of the term.
+
+DeepShift-Q (Elhoushi et al., arXiv 1905.13298) has ``M = 2^(B-1)`` magnitudes and no zero: a
+codebook of its own, with N = 1 and codes of B + 1 bits.
 """
 
 from __future__ import annotations
@@ -32,25 +35,36 @@ class Codebook:
         N, terms per weight, 1..4.
     bits : int
         B, bits per code, 2..5.
+    zero : bool
+        Whether a term can be nothing. False: DeepShift-Q's codebook, one magnitude more in its
+        place; for one term only.
 
     Raises
     ------
     ValueError
-        If either is not an integer in its range.
+        If a number is not an integer in its range, or there is no zero with several terms.
     """
 
     terms: int
     bits: int
+    zero: bool = True
 
     def __post_init__(self) -> None:
         for name, value, low, high in (("terms", self.terms, 1, 4), ("bits", self.bits, 2, 5)):
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name} must be an integer in {low}..{high}, not {value!r}")
+        if not self.zero and self.terms != 1:
+            raise ValueError(f"a codebook without zero has one term, not {self.terms}")
 
     @property
     def magnitudes(self) -> int:
         """M, the number of magnitudes of one codebook."""
-        return (1 << (self.bits - 1)) - 1
+        return (1 << (self.bits - 1)) - self.zero
+
+    @property
+    def code_bits(self) -> int:
+        """Bits of a stored code, two's complement: one more than B where 0 is not used."""
+        return self.bits + (not self.zero)
 
     @property
     def fraction_bits(self) -> int:
@@ -67,7 +81,8 @@ class Codebook:
         books = []
         for term in range(1, self.terms + 1):
             values = [2.0**e for e in self.exponents(term)]
-            books.append([0.0, *values, *(-v for v in values)])
+            nothing = [0.0] if self.zero else []
+            books.append([*nothing, *values, *(-v for v in values)])
         return np.unique(np.array([sum(choice) for choice in product(*books)]))
 
     def quantize(self, w: torch.Tensor | np.ndarray, scale: Scale = "layer") -> ShiftWeights:
@@ -93,8 +108,11 @@ class Codebook:
         Raises
         ------
         ValueError
-            If a weight is NaN or infinite, or ``scale`` is unknown or needs an axis w lacks.
+            If a weight is NaN or infinite, ``scale`` is unknown or needs an axis w lacks, or the
+            codebook has no zero.
         """
+        if not self.zero:
+            raise ValueError("greedy rounding needs a codebook with zero")
         values = _checked(w)
         if scale == "channel":
             if values.ndim == 0:
@@ -150,7 +168,7 @@ class ShiftWeights:
     Attributes
     ----------
     codes : Tensor int8 (N, \\*shape)
-        Code of each term, -M..M; shape is that of the float weights, output channels first.
+        Code of each term, -M..M (0 only where the codebook has it); shape is that of the float weights, output channels first.
     scale : Tensor float64 () or (shape[0],)
         Weight = scale x (sum of the terms), positive and finite.
     codebook : Codebook
@@ -177,6 +195,8 @@ class ShiftWeights:
             raise ValueError(
                 f"codes must be in {-m}..{m}, not {int(codes.min())}..{int(codes.max())}"
             )
+        if not self.codebook.zero and bool((codes == 0).any()):
+            raise ValueError("codes must not be 0 where the codebook has no zero")
         if scale.dtype != torch.float64 or scale.shape not in ((), codes.shape[1:2]):
             raise ValueError(
                 f"scale must be float64, () or (channels,), not {scale.dtype} {tuple(scale.shape)}"

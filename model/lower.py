@@ -158,7 +158,7 @@ def _check_conv(layer: Conv, config: EngineConfig) -> None:
     codes = layer.weights.codes
     _check(layer, config, {
         "terms per weight": (codes.shape[0], config.max_terms),
-        "code bits": (layer.weights.codebook.bits, config.code_bits),
+        "code bits": (layer.weights.codebook.code_bits, config.code_bits),
         "fan-in": (int(np.prod(codes.shape[2:])), config.max_fan_in),
     })  # fmt: skip
 

@@ -191,9 +191,10 @@ def _layer_to_json(layer: Layer, arrays: Arrays) -> dict[str, Any]:
             "groups": layer.groups,
             "terms": book.terms,
             "bits": book.bits,
+            **({} if book.zero else {"zero": False}),
             "shape": list(layer.weights.shape),
         }
-        packed = pack_bits(codes.numpy(), book.bits, 1)
+        packed = pack_bits(codes.numpy(), book.code_bits, 1)
         arrays[f"{layer.name}.codes"] = torch.from_numpy(np.frombuffer(packed, np.uint8).copy())
         arrays[f"{layer.name}.scale"] = layer.weights.scale.clone()
     if isinstance(layer, Requantised):
@@ -235,9 +236,9 @@ def _layer_from_json(entry: dict[str, Any], arrays: Arrays) -> Layer:
     )
     if kind is not Conv:
         return kind(**common, requantiser=rq)
-    book = Codebook(entry["terms"], entry["bits"])
+    book = Codebook(entry["terms"], entry["bits"], entry.get("zero", True))
     shape = (book.terms, *entry["shape"])
-    codes = unpack_bits(array("codes").numpy().tobytes(), shape, book.bits, 1)
+    codes = unpack_bits(array("codes").numpy().tobytes(), shape, book.code_bits, 1)
     weights = ShiftWeights(torch.from_numpy(codes), array("scale"), book)
     return Conv(**common, weights=weights, requantiser=rq, groups=entry.get("groups", 1))
 

@@ -153,3 +153,26 @@ def test_squeezenets_number_of_weights_in_a_second() -> None:
         Codebook(2, 4).quantize(w)
         seconds.append(time.process_time() - start)
     assert min(seconds) < 1.0
+
+
+@pytest.mark.parametrize("bits", range(2, 6))
+def test_the_codebook_without_zero_has_every_sign_and_exponent(bits: int) -> None:
+    book = Codebook(1, bits, zero=False)
+    assert book.code_bits == bits + 1
+    powers = [2.0**-k for k in range(2 ** (bits - 1))]
+    assert book.levels.tolist() == sorted([*powers, *(-p for p in powers)])
+    magnitudes = torch.arange(1, book.magnitudes + 1, dtype=torch.int8)
+    codes = torch.cat([magnitudes, -magnitudes])[None]
+    weights = ShiftWeights(codes, torch.tensor(1.0, dtype=torch.float64), book)
+    assert weights.dequantize().tolist() == [*powers, *(-p for p in powers)]
+    assert int(weights.integers().abs().min()) == 1
+
+
+def test_the_codebook_without_zero_refuses_what_it_cannot_do() -> None:
+    with pytest.raises(ValueError, match="one term, not 2"):
+        Codebook(2, 4, zero=False)
+    with pytest.raises(ValueError, match="greedy rounding needs a codebook with zero"):
+        Codebook(1, 4, zero=False).quantize(torch.ones(2))
+    one = torch.tensor(1.0, dtype=torch.float64)
+    with pytest.raises(ValueError, match="must not be 0"):
+        ShiftWeights(torch.tensor([[0]], dtype=torch.int8), one, Codebook(1, 3, zero=False))

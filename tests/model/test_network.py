@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from shiftwork.model.codebook import Codebook
+from shiftwork.model.codebook import Codebook, ShiftWeights
 from shiftwork.model.fixed import Requantiser
 from shiftwork.model.golden import run
 from shiftwork.model.network import (
@@ -70,6 +70,21 @@ def test_network_comes_back_the_same(tmp_path: Path) -> None:
         assert (before.kernel, before.stride, before.padding) == (
             after.kernel, after.stride, after.padding,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("bits", [3, 4, 5])
+def test_a_codebook_without_zero_comes_back(tmp_path: Path, bits: int) -> None:
+    book = Codebook(1, bits, zero=False)
+    magnitudes = torch.arange(1, book.magnitudes + 1, dtype=torch.int8)
+    codes = torch.cat([magnitudes, -magnitudes]).view(1, 2, -1, 1, 1)
+    weights = ShiftWeights(codes, torch.tensor(0.5, dtype=torch.float64), book)
+    rq = Requantiser.from_real(np.full(2, 1e-4), np.zeros(2))
+    tensors = {"x": TensorInfo("x", book.magnitudes, 2, 2, 0), "y": TensorInfo("y", 2, 2, 2, 0)}
+    layer = Conv("y", "x", "y", (1, 1), (1, 1), (0, 0, 0, 0), weights, rq)
+    Network("q", "x", "y", tensors, [layer]).save(tmp_path / "net")
+    again = next(Network.load(tmp_path / "net").convolutions()).weights
+    assert again.codebook == book
+    assert torch.equal(again.codes, codes)
 
 
 def test_saving_replaces_a_network_and_leaves_nothing_else(tmp_path: Path) -> None:
