@@ -1,0 +1,214 @@
+"""Control when something is wrong: every error of a descriptor, of a transfer, of the watchdog."""
+
+from __future__ import annotations
+
+import struct
+from random import Random
+from typing import Any
+
+import pytest
+
+from shiftwork.hw.config import EngineConfig
+from shiftwork.hw.control import Control
+from shiftwork.hw.descriptor import (
+    FIELD,
+    ErrorCode,
+    Mode,
+    pack_descriptor,
+    unpack_descriptor,
+)
+from tests.hw.bench import Testbench, simulate, until
+from tests.hw.control_bench import CONFIGS, System, descriptor
+
+SIZES = ("pixels", "tile", "tiles", "kernel_h", "kernel_w", "row_blocks", "col_blocks", "passes",
+         "blocks", "weight_beats", "out_width", "out_channels", "tail_taps", "in_width",
+         "stride_x", "stride_y", "dilation_x", "dilation_y")  # fmt: skip
+
+
+def refit(packed: bytes) -> bytes:
+    """Return the descriptor with the checksum that belongs to it."""
+    words = list(struct.unpack("<32I", packed))
+    words[-1] = -sum(words[:-1]) & 0xFFFFFFFF
+    return struct.pack("<32I", *words)
+
+
+def broken(config: EngineConfig, **fields: int) -> bytes:
+    return pack_descriptor(**descriptor(config, Random(5), layer=77, last=1) | fields)
+
+
+def bad_descriptors(config: EngineConfig) -> dict[str, tuple[bytes, ErrorCode]]:
+    """One descriptor of layer 77 for everything that can be wrong with one."""
+    good = broken(config)
+    cases = {}
+    for bit in (0, 8 * 100 + 7, 8 * 127 + 7):
+        flipped = bytearray(good)
+        flipped[bit // 8] ^= 1 << bit % 8
+        cases[f"checksum-{bit}"] = (bytes(flipped), ErrorCode.CHECKSUM)
+    for version in (0, 2, 255):
+        cases[f"version-{version}"] = (broken(config, version=version), ErrorCode.VERSION)
+    for op in (0, 3, 0x81):
+        cases[f"op-{op}"] = (broken(config, op=op), ErrorCode.OPERATION)
+    for size in SIZES:
+        cases[f"{size}-0"] = (broken(config, **{size: 0}), ErrorCode.SIZE)
+    for size in ("load_rows", "load_planes", "load_groups"):
+        cases[f"{size}-0"] = (broken(config, **{size: 0}, load_words=1), ErrorCode.SIZE)
+    for mode in (Mode.PACKED, Mode.SEPARATE):  # of engines that read several words at once
+        cases[f"mode-{mode}"] = (broken(config, mode=mode), ErrorCode.SIZE)
+    limits = {"tile": config.hold, "passes": config.max_terms, "tail_taps": config.window}
+    for field, limit in limits.items():
+        cases[f"{field}-large"] = (broken(config, **{field: limit + 1}), ErrorCode.SIZE)
+        top = (1 << FIELD[field].width) - 1
+        cases[f"{field}-largest"] = (broken(config, **{field: top}), ErrorCode.SIZE)
+    return cases
+
+
+BAD = bad_descriptors(CONFIGS["bus64"])
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_descriptor_is_not_begun(case: str) -> None:
+    config = CONFIGS["bus64"]
+    packed, code = BAD[case]
+    rng = Random(case)
+    good = [descriptor(config, rng), descriptor(config, rng)]
+    system = System(config, good, rng, 0.2, [*(pack_descriptor(**d) for d in good), packed])
+
+    async def main(ctx: Any) -> None:
+        await system.start(ctx)
+        await system.end(ctx)
+        await system.start(ctx)  # nothing starts until a reset
+        for _ in range(60):
+            *_, running = await ctx.tick().sample(system.dut.running)
+            assert not running
+
+    async def quiet(ctx: Any) -> None:
+        """Nothing is issued once the error is raised."""
+        dut = system.dut
+        await until(ctx, dut.error_valid)
+        while True:
+            *_, issued = await ctx.tick().sample(
+                dut.request.valid | dut.load.valid | dut.weights.valid | dut.band.valid
+            )
+            assert not issued
+
+    simulate(system.dut, main, background=[*system.benches()[:5], quiet, errors_of(system)])
+    assert system.errors == [(code, 77)]
+    assert not system.done
+    assert system.stored == 2  # what was begun is finished
+
+
+def errors_of(system: System) -> Testbench:
+    async def testbench(ctx: Any) -> None:
+        dut = system.dut
+        while True:
+            code, layer = await until(ctx, dut.error_valid, dut.error, dut.error_layer)
+            system.errors.append((code, layer))
+
+    return testbench
+
+
+def test_the_first_thing_wrong_is_named() -> None:
+    config = CONFIGS["bus64"]
+    orders = [
+        (broken(config, version=9, op=9, pixels=0), ErrorCode.VERSION),
+        (broken(config, op=9, pixels=0), ErrorCode.OPERATION),
+    ]
+    flipped = bytearray(orders[0][0])
+    flipped[40] ^= 1
+    orders.append((bytes(flipped), ErrorCode.CHECKSUM))
+    assert unpack_descriptor(refit(bytes(flipped)))["layer"] == 77
+    for packed, code in orders:
+        system = System(config, [], Random(1), packed=[packed])
+
+        async def main(ctx: Any, system: System = system) -> None:
+            await system.start(ctx)
+            await system.end(ctx)
+
+        simulate(system.dut, main, background=[system.memory, errors_of(system)])
+        assert system.errors == [(code, 77)]
+
+
+@pytest.mark.parametrize("stage", ["weights", "load", "band"])
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [
+        ("failed_read", ErrorCode.READ),
+        ("failed_write", ErrorCode.WRITE),
+        ("outside_read", ErrorCode.ADDRESS),
+        ("outside_write", ErrorCode.ADDRESS),
+    ],
+)
+def test_a_failed_transfer_stops_everything(cause: str, code: ErrorCode, stage: str) -> None:
+    """It comes while the second descriptor of a layer is about to pass a stage."""
+    config = CONFIGS["bus64"]
+    rng = Random(4)
+    descriptors = [descriptor(config, rng, layer=41) for _ in range(2)]
+    system = System(config, descriptors, rng)
+    system.store = False  # the first one's output is being written
+    dut = system.dut
+    held = {"weights": dut.weights, "load": dut.load, "band": dut.band}[stage]
+
+    async def main(ctx: Any) -> None:
+        await system.start(ctx)
+        while ("band", 0) not in system.log:
+            await ctx.tick()
+        await until(ctx, held.valid & held.ready)
+        pulse = getattr(dut, cause)
+        ctx.set(dut.failed_layer, 41)
+        ctx.set(dut.outside_layer, 41)
+        ctx.set(pulse, 1)
+        await ctx.tick()
+        if cause.startswith("failed"):
+            ctx.set(pulse, 0)
+        issued = dut.request.valid | dut.load.valid | dut.weights.valid | dut.band.valid
+        for _ in range(200):
+            *_, seen, running = await ctx.tick().sample(issued, dut.running)
+            assert not running
+            assert not seen
+        for again in (dut.failed_read, dut.failed_write):  # raised once
+            ctx.set(again, 1)
+            await ctx.tick()
+            ctx.set(again, 0)
+
+    simulate(dut, main, background=[*system.benches()[:5], errors_of(system)])
+    assert system.errors == [(code, 41)]
+    assert not system.done
+
+
+def test_failures_while_nothing_runs_are_not_errors() -> None:
+    config = CONFIGS["bus64"]
+    rng = Random(6)
+    system = System(config, [descriptor(config, rng, last=1)], rng)
+
+    async def main(ctx: Any) -> None:
+        for pulse in (system.dut.failed_read, system.dut.failed_write):
+            ctx.set(pulse, 1)
+            await ctx.tick()
+            ctx.set(pulse, 0)
+        await system.start(ctx)
+        await system.end(ctx)
+
+    system.run(main)
+    assert not system.errors
+    assert len(system.done) == 1
+
+
+def test_the_watchdog_reports_an_engine_in_which_nothing_moves() -> None:
+    dut = Control(CONFIGS["bus64"].replace(watchdog_bits=6))
+    errors: list[int] = []
+
+    async def run(ctx: Any) -> None:
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        for cycle in range(200):  # its request is never answered, but for a while beats move
+            ctx.set(dut.progress, cycle < 100 and cycle % 50 == 0)
+            *_, valid, code = await ctx.tick().sample(dut.error_valid, dut.error)
+            if valid:
+                assert code == ErrorCode.WATCHDOG
+                errors.append(cycle)
+        assert not ctx.get(dut.running)
+
+    simulate(dut, run)
+    assert len(errors) == 1
+    assert 50 + (1 << 6) <= errors[0] <= 50 + (1 << 6) + 3
