@@ -34,7 +34,7 @@ from .network import (
     TensorInfo,
     Upsample,
 )
-from .rounding.rounded import Rounded
+from .rounded import Rounded
 
 __all__ = ["activations_only", "calibrate", "conv_layer", "quantize", "signed_tensors"]
 

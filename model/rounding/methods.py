@@ -1,0 +1,74 @@
+"""The rounding methods by name, and how their steps are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from .bias import correct_bias
+from .compensated import compensate
+from .greedy import greedy
+from .problem import Problem
+from .rounded import Rounded
+from .scaled import search_scale
+
+
+class Rounder(Protocol):
+    """One step: rounds a convolution, or betters what the step before made of it."""
+
+    def __call__(self, problem: Problem, before: Rounded | None = None) -> Rounded:
+        """Return the convolution's rounded weights and bias."""
+        ...
+
+
+@dataclass(frozen=True)
+class Method:
+    """Steps that are applied one after another.
+
+    Attributes
+    ----------
+    name : str
+    steps : tuple of Rounder
+    samples : bool
+        Whether a step wants input columns, not only their moments.
+    """
+
+    name: str
+    steps: tuple[Rounder, ...]
+    samples: bool = False
+
+    def __call__(self, problem: Problem) -> Rounded:
+        """Return what the last step returns."""
+        rounded: Rounded | None = None
+        for step in self.steps:
+            rounded = step(problem, rounded)
+        assert rounded is not None
+        return rounded
+
+
+STEPS: dict[str, Callable[..., Rounded]] = {
+    "greedy": greedy,
+    "scale": search_scale,
+    "bias": correct_bias,
+    "compensated": compensate,
+}
+WANT_SAMPLES: frozenset[str] = frozenset()
+METHODS = tuple(STEPS)
+
+
+def open_method(name: str) -> Method:
+    """Return a method by its name: steps joined by ``+``.
+
+    Raises
+    ------
+    ValueError
+        If a step is unknown, or the first one only betters what another made.
+    """
+    names = name.split("+")
+    for part in names:
+        if part not in STEPS:
+            raise ValueError(f"no rounding method {part!r}; there are {', '.join(STEPS)}")
+    if names[0] == "bias":
+        raise ValueError(f"method {name!r}: 'bias' follows another, as in 'scale+bias'")
+    return Method(name, tuple(STEPS[part] for part in names), not WANT_SAMPLES.isdisjoint(names))
