@@ -19,7 +19,7 @@ WARM   := $(VENV)/.warm
 SUDO   := $(if $(filter-out 0,$(shell id -u)),sudo)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-all lint format rtl sim sim-zoo fuzz synth report bench accuracy readme registers doctor lock clean
+.PHONY: help demo test test-all lint format rtl sim sim-zoo fuzz faults synth report bench accuracy readme registers doctor lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -58,6 +58,9 @@ sim-zoo: $(WARM)  ## every network of the zoo through the Verilog of base, as on
 
 fuzz: $(WARM)  ## 300 random networks through the Verilog of base (FUZZ='--count N --seed S')
 	@$(BIN)/shiftwork fuzz -o $(OUT)/fuzz $(FUZZ)
+
+faults: $(WARM)  ## 300 faults injected into a small engine (FAULTS='--count N --seed S')
+	@$(BIN)/shiftwork faults -o $(OUT)/faults $(FAULTS)
 
 synth: $(WARM)  ## area and Fmax of PRESET on ECP5
 	@$(BIN)/shiftwork synth $(PRESET) -o $(OUT)/synth

@@ -1,4 +1,4 @@
-"""Commands that run many networks through the Verilog: ``sim-zoo`` and ``fuzz``."""
+"""Commands that run a lot through the Verilog: ``sim-zoo``, ``fuzz`` and ``faults``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
+from .files import write_json
 from .options import Bits, Engine, Json, Out, Set, Sim, Simulator, Terms
 from .tools import ToolError
 
@@ -138,7 +141,85 @@ def fuzz(
         raise ToolError(f"{len(failures)} networks failed; the first again: {failures[0]['again']}")
 
 
+def faults(
+    count: Annotated[int, typer.Option(help="Faults, evenly of every kind; 2000 are all.")] = 300,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 1,
+    preset: Annotated[
+        str | None, typer.Option(help="Preset or JSON file; by default a very small engine.")
+    ] = None,
+    changes: Set = None,
+    simulator: Sim = Simulator.verilator,
+    out_dir: Out = Path("build/faults"),
+    as_json: Json = False,
+) -> None:
+    """Inject faults: broken descriptors, closed windows, memory errors, resets, early starts.
+
+    Each must end with its error code and layer, write nothing astray, and leave an engine that
+    runs right after a reset. The engine's watchdog is set to 2^8 cycles.
+
+    Example: shiftwork faults --count 1000 --seed 7
+    """
+    from ..sim import fault_campaign as campaign
+    from ..sim.tools import find_simulator
+    from .emit import emit
+    from .inputs import open_config
+
+    short = [f"watchdog_bits={campaign.WATCHDOG_BITS}", *(changes or [])]
+    config = open_config(preset, short) if preset else campaign.ENGINE
+    if changes and not preset:
+        raise ValueError("--set needs --preset: without it the bench has an engine of its own")
+    find_simulator(simulator.value)
+    system = campaign.small_system(config)
+    chosen = campaign.draw(campaign.all_faults(system, seed), count, seed)
+    emitted = emit(config, out_dir / "rtl")
+    start = time.monotonic()
+    outcomes = []
+    for outcome in track(
+        campaign.run_campaign(system, emitted.verilog, chosen, simulator.value),
+        f"{len(chosen)} faults in {simulator.value}", len(chosen), console=log,
+        disable=not log.is_terminal,
+    ):  # fmt: skip
+        outcomes.append(outcome)
+        if outcome.trouble:
+            fault = outcome.fault
+            log.print(f"{fault.kind}: {fault.name}: {outcome.trouble}", markup=False,
+                      soft_wrap=True)  # fmt: skip
+    kinds = campaign.count_kinds(outcomes)
+    wrong = [outcome for outcome in outcomes if outcome.trouble]
+    figures = {
+        "engine": config.to_dict(),
+        "simulator": simulator.value,
+        "faults": len(outcomes),
+        "wrong": len(wrong),
+        "seconds": round(time.monotonic() - start, 1),
+        "kinds": [asdict(kind) for kind in kinds],
+        "failures": [
+            {"kind": o.fault.kind, "name": o.fault.name, "trouble": o.trouble} for o in wrong
+        ],
+    }
+    path = write_json(out_dir / "report.json", figures)
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+    else:
+        table = Table("fault", "of them ended with")
+        for name in ("faults", "as stated", "stray writes", "hangs", "recovered"):
+            table.add_column(name, justify="right")
+        for kind in kinds:
+            ended = ", ".join(f"{number} {name}" for name, number in kind.codes.items())
+            numbers = (kind.faults, kind.stated, kind.strays, kind.hung, kind.recovered)
+            table.add_row(kind.kind, ended, *map(str, numbers))
+        table.add_section()
+        sums = [sum(getattr(kind, name) for kind in kinds)
+                for name in ("faults", "stated", "strays", "hung", "recovered")]  # fmt: skip
+        table.add_row("all", f"{figures['seconds']} s", *map(str, sums))
+        out.print(table)
+        out.print(str(path), markup=False)
+    if wrong:
+        raise ToolError(f"{len(wrong)} of {len(outcomes)} faults did not end as they must")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command("sim-zoo")(sim_zoo)
     app.command("fuzz")(fuzz)
+    app.command("faults")(faults)

@@ -23,12 +23,33 @@ MARGIN = 4096  # bytes of memory behind the program, in which nothing may be wri
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one fault led to; `trouble` is empty if that is what it must lead to."""
+    """What one fault led to.
+
+    Attributes
+    ----------
+    code, layer : int
+        What the ERROR register said at the end; 0 and 0 after a reset.
+    stated : bool
+        Whether the run ended with a code and in a layer that the fault states; for code 0, with
+        the right output too.
+    hung : bool
+        Whether the run, or the soft reset after it, had no end.
+    strays : int
+        Write beats outside the program's tensors.
+    recovered : bool
+        Whether the run of the good program after the reset was right.
+    trouble : str
+        All that went wrong, in words; empty if the fault ended as it must.
+    """
 
     fault: Fault
-    code: int
-    layer: int
-    trouble: str
+    code: int = 0
+    layer: int = 0
+    stated: bool = False
+    hung: bool = False
+    strays: int = 0
+    recovered: bool = False
+    trouble: str = ""
 
 
 def run_faults(
@@ -102,10 +123,7 @@ def run_faults(
     runner.run(compiled, "shiftwork.sim.faults_tb", work=folder, plusargs=plusargs)
     seen = json.loads((folder / "outcome.json").read_text())
     layers = {plan.index for plan in program.layers}
-    outcomes = [
-        Outcome(fault, got.get("code", 0), got.get("layer", 0), _trouble(fault, got, layers))
-        for fault, got in zip(faults, seen, strict=True)
-    ]
+    outcomes = [_judge(fault, got, layers) for fault, got in zip(faults, seen, strict=True)]
     if work is None and not any(outcome.trouble for outcome in outcomes):
         shutil.rmtree(folder, ignore_errors=True)
     return outcomes
@@ -120,23 +138,16 @@ def _write_patch(path: Path, image: Any, fault: Fault, word_bytes: int) -> None:
     files.write_runs(path, changed, word_bytes, runs or [(0, 0)])
 
 
-def _trouble(fault: Fault, got: dict[str, Any], layers: set[int]) -> str:
-    """Say what is wrong with how a fault ended, if anything."""
-    if got.get("trouble"):
-        return f"host: {got['trouble']}"
-    wrong: list[str] = []
-    if fault.action not in ("soft", "hard"):
-        code, layer = got["code"], got["layer"]
-        if not got["ended"]:
-            wrong.append("no end")
-        if code not in fault.codes:
-            wrong.append(f"error {code}, not one of {[int(c) for c in fault.codes]}")
-        elif code and layer not in (fault.layers or layers):
-            wrong.append(f"error {code} in layer {layer}, not in {list(fault.layers or layers)}")
-        elif not code and not got["right"]:
-            wrong.append("wrong output")
-        if not got["quiet"]:
-            wrong.append("still writing after the end")
+def _judge(fault: Fault, got: dict[str, Any], layers: set[int]) -> Outcome:
+    """Compare how a fault ended with how it must."""
+    if got.get("trouble"):  # the host had no answer from the engine
+        return Outcome(fault, hung=True, trouble=f"host: {got['trouble']}")
+    wrong = [] if fault.action in ("soft", "hard") else _ending(fault, got, layers)
+    stated = not wrong
+    if not got.get("ended", True):
+        wrong.append("no end")
+    if not got.get("quiet", True):
+        wrong.append("still writing after the end")
     if got["strays"]:
         wrong.append(f"{got['strays']} stray writes")
     if got["rules"]:
@@ -147,4 +158,20 @@ def _trouble(fault: Fault, got: dict[str, Any], layers: set[int]) -> str:
         wrong.append("STATUS or ERROR not cleared")
     if not got["recovered"]:
         wrong.append("the next run is wrong")
-    return "; ".join(wrong)
+    return Outcome(
+        fault, got.get("code", 0), got.get("layer", 0), stated,
+        not (got.get("ended", True) and got["reset"]), got["strays"], got["recovered"],
+        "; ".join(wrong),
+    )  # fmt: skip
+
+
+def _ending(fault: Fault, got: dict[str, Any], layers: set[int]) -> list[str]:
+    """Say what is wrong with the code, layer or output that a run ended with."""
+    code, layer = got["code"], got["layer"]
+    if code not in fault.codes:
+        return [f"error {code}, not one of {[int(c) for c in fault.codes]}"]
+    if code and layer not in (fault.layers or layers):
+        return [f"error {code} in layer {layer}, not in {list(fault.layers or layers)}"]
+    if not code and not got["right"]:
+        return ["wrong output"]
+    return []

@@ -18,7 +18,7 @@ from shiftwork.model.network import Network
 from tests.networks import NetworkBuilder
 
 COMMANDS = ("doctor", "convert", "generate", "simulate", "synth", "report", "accuracy", "demo",
-            "bench", "sim-zoo", "fuzz")  # fmt: skip
+            "bench", "sim-zoo", "fuzz", "faults")  # fmt: skip
 Capture = pytest.CaptureFixture[str]
 
 
