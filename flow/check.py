@@ -138,7 +138,7 @@ def finish(network: Network, until: str, outputs: dict[str, Any]) -> list[Predic
     """
     tensors = {name: torch.as_tensor(value)[None] for name, value in outputs.items()}
     for layer in layers_until(network, until):
-        if isinstance(layer, Concat):
+        if isinstance(layer, Concat) and all(name in tensors for name in layer.inputs):
             tensors[layer.output] = golden.concat([tensors[name] for name in layer.inputs])
     if network.output in tensors:
         return to_probabilities(network, tensors[network.output])[0]

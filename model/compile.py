@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ..hw.config import EngineConfig
 from ..hw.descriptor import DESCRIPTOR_BYTES, pack_descriptor
-from .bands import Band, Work, cut_bands
-from .layout import place_tensors
+from .bands import Work, cut_bands
+from .layout import Blocks, blocks_of, one_after_another, place_tensors
 from .lower import Lowered, lower
 from .network import Concat, Layer, Network
 from .program import ALIGN, HEADER_BYTES, LayerPlan, Place, Program, pack_header, round_up
 from .schedule import Slot, Step, allocate_buffer, order_bands
+from .sharing import kept_tensors, share_memory
+from .writers import Writers
 
 MOST_DESCRIPTORS = 0x7FFF  # so that 16-bit counts of them can be compared
+ADDRESS_SPACE = 1 << 32  # bytes
 
 
 def compile_network(
-    network: Network, config: EngineConfig, until: str | None = None, base: int = 0
+    network: Network,
+    config: EngineConfig,
+    until: str | None = None,
+    base: int = 0,
+    *,
+    keep_all: bool = False,
 ) -> Program:
     """Compile a network, or its layers up to the one named ``until``, for an engine.
 
@@ -29,6 +35,10 @@ def compile_network(
         Name of the last layer to run; all of them if not given.
     base : int
         Byte address at which the program will lie, a multiple of 4096.
+    keep_all : bool
+        Give every tensor its own memory, so that all of them can be read after a run. By default
+        tensors that are never needed at the same time share memory; then only the program's
+        ``kept`` ones can, and the input has to be written before every run.
 
     Raises
     ------
@@ -38,7 +48,9 @@ def compile_network(
     if base % 4096:
         raise ValueError(f"base must be a multiple of 4096, not {base}")
     layers = layers_until(network, until)
-    places, _ = place_tensors(network, layers, config, 0)
+    blocks = blocks_of(network, layers, config)
+    apart, unshared = one_after_another(blocks)
+    places = place_tensors(network, blocks, config, apart, {})
     lowered = [
         lower(network, layer, places, config) for layer in layers if not isinstance(layer, Concat)
     ]
@@ -59,15 +71,33 @@ def compile_network(
     streams = [stream.ljust(round_up(len(stream), ALIGN), b"\0") for stream in streams]
     offsets = [weights_offset + sum(map(len, streams[:index])) for index in range(len(streams))]
     image_bytes = weights_offset + sum(map(len, streams))
-    places, end = place_tensors(network, layers, config, base + round_up(image_bytes, 4096))
+    kept = kept_tensors(network, layers, blocks)
+    sharing = share_memory(network, blocks, lowered, steps, kept)
+    start = base + round_up(image_bytes, 4096)
+    offsets_of, strides = (apart, {}) if keep_all else (sharing.offsets, sharing.strides)
+    addresses = {name: start + offset for name, offset in offsets_of.items()}
+    places = place_tensors(network, blocks, config, addresses, strides)
+    end = start + (unshared if keep_all else sharing.size)
+    if end > ADDRESS_SPACE:
+        largest = max(blocks.wholes, key=blocks.size)
+        names = [layer.name for layer in layers if largest in (*layer.inputs, layer.output)]
+        raise ValueError(
+            f"layer {names[0]!r}: program and feature maps from {base:#x} on end at {end:#x}, of "
+            f"{ADDRESS_SPACE:#x} bytes that 32-bit addresses reach; the largest map is {largest!r} "
+            f"with {blocks.size(largest)} bytes: use a smaller picture or a lower base"
+        )
 
-    emitter = _Emitter(config, places, len(steps))
+    writers = Writers(start, end - start, config.word_bytes)
+    producers = {name: _producers(name, network, blocks, lowered) for name in places}
+    emitter = _Emitter(config, places, len(steps), writers, producers)
     for step, slot in zip(steps, allocate_buffer(steps, config), strict=True):
         layer = lowered[step.layer]
         try:
             emitter.emit(layer, step, slot, base + offsets[step.layer])
         except ValueError as error:
             raise ValueError(f"layer {layer.name!r}: {error}") from None
+    for name in places if keep_all else kept:
+        writers.check(places[name], producers[name])
     plans = [
         LayerPlan(each.name, each.kind, each.output, index, each.macs, each.passes,
                   -(-each.macs * each.passes // config.lanes), len(bands[index]))
@@ -75,7 +105,22 @@ def compile_network(
     ]  # fmt: skip
     body = b"".join(emitter.packed).ljust(weights_offset - HEADER_BYTES, b"\0") + b"".join(streams)
     header = pack_header(config, base, len(steps), weights_offset, end - base, body)
-    return Program(header + body, base, base + HEADER_BYTES, end - base, places, plans)
+    return Program(
+        header + body, base, base + HEADER_BYTES, end - base, places, plans,
+        kept=tuple(places) if keep_all else kept, peak_map_bytes=sharing.size,
+        unshared_map_bytes=unshared,
+    )  # fmt: skip
+
+
+def _producers(
+    name: str, network: Network, blocks: Blocks, lowered: list[Lowered]
+) -> frozenset[int]:
+    """Return the numbers of the layers that write a tensor or its parts, -1 for the host."""
+    names = {name}
+    while more := {part for part, (whole, _) in blocks.parts.items() if whole in names} - names:
+        names |= more
+    found = {index for index, each in enumerate(lowered) if each.output in names}
+    return frozenset(found | {-1} if network.input in names else found)
 
 
 def layers_until(network: Network, until: str | None) -> list[Layer]:
@@ -97,12 +142,16 @@ def layers_until(network: Network, until: str | None) -> list[Layer]:
 class _Emitter:
     """Packs descriptors in order and works out what each has to wait for."""
 
-    def __init__(self, config: EngineConfig, places: dict[str, Place], total: int) -> None:
+    def __init__(
+        self, config: EngineConfig, places: dict[str, Place], total: int, writers: Writers,
+        producers: dict[str, frozenset[int]],
+    ) -> None:  # fmt: skip
         self.config = config
         self.places = places
         self.total = total
+        self.writers = writers
+        self.producers = producers
         self.packed: list[bytes] = []
-        self.written: list[tuple[int, int, int]] = []  # addresses [start, end), descriptor number
 
     def emit(self, layer: Lowered, step: Step, slot: Slot, weight_addr: int) -> None:
         """Append one descriptor."""
@@ -126,6 +175,11 @@ class _Emitter:
             + band.out_first * word
         )
         number = len(self.packed)
+        wait = self.writers.load(
+            sources, band.load_first, band.load_words,
+            range(band.first_plane, band.first_plane + band.planes),
+            [self.producers[name] for name in layer.inputs],
+        )  # fmt: skip
         # Planes of two tensors lie in turn, so that a column block's planes are neighbours.
         tensors = window.tensors
         apart = load_addrs[1] - load_addrs[0] if tensors > 1 else 0
@@ -133,7 +187,7 @@ class _Emitter:
             op=layer.op, mode=layer.mode, last=number + 1 == self.total,
             layer_last=step.last_of_layer, hold_weights=layer.held, depthwise=window.separate,
             upsample=window.upsample > 1, layer=step.layer,
-            wait=self._wait(load_addrs, source, band), free=slot.free & 0xFFFF,
+            wait=wait, free=slot.free & 0xFFFF,
             load_addr=load_addrs[0], load_words=band.load_words, load_rows=1, load_row_stride=0,
             load_planes=tensors if tensors > 1 else band.planes,
             load_plane_stride=(apart if tensors > 1 else source.plane_stride) & 0xFFFFFFFF,
@@ -158,21 +212,8 @@ class _Emitter:
             out_addr=out_addr, out_plane_stride=target.plane_stride, out_channels=channels,
             slope=layer.slope, zero=layer.zero,
         ))  # fmt: skip
-        end = out_addr + band.pixels * word
-        self.written += [
-            (out_addr + p * target.plane_stride, end + p * target.plane_stride, number)
-            for p in range(-(-channels // config.rows))
-        ]
-
-    def _wait(self, load_addrs: Sequence[int], source: Place, band: Band) -> int:
-        """Return how many descriptors must be stored before this band may be loaded."""
-        length = band.load_words * self.config.word_bytes
-        runs = [
-            (at + p * source.plane_stride, at + p * source.plane_stride + length)
-            for at in load_addrs
-            for p in range(band.planes)
-        ]
-        for start, end, number in reversed(self.written):  # the latest overlap counts
-            if any(start < b and a < end for a, b in runs):
-                return number + 1
-        return 0
+        first_plane = first_channel // config.rows
+        self.writers.store(
+            target, band.out_first, band.pixels,
+            range(first_plane, first_plane + -(-channels // config.rows)), step.layer,
+        )  # fmt: skip

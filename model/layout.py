@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..hw.config import EngineConfig
@@ -15,7 +18,7 @@ def is_depthwise(network: Network, layer: Conv) -> bool:
     return channels > 1 and layer.groups == channels == network.tensors[layer.output].channels
 
 
-def slots_of(network: Network, layers: list[Layer], rows: int) -> dict[str, np.ndarray]:
+def slots_of(network: Network, layers: Sequence[Layer], rows: int) -> dict[str, np.ndarray]:
     """Return each tensor's channel slots: plane x rows + lane, int (C,).
 
     A convolution's output and the network's input are dense. The parts of a concatenation start
@@ -37,47 +40,112 @@ def slots_of(network: Network, layers: list[Layer], rows: int) -> dict[str, np.n
     return slots
 
 
-def place_tensors(
-    network: Network, layers: list[Layer], config: EngineConfig, address: int
-) -> tuple[dict[str, Place], int]:
-    """Lay out every tensor from ``address`` on; return the places and the first free address.
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """The tensors of a network as blocks of memory: a concatenation is one block with its parts.
 
-    Every tensor keeps its own memory, so that all of them can be read after a run.
+    Attributes
+    ----------
+    slots : dict[str, ndarray]
+        See `slots_of`.
+    parts : dict[str, (str, int)]
+        Of each part the concatenation it lies in and its first plane there.
+    plane_bytes : dict[str, int]
+        Least bytes from plane to plane, a multiple of ALIGN.
+    planes : dict[str, int]
+        Planes spanned, holes included.
+    """
+
+    slots: dict[str, np.ndarray]
+    parts: dict[str, tuple[str, int]]
+    plane_bytes: dict[str, int]
+    planes: dict[str, int]
+
+    def whole(self, name: str) -> str:
+        """Return the tensor whose block a tensor lies in, itself if it is no part."""
+        while name in self.parts:
+            name = self.parts[name][0]
+        return name
+
+    @property
+    def wholes(self) -> list[str]:
+        """The tensors that are no parts, in order of first use."""
+        return [name for name in self.slots if name not in self.parts]
+
+    def size(self, name: str) -> int:
+        """Return the least bytes of a tensor."""
+        return self.planes[name] * self.plane_bytes[name]
+
+
+def blocks_of(network: Network, layers: Sequence[Layer], config: EngineConfig) -> Blocks:
+    """Return the blocks of memory of some layers.
 
     Raises
     ------
     ValueError
-        If a tensor is a part of two concatenations, or of one and also its layer's input twice.
+        If a tensor is a part of two concatenations, or of one twice, or is the network's input.
     """
     slots = slots_of(network, layers, config.rows)
-    owner: dict[str, tuple[str, int]] = {}  # part -> (concatenation, first plane)
+    planes = {name: -(-(int(each.max()) + 1) // config.rows) for name, each in slots.items()}
+    parts: dict[str, tuple[str, int]] = {}
     for layer in layers:
         if isinstance(layer, Concat):
             start = 0
             for name in layer.inputs:
-                if name in owner or name == network.input:
+                if name in parts or name == network.input:
                     raise ValueError(
                         f"layer {layer.name!r}: tensor {name!r} already has its place in memory; "
                         "concatenate a copy of it"
                     )
-                owner[name] = (layer.output, start)
-                start += -(-(int(slots[name].max()) + 1) // config.rows)
-
-    places: dict[str, Place] = {}
-
-    def place(name: str, at: int) -> Place:
-        info = network.tensors[name]
-        stride = round_up(info.height * info.width * config.word_bytes, ALIGN)
-        planes = -(-(int(slots[name].max()) + 1) // config.rows)
-        places[name] = Place(
-            at, stride, planes, slots[name], info.height, info.width, config.rows, config.word_bytes
+                parts[name] = (layer.output, start)
+                start += planes[name]
+    plane_bytes = {
+        name: round_up(
+            network.tensors[name].height * network.tensors[name].width * config.word_bytes, ALIGN
         )
-        for part, (whole, plane) in owner.items():
-            if whole == name:
-                place(part, at + plane * stride)
-        return places[name]
+        for name in slots
+    }
+    return Blocks(slots, parts, plane_bytes, planes)
 
-    for name in slots:
-        if name not in owner:
-            address += place(name, address).size
-    return places, address
+
+def place_tensors(
+    network: Network,
+    blocks: Blocks,
+    config: EngineConfig,
+    addresses: Mapping[str, int],
+    strides: Mapping[str, int],
+) -> dict[str, Place]:
+    """Return the place of every tensor.
+
+    Parameters
+    ----------
+    network : Network
+    blocks : Blocks
+    config : EngineConfig
+    addresses : dict[str, int]
+        Byte address of every whole.
+    strides : dict[str, int]
+        Bytes from plane to plane of wholes for which that is not their ``plane_bytes``.
+    """
+    places: dict[str, Place] = {}
+    for name, slots in blocks.slots.items():
+        whole, plane = name, 0
+        while whole in blocks.parts:
+            whole, first = blocks.parts[whole]
+            plane += first
+        stride = strides.get(whole, blocks.plane_bytes[whole])
+        info = network.tensors[name]
+        places[name] = Place(
+            addresses[whole] + plane * stride, stride, blocks.planes[name], slots, info.height,
+            info.width, config.rows, config.word_bytes,
+        )  # fmt: skip
+    return places
+
+
+def one_after_another(blocks: Blocks, address: int = 0) -> tuple[dict[str, int], int]:
+    """Return addresses at which every whole has its own memory, and the first free one."""
+    addresses: dict[str, int] = {}
+    for name in blocks.wholes:
+        addresses[name] = address
+        address += blocks.size(name)
+    return addresses, address

@@ -108,7 +108,14 @@ class Program:
     size : int
         Bytes of memory needed from ``base`` on, tensors included.
     places : dict[str, Place]
+        Tensors may share memory; then each is there only while it is needed.
     layers : list[LayerPlan]
+    kept : tuple of str
+        Tensors that are whole after a run: all, unless they share memory.
+    peak_map_bytes : int
+        Bytes of all feature maps where those that are never needed at once share memory.
+    unshared_map_bytes : int
+        Bytes of all feature maps where each has its own memory.
     """
 
     image: bytes
@@ -117,6 +124,9 @@ class Program:
     size: int
     places: dict[str, Place]
     layers: list[LayerPlan] = field(default_factory=list)
+    kept: tuple[str, ...] = ()
+    peak_map_bytes: int = 0
+    unshared_map_bytes: int = 0
 
     def write_tensor(self, memory: np.ndarray, name: str, x: np.ndarray) -> None:
         """Store x, uint8 (C, H, W), into memory, uint8 (bytes from ``base``,).
@@ -139,9 +149,14 @@ class Program:
         """Set the bytes of tensor ``name`` in mask, uint8 (bytes,), to 255."""
         mask[self._place(name).offsets() - self.base] = 255
 
-    def locate(self, address: int) -> tuple[str, str, int, int, int] | None:
-        """Return (layer, tensor, channel, y, x) of the value at a byte address, if any."""
-        for plan in self.layers:
+    def locate(
+        self, address: int, layers: Sequence[LayerPlan] | None = None
+    ) -> tuple[str, str, int, int, int] | None:
+        """Return (layer, tensor, channel, y, x) of the value at a byte address, if any.
+
+        Where tensors share memory, the first one's of ``layers``, all of them by default.
+        """
+        for plan in self.layers if layers is None else layers:
             place = self.places[plan.output]
             plane, rest = divmod(address - place.address, place.plane_stride)
             pixel, lane = divmod(rest, place.word_bytes)

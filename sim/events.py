@@ -41,6 +41,16 @@ class Events:
     first_cycle: int | None = None  # of the first trouble
     stop_cycle: int = 0  # the engine ended, or was given up
 
+    def add(
+        self, wrong_beats: int, stray_beats: int, strays: list[Beat], first_cycle: int | None
+    ) -> None:
+        """Add what was found in the writes after the run."""
+        self.wrong_beats += wrong_beats
+        self.stray_beats += stray_beats
+        self.strays += strays
+        cycles = [cycle for cycle in (self.first_cycle, first_cycle) if cycle is not None]
+        self.first_cycle = min(cycles, default=None)
+
 
 def _lanes(digits: str) -> int:
     """Return lane bits from hex; an undefined digit marks all its lanes."""

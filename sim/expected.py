@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .files import Bytes, runs_of
+from .turns import Turns, turns_of
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class Expected:
     want: Bytes  # right content where `check` is set
     check: NDArray[np.bool_]  # compared bytes
     allow: NDArray[np.bool_]  # bytes the engine may write
-    names: tuple[str, ...]  # compared tensors
-    runs: list[tuple[int, int]]  # (first word, last word) that hold every compared byte
+    names: tuple[str, ...]  # tensors compared after the run
+    runs: list[tuple[int, int]]  # (first word, last word) that hold every byte of theirs
+    turns: Turns | None = None  # where tensors share memory: every write that must come
 
     @property
     def words(self) -> int:
@@ -60,8 +62,9 @@ def expect(
 ) -> Expected:
     """Lay out a program, its inputs and the golden tensors in memory.
 
-    Bytes that are compared start with a wrong value, all others that the program leaves open with
-    a random one.
+    Where tensors share memory, only those that are whole after the run are compared in place; all
+    are by their writes, see `turns`. Bytes that are compared in place start with a wrong value,
+    all others that the program leaves open with a random one.
 
     Raises
     ------
@@ -77,7 +80,10 @@ def expect(
         raise ValueError(
             f"tensor {unknown[0]!r} is not in the program; it has {', '.join(program.places)}"
         )
-    names = tuple(name for name in expected if name not in inputs)
+    arrays = {name: _array(name, value) for name, value in expected.items() if name not in inputs}
+    kept = getattr(program, "kept", program.places)
+    shared = any(name not in kept for name in program.places)
+    names = tuple(name for name in arrays if name in kept)
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, size, dtype=np.uint8)
     image[: len(program.image)] = np.frombuffer(program.image, np.uint8)
@@ -85,7 +91,7 @@ def expect(
     check = np.zeros(size, bool)
     for name in names:
         mine, mask = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
-        program.write_tensor(mine, name, _array(name, expected[name]))
+        program.write_tensor(mine, name, arrays[name])
         program.mask_tensor(mask, name)
         marked = mask != 0
         clash = np.flatnonzero(marked & check & (mine != want))
@@ -104,4 +110,7 @@ def expect(
     image[check] = want[check] ^ rng.integers(1, 256, int(check.sum()), dtype=np.uint8)
     for name, tensor in inputs.items():
         program.write_tensor(image, name, _array(name, tensor))
-    return Expected(word_bytes, image, want, check, mask != 0, names, runs_of(check, word_bytes))
+    return Expected(
+        word_bytes, image, want, check, mask != 0, names, runs_of(check, word_bytes),
+        turns_of(program, arrays) if shared else None,
+    )  # fmt: skip

@@ -119,7 +119,7 @@ class SimResult:
     totals : dict
         The engine's live totals at the end, by counter name.
     checked_bytes, wrong_bytes : int
-        Bytes compared after the end, and those of them that differ (or were never written).
+        Bytes compared, and those of them that differ (or were never written).
     wrong_beats, stray_beats, broken_rules : int
         Write beats with a wrong byte, write beats outside their tensors, breaches of AXI rules.
     mismatches : list of Mismatch
@@ -135,7 +135,8 @@ class SimResult:
     timeout : bool
         The engine had not ended after the cycles it was given.
     outputs : dict
-        The tensors compared, (C, H, W) uint8, as the engine left them in memory.
+        The tensors compared that are whole after the run, (C, H, W) uint8, as the engine left
+        them in memory.
     read_beats, write_beats : int
         Beats the memory moved.
     log : Path

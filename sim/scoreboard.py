@@ -21,6 +21,7 @@ from .events import Events, read_events
 from .expected import Expected, expect
 from .host import COUNTER_NAMES, identity
 from .result import Mismatch, SimResult, Stray, layer_counters, numbered
+from .turns import judge_turns, read_writes
 
 _VERILOG = Path(__file__).parent / "verilog"
 BENCH = tuple(_VERILOG / f"{name}.v" for name in ("tb", "axi_memory", "axi_checker", "axil_master"))
@@ -104,7 +105,8 @@ def simulate(
 
     Memory outside the program and its inputs starts with random bytes, so nothing is right by
     luck. Each write is compared as it reaches memory; at the end the memory is read back, which
-    also finds bytes that were never written.
+    also finds bytes that were never written. Where tensors share memory, the writes are kept in a
+    file and compared after the run, every byte with the tensor whose turn it was.
 
     Parameters
     ----------
@@ -133,7 +135,8 @@ def simulate(
     waveform : bool
         Run again with a waveform of `window` cycles around the first trouble, if there is any.
     stop_after : int
-        Stop after this many wrong beats; 0 runs to the end.
+        Stop after this many wrong beats; 0 runs to the end. Where tensors share memory only
+        beats outside all of them count.
 
     Raises
     ------
@@ -161,24 +164,31 @@ def simulate(
         max_cycles = 1_000_000 + 50 * sum(int(layer.ideal_cycles) for layer in program.layers)
     plusargs = [
         f"+memory_words={wanted.words}", f"+timeout={max_cycles}", f"+seed={seed}",
-        "+image=image.hex", "+want=want.hex", "+check=check.hex", "+allow=allow.hex",
+        "+image=image.hex", "+allow=allow.hex", *_comparing(wanted),
         *latency.plusargs(), *(faults or Faults()).plusargs(),
     ]  # fmt: skip
     _write_run(folder, program, config, wanted)
     extra = [f"+stop_after={stop_after}"]
     done = runner.run(compiled, _TB, work=folder, plusargs=[*plusargs, *extra])
-    result = _judge(folder, program, wanted, done, compiled)
+    result, first = _judge(folder, program, wanted, done, compiled)
     if result.ok:
         if work is None:
             shutil.rmtree(folder, ignore_errors=True)
     elif waveform:
         traced = runner.build([*BENCH, *sources], "tb", simulator, waves=True, **options)
-        path = _trace(folder, traced, plusargs, window)
+        path = _trace(folder, traced, plusargs, first, window)
         result = replace(result, waveform=path)
     return result
 
 
 _TB = "shiftwork.sim.engine_tb"
+
+
+def _comparing(wanted: Expected) -> list[str]:
+    """Return the arguments that make the memory compare writes, or write them down."""
+    if wanted.turns is None:
+        return ["+want=want.hex", "+check=check.hex"]
+    return ["+writes=writes.log"]
 
 
 def _write_run(folder: Path, program: Any, config: EngineConfig, wanted: Expected) -> None:
@@ -199,7 +209,8 @@ def _write_run(folder: Path, program: Any, config: EngineConfig, wanted: Expecte
 
 def _judge(
     folder: Path, program: Any, wanted: Expected, done: runner.Run, compiled: runner.Build
-) -> SimResult:
+) -> tuple[SimResult, int]:
+    """Return the result, and the cycle in which the first thing went wrong, or the last one."""
     outcome = json.loads((folder / "outcome.json").read_text())
     events = read_events(folder / "events.log")
     final, undefined = wanted.image.copy(), np.zeros(len(wanted.image), bool)
@@ -207,20 +218,27 @@ def _judge(
         span = slice(first * wanted.word_bytes, (last + 1) * wanted.word_bytes)
         final[span], undefined[span] = files.read_dump(folder / f"dump.{number}", wanted.word_bytes)
     wrong = wanted.check & ((final != wanted.want) | undefined)
+    found = _mismatches(program, wanted, events, wrong, final, undefined)
+    wrong_bytes, checked_bytes = int(wrong.sum()), int(wanted.check.sum())
+    if wanted.turns is not None:
+        writes = read_writes(folder / "writes.log", wanted.word_bytes)
+        judged = judge_turns(program, wanted.turns, writes, wanted.allow, wrong, wanted.want)
+        wrong_bytes, checked_bytes, found = judged.wrong_bytes, judged.checked_bytes, judged.found
+        events.add(judged.wrong_beats, judged.extra_beats, judged.extra, judged.first_cycle)
     error, layer = outcome.get("error", 0), outcome.get("error_layer", 0)
-    return SimResult(
+    result = SimResult(
         simulator=compiled.simulator.name,
         cycles=outcome.get("cycles", 0),
         seconds=done.seconds,
         build_seconds=compiled.seconds,
         layers=layer_counters(program.layers, outcome.get("layers", {})),
         totals=dict(zip(COUNTER_NAMES, outcome.get("totals", []), strict=False)),
-        checked_bytes=int(wanted.check.sum()),
-        wrong_bytes=int(wrong.sum()),
+        checked_bytes=checked_bytes,
+        wrong_bytes=wrong_bytes,
         wrong_beats=events.wrong_beats,
         stray_beats=events.stray_beats,
         broken_rules=events.broken_rules,
-        mismatches=_mismatches(program, wanted, events, wrong, final, undefined),
+        mismatches=found,
         strays=[_stray(program, stray) for stray in events.strays],
         violations=events.violations,
         trouble=_trouble(outcome, events, program, error, layer),
@@ -232,6 +250,8 @@ def _judge(
         log=done.log,
         outputs={name: program.read_tensor(final, name) for name in wanted.names},
     )
+    first = events.first_cycle
+    return result, events.stop_cycle if first is None else first
 
 
 def _trouble(outcome: dict[str, Any], events: Events, program: Any, error: int, layer: int) -> str:
@@ -283,10 +303,10 @@ def _stray(program: Any, beat: Any) -> Stray:
     return Stray(beat.address, beat.data, beat.lanes, beat.cycle, where)
 
 
-def _trace(folder: Path, traced: runner.Build, plusargs: list[str], window: int) -> Path | None:
-    """Run again up to the first trouble with the waveform on around it."""
-    events = read_events(folder / "events.log")
-    cycle = events.first_cycle if events.first_cycle is not None else events.stop_cycle
+def _trace(
+    folder: Path, traced: runner.Build, plusargs: list[str], cycle: int, window: int
+) -> Path | None:
+    """Run again with the waveform on around a cycle."""
     where = folder / "wave"
     where.mkdir()
     for name in ("image", "want", "check", "allow"):

@@ -18,6 +18,7 @@
 //   +seed=N           seed of all that is random (default 1)
 //   +error_read=N +error_write=N  the N-th beat (from 1) answers +error_code=C (default 2, SLVERR)
 //   +records=N        events written to the log, of each kind (default 16)
+//   +writes=F         file that gets a line CYCLE ADDRESS DATA STROBES per beat that lands
 //
 // A write whose beat was chosen for an error does not change the memory. Events go to `log`:
 //   mismatch CYCLE ADDRESS DATA WANT LANES / forbidden CYCLE ADDRESS DATA LANES / violation ...
@@ -85,7 +86,8 @@ module axi_memory #(
     reg [31:0] memory_words, read_latency, write_latency, random_latency, seed, records;
     reg [31:0] error_read, error_write, error_code;
     reg [7:0]  stall_ar, stall_r, stall_aw, stall_w, stall_b;
-    reg        checking, guarding, stalling;
+    reg        checking, guarding, stalling, logging;
+    integer    writes;
     reg [31:0] bad_read, bad_write; // words
     reg [1:0]  bad_code;
 
@@ -107,6 +109,11 @@ module axi_memory #(
         stalling = |{stall_ar, stall_r, stall_aw, stall_w, stall_b, random_latency};
         checking = 0;
         guarding = 0;
+        logging = 0;
+        if ($value$plusargs("writes=%s", name)) begin
+            logging = 1;
+            writes = $fopen(name, "w");
+        end
         if ($value$plusargs("image=%s", name)) $readmemh(name, memory, 0, memory_words - 1);
         if ($value$plusargs("want=%s", name)) $readmemh(name, want);
         if ($value$plusargs("check=%s", name)) begin
@@ -168,6 +175,8 @@ module axi_memory #(
                 for (lane = 0; lane < BYTES; lane = lane + 1) lanes[8*lane +: 8] = {8{strb[lane]}};
                 old = memory[w_word];
                 memory[w_word] = (old & ~lanes) | (data & lanes);
+                if (logging)
+                    $fdisplay(writes, "%h %h %h %h", cycle, w_word << SHIFT, data, strb);
                 if (guarding) begin
                     wrong = strb & ~allow[w_word];
                     if (wrong !== 0) begin

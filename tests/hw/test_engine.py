@@ -48,7 +48,7 @@ def case() -> Case:
     builder.conv(3, (2, 2), padding=(1, 0, 0, 1), bits=3, terms=1)
     builder.conv(4, bits=3)
     network, x = builder.build(), builder.picture()
-    program = compile_network(network, CONFIG)
+    program = compile_network(network, CONFIG, keep_all=True)
     memory = np.zeros(program.size, np.uint8)
     memory[: len(program.image)] = np.frombuffer(program.image, np.uint8)
     program.write_tensor(memory, network.input, x[0].numpy())

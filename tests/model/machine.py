@@ -1,7 +1,8 @@
 """A slow engine in Python: runs descriptors from memory, with all the overlap that is allowed.
 
 It loads as early and stores as late as the descriptors let it, so that a missing wait, or two
-bands in one place of the buffer, spoils the result.
+bands in one place of the buffer, spoils the result; or ``eager`` the other way round, so that
+memory that is written before its time does.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Machine:
     config: EngineConfig
     memory: np.ndarray
     base: int = 0
+    eager: bool = False
 
     def run(self, first: int) -> None:
         """Run the program whose first descriptor is at byte address ``first``."""
@@ -38,7 +40,8 @@ class Machine:
             program.append(self.fetch(first + len(program) * DESCRIPTOR_BYTES))
         loaded = 0
         for number, d in enumerate(program):
-            while loaded < min(number + AHEAD + 1, len(program)):
+            ahead = 0 if self.eager else AHEAD
+            while loaded < min(number + ahead + 1, len(program)):
                 following = program[loaded]
                 if max(following["wait"], following["free"]) > self.computed:
                     break
@@ -47,6 +50,8 @@ class Machine:
             assert loaded > number, f"descriptor {number} waits for ever"
             self.unstored.append(self.compute(d))
             self.computed += 1
+            if self.eager:
+                self.store(self.computed)
         self.store(self.computed)
 
     def bytes(self, address: int, count: int) -> np.ndarray:

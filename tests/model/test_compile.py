@@ -56,18 +56,26 @@ def every_layer(seed: int, zero_point: int = 0) -> NetworkBuilder:
 
 
 def run(builder: NetworkBuilder, config: EngineConfig, base: int = 0) -> Program:
-    """Compile and run a network; check every tensor that was computed."""
+    """Compile and run a network; check every tensor that is there afterwards.
+
+    With memory of its own for every tensor, and with shared memory on an engine that stores as
+    late, and on one that stores as early, as it may. Return the former's program.
+    """
     network, x = builder.build(), builder.picture()
-    program = compile_network(network, config, base=base)
-    memory = np.full(program.size, 0xA5, np.uint8)
-    memory[: len(program.image)] = np.frombuffer(program.image, np.uint8)
-    program.write_tensor(memory, network.input, x[0].numpy())
-    Machine(config, memory, base).run(program.first_descriptor)
-    assert memory[: len(program.image)].tobytes() == program.image
-    for name, want in golden.run(network, x, exact="integer").items():
-        got = program.read_tensor(memory, name)
-        assert np.array_equal(got, want[0].numpy()), name
-    return program
+    want = golden.run(network, x, exact="integer")
+    programs = [compile_network(network, config, base=base, keep_all=k) for k in (True, False)]
+    for program, eager in zip([*programs, programs[1]], (False, False, True), strict=True):
+        memory = np.full(program.size, 0xA5, np.uint8)
+        memory[: len(program.image)] = np.frombuffer(program.image, np.uint8)
+        program.write_tensor(memory, network.input, x[0].numpy())
+        Machine(config, memory, base, eager).run(program.first_descriptor)
+        assert memory[: len(program.image)].tobytes() == program.image
+        assert set(network.outputs) <= set(program.kept)
+        for name in program.kept:
+            got = program.read_tensor(memory, name)
+            assert np.array_equal(got, want[name][0].numpy()), name
+    assert set(programs[0].kept) == set(want)
+    return programs[0]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -278,5 +286,10 @@ def test_a_kernel_of_one_step_is_wider_than_a_pixel(layer: str) -> None:
 def test_an_address_beyond_the_bus_names_the_layer() -> None:
     b = NetworkBuilder(1, 1, 1, 1)
     b.conv(1)
-    with pytest.raises(ValueError, match=r"^layer 'conv0': load_addr must fit 32 bits"):
+    message = (
+        r"^layer 'conv0': program and feature maps from 0xfffff000 on end at 0x1000\w+, of "
+        r"0x100000000 bytes that 32-bit addresses reach; the largest map is 'input' with 64 bytes: "
+        r"use a smaller picture or a lower base$"
+    )
+    with pytest.raises(ValueError, match=message):
         compile_network(b.build(), EngineConfig(rows=1, cols=1), base=0xFFFFF000)

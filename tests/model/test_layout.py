@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shiftwork.hw.config import EngineConfig
-from shiftwork.model.layout import place_tensors, slots_of
+from shiftwork.model.layout import blocks_of, one_after_another, place_tensors, slots_of
 from shiftwork.model.network import Network
 from shiftwork.model.program import ALIGN, Place
 from tests.networks import NetworkBuilder
@@ -29,7 +29,10 @@ def outputs(builder: NetworkBuilder) -> list[str]:
 
 
 def places_of(network: Network, rows: int) -> tuple[dict[str, Place], int]:
-    return place_tensors(network, network.layers, EngineConfig(rows=rows), START)
+    config = EngineConfig(rows=rows)
+    blocks = blocks_of(network, network.layers, config)
+    addresses, end = one_after_another(blocks, START)
+    return place_tensors(network, blocks, config, addresses, {}), end
 
 
 @given(

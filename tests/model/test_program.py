@@ -39,7 +39,7 @@ def network() -> Network:
 
 @pytest.fixture(scope="module")
 def program(network: Network) -> Program:
-    return compile_network(network, CONFIG, base=0x10000)
+    return compile_network(network, CONFIG, base=0x10000, keep_all=True)
 
 
 def damaged(program: Program, word: int, value: int) -> bytes:

@@ -61,7 +61,7 @@ def test_a_network_on_memory_and_host_of_others(
 ) -> None:
     config, builder = ENGINES[bits], network()
     net, x = builder.build(), builder.picture()
-    program = compile_network(net, config)
+    program = compile_network(net, config, keep_all=True)
     wanted = expect(program, {net.input: x[0]}, golden.run(net, x, exact="integer"), seed=5,
                     word_bytes=config.bus_bytes)  # fmt: skip
     for name in ("image", "want", "check", "allow"):

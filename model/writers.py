@@ -1,0 +1,71 @@
+"""Who wrote each word of memory last, in the order of descriptors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from .program import Place
+
+
+class Writers:
+    """The last writer of every word of the feature maps.
+
+    Parameters
+    ----------
+    base, size : int
+        First byte, and bytes, of all feature maps.
+    word_bytes : int
+        Bytes of a word; all addresses are multiples of it.
+    """
+
+    def __init__(self, base: int, size: int, word_bytes: int) -> None:
+        self._base, self._word = base, word_bytes
+        # Descriptors count from 1 here, so that memory nobody has touched costs nothing.
+        self._last = np.zeros(size // word_bytes, np.int16)
+        self._layers: list[int] = [-1]  # of each descriptor, -1 for what the host wrote
+
+    def load(
+        self, places: Sequence[Place], first: int, words: int, planes: range,
+        producers: Sequence[Collection[int]],
+    ) -> int:  # fmt: skip
+        """Return how many descriptors must be stored before these words may be loaded.
+
+        Parameters
+        ----------
+        places : sequence of Place
+            Tensors.
+        first, words : int
+            Run of words in each plane.
+        planes : range
+        producers : sequence of collections of int
+            For each tensor the layers that write it, -1 for the host.
+        """
+        wait = 0
+        for place, layers in zip(places, producers, strict=True):
+            for plane in planes:
+                found = self._run(place, plane, first, words)
+                wait = max(wait, int(found.max(initial=0)))
+                self._check(found, layers)
+        return wait
+
+    def store(self, place: Place, first: int, words: int, planes: range, layer: int) -> None:
+        """Take note of what the next descriptor writes: a run of words in some planes."""
+        self._layers.append(layer)
+        for plane in planes:
+            self._run(place, plane, first, words)[:] = len(self._layers) - 1
+
+    def check(self, place: Place, layers: Collection[int]) -> None:
+        """Check that a tensor is still whole."""
+        for plane in range(place.planes):
+            self._check(self._run(place, plane, 0, place.height * place.width), layers)
+
+    def _run(self, place: Place, plane: int, first: int, words: int) -> np.ndarray:
+        at = (place.address + plane * place.plane_stride - self._base) // self._word + first
+        return self._last[at : at + words]
+
+    def _check(self, found: np.ndarray, layers: Collection[int]) -> None:
+        """Stop where a word is another tensor's: then the allocation is wrong."""
+        writers = {self._layers[number] for number in np.unique(found)}
+        assert writers <= set(layers), f"memory of layers {layers} was written by {writers}"
