@@ -91,6 +91,7 @@ def fuzz(
     Example: shiftwork fuzz --count 1000 --seed 5000
     """
     from ..sim import fuzz as fuzzer
+    from ..sim.fuzz_coverage import coverage
     from ..sim.tools import find_simulator
     from .emit import emit
     from .inputs import open_config
@@ -110,7 +111,10 @@ def fuzz(
         cases.append(case)
         command = shlex.join([*again, "--simulator", simulator.value, "--seed", str(case.seed)])
         if case.trouble:
-            failures.append(asdict(case) | {"again": command})
+            failures.append(
+                {"seed": case.seed, "layers": case.layers, "latency": asdict(case.latency),
+                 "trouble": case.trouble, "again": command}
+            )  # fmt: skip
             log.print(f"seed {case.seed}: {case.trouble}\n  again: {command}", markup=False,
                       soft_wrap=True)  # fmt: skip
         elif log.is_terminal or len(cases) % 10 == 0:
@@ -120,18 +124,19 @@ def fuzz(
         "engine": config.name,
         "simulator": simulator.value,
         "networks": len(cases),
+        "coverage": (covered := coverage((case.features for case in cases), config)),
         "layers": sum(len(case.layers) for case in cases),
         "values": sum(case.values for case in cases),
         "cycles": sum(case.cycles for case in cases),
         "seconds": round(time.monotonic() - start, 1),
         "failures": failures,
     }
-    out_dir.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(figures, indent=2)
-    (out_dir / "report.json").write_text(text + "\n", encoding="utf-8")
+    write_json(out_dir / "report.json", figures)
     if as_json:
-        typer.echo(text)
+        typer.echo(json.dumps(figures, indent=2))
     else:
+        out.print("networks with: " + ", ".join(f"{name} {n}" for name, n in covered.items()),
+                  soft_wrap=True)  # fmt: skip
         out.print(
             f"{len(cases)} networks, {figures['layers']:,} layers, {figures['values']:,} values, "
             f"{figures['cycles']:,} cycles on {config.name} in {simulator.value}, "

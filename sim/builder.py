@@ -66,8 +66,12 @@ class NetworkBuilder:
         zero_point: int = 0,
         groups: int = 1,
         slope: float | None = None,
+        limits: Pair | None = None,
     ) -> str:
-        """Add a convolution with a scale per channel that spreads its outputs over 0..255."""
+        """Add a convolution with a scale per channel that spreads its outputs over 0..255.
+
+        ``limits`` (lo, hi) are the stored values it is clamped to, all by default.
+        """
         info = self.tensors[source or self.last]
         book = Codebook(terms, bits)
         shape = (terms, channels, info.channels // groups, *kernel)
@@ -79,7 +83,7 @@ class NetworkBuilder:
         spread = np.sqrt((integers**2).sum(1)) * 74 + 1
         mean = integers.sum(1) * (info.top / 2 - info.zero_point)
         rq = Requantiser.from_real(
-            60 / spread, (info.top + 1) / 2 - mean * 60 / spread, 0, info.top,
+            60 / spread, (info.top + 1) / 2 - mean * 60 / spread, *(limits or (0, info.top)),
             fit_slope(slope) if slope is not None else (), zero_point,
         )  # fmt: skip
         size = window_size((info.height, info.width), kernel, stride, padding, dilation)
@@ -99,14 +103,17 @@ class NetworkBuilder:
         terms: int = 2,
         groups: int | None = None,
         channels: int | None = None,
+        bits: int = 4,
+        slope: float | None = None,
+        limits: Pair | None = None,
     ) -> str:
-        """Add a depthwise convolution, or one of ``groups`` groups."""
+        """Add a depthwise convolution, or one of ``groups`` groups; keeps the zero point."""
         info = self.tensors[self.last]
         groups = groups or info.channels
         channels = channels or info.channels
         return self.conv(
-            channels, kernel, stride, padding, dilation, terms, zero_point=info.zero_point,
-            groups=groups,
+            channels, kernel, stride, padding, dilation, terms, bits, zero_point=info.zero_point,
+            groups=groups, slope=slope, limits=limits,
         )  # fmt: skip
 
     def max_pool(

@@ -11,6 +11,7 @@ from random import Random
 from ..hw.config import EngineConfig
 from ..model import golden
 from ..model.compile import compile_network
+from .fuzz_coverage import features
 from .fuzz_networks import random_network
 from .result import SimResult
 from .runner import SimulatorError
@@ -27,6 +28,8 @@ class Case:
         All of network, input and memory follow from it and the engine.
     layers : tuple of str
         Kinds, in order.
+    features : frozenset of str
+        What `fuzz_coverage` sees in it.
     values : int
         Bytes compared.
     cycles : int
@@ -39,6 +42,7 @@ class Case:
 
     seed: int
     layers: tuple[str, ...]
+    features: frozenset[str]
     latency: Latency
     values: int
     cycles: int
@@ -112,7 +116,8 @@ def _run(config: EngineConfig, verilog: Path, seed: int, simulator: str, wavefor
         raise
     except (ValueError, ArithmeticError) as error:  # the compiler has to take every network
         trouble = f"{type(error).__name__}: {error}"
-    return Case(seed, kinds, latency, values, cycles, trouble, time.monotonic() - start)
+    seen = features(network, latency)
+    return Case(seed, kinds, seen, latency, values, cycles, trouble, time.monotonic() - start)
 
 
 def _trouble(result: SimResult) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import torch
 
 from ..hw.config import EngineConfig
-from ..model.network import Network, window_size
+from ..model.network import Concat, Network, window_size
 from .builder import NetworkBuilder, Padding, Pair
 
 LAYERS = (2, 8)  # fewest and most layers of a network
@@ -111,12 +112,21 @@ class _Drawing:
             blocks = -(-info.channels // config.rows) * -(-count // config.cols)
             beats = taps * blocks * terms * max(out[0] * out[1], config.block_beats)
             if beats <= MOST_BEATS and taps * info.channels <= config.max_fan_in:
-                slope = rng.choice([None, None, None, 0.1, 0.25]) if config.leaky else None
+                zero = self._zero()
                 return self.builder.conv(
                     count, kernel, stride, padding, dilation, terms,
-                    rng.randint(2, config.code_bits), source, self._zero(), slope=slope,
+                    rng.randint(2, config.code_bits), source, zero, **self._bend(zero),
                 )  # fmt: skip
         return None
+
+    def _bend(self, zero: int) -> dict[str, Any]:
+        """Draw what follows a convolution: leaky ReLU, ReLU, ReLU6, or nothing."""
+        rng, top = self.rng, 2 * self.middle - 1
+        if self.config.leaky and rng.randrange(5) < 2:
+            return {"slope": rng.choice([0.1, 0.25])}
+        return {
+            "limits": rng.choice([None, None, (zero, top), (zero, zero + (top - zero) * 3 // 4)])
+        }
 
     def _pointwise(self, source: str, channels: int, zero: int) -> str | None:
         """Add a convolution that keeps the size."""
@@ -134,32 +144,41 @@ class _Drawing:
                                  min(4, config.code_bits), source, zero)  # fmt: skip
 
     def _depthwise(self) -> None:
-        if window := self._window(self.rng.choice([3, 3, 5, 7]), 2, dilate=True):
+        rng, config, info = self.rng, self.config, self._info()
+        if window := self._window(rng.choice([3, 3, 5, 7]), rng.choice([2, 2, 4]), dilate=True):
             kernel, stride, padding, dilation, out = window
-            planes = -(-self._info().channels // self.config.rows)
-            terms = self.rng.randint(1, min(3, self.config.max_terms))
+            planes = -(-info.channels // config.rows)
+            terms = rng.randint(1, min(3, config.max_terms))
             taps = kernel[0] * kernel[1]
-            pixels = max(out[0] * out[1], self.config.block_beats)
+            pixels = max(out[0] * out[1], config.block_beats)
             beats = taps * planes * terms * pixels
-            if beats <= MOST_BEATS and taps <= self.config.max_fan_in:
-                self.builder.depthwise(kernel, stride, padding, dilation, terms)
+            if beats <= MOST_BEATS and taps <= config.max_fan_in:
+                self.builder.depthwise(
+                    kernel, stride, padding, dilation, terms, bits=rng.randint(2, config.code_bits),
+                    **self._bend(info.zero_point),
+                )  # fmt: skip
 
     def _grouped(self) -> None:
-        info, config = self._info(), self.config
+        rng, config, info = self.rng, self.config, self._info()
         groups = [g for g in range(2, 9) if info.channels % g == 0]
-        if groups and info.height * info.width <= MOST_PIXELS // 8:
-            count = self.rng.choice(groups)
-            each = self.rng.randint(1, max(1, config.cols // count))
-            if info.channels // count * 4 <= config.max_fan_in:
-                kernel = (min(2, info.height), min(2, info.width))
-                self.builder.depthwise(kernel, groups=count, channels=count * each)
+        window = self._window(rng.choice([1, 2, 3]), 2, dilate=True)
+        if groups and window and window[4][0] * window[4][1] <= MOST_PIXELS // 8:
+            kernel, stride, padding, dilation, _ = window
+            count = rng.choice(groups)
+            each = rng.randint(1, max(1, config.cols // count))
+            if info.channels // count * kernel[0] * kernel[1] <= config.max_fan_in:
+                self.builder.depthwise(
+                    kernel, stride, padding, dilation, rng.randint(1, min(2, config.max_terms)),
+                    count, count * each, rng.randint(2, config.code_bits),
+                    **self._bend(info.zero_point),
+                )  # fmt: skip
 
     def _max_pool(self) -> None:
-        if window := self._window(3, 3):
+        if window := self._window(self.rng.choice([2, 3, 5]), self.rng.choice([2, 3, 4])):
             self.builder.max_pool(*window[:3])
 
     def _average_pool(self) -> None:
-        if window := self._window(3, 3):
+        if window := self._window(self.rng.choice([2, 3, 4]), self.rng.choice([2, 3, 4])):
             kernel = window[0]
             if kernel[0] * kernel[1] * self.config.window <= self.config.max_fan_in:
                 self.builder.average_pool(*window[:3])
@@ -201,20 +220,33 @@ class _Drawing:
             self.builder.add(first, second, shifts, self._zero())
 
     def _branches(self) -> None:
-        """Concatenate two or three convolutions of the last tensor."""
+        """Concatenate two or three of: convolutions of the last tensor, its pool, itself."""
         source = self.builder.last
         count = self.rng.randint(2, 3)
         if self.room < count + 1:
             return
-        zero = self._zero()
+        zero = self._info(source).zero_point if self.rng.randrange(3) else self._zero()
+        kept = self._info(source).zero_point == zero
         parts: list[str] = []
-        for _ in range(count):
-            channels = self.rng.randint(1, self.config.cols + 3)
-            part = self._pointwise(source, channels, zero)
+        for number in range(count):
+            kind = self.rng.choice(["conv", "conv", "pool", "same"]) if kept and number else "conv"
+            if kind == "same" and self._placeable(source) and source not in parts:
+                part = source
+            elif kind == "pool":
+                part = self.builder.max_pool((3, 3), (1, 1), (1, 1, 1, 1), source)
+            else:
+                part = self._pointwise(source, self.rng.randint(1, self.config.cols + 3), zero)
             if part is None:
                 return
             parts.append(part)
+        self.rng.shuffle(parts)
         self.builder.concat(*parts)
+
+    def _placeable(self, name: str) -> bool:
+        """Whether a tensor can be made part of a concatenation: it is not part of one."""
+        concats = [layer for layer in self.builder.layers if isinstance(layer, Concat)]
+        placed = {part for layer in concats for part in (*layer.inputs, layer.output)}
+        return name != "input" and name not in placed
 
     def _holes(self, name: str) -> bool:
         """Whether a tensor's channels may lie in other lanes than those of a fresh one."""

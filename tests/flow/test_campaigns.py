@@ -11,7 +11,9 @@ import pytest
 from shiftwork.flow import zoo
 from shiftwork.flow.cli import main
 from shiftwork.hw.config import preset
+from shiftwork.sim import fault_campaign
 from shiftwork.sim import fuzz as fuzzer
+from shiftwork.sim.fault_bench import Outcome
 from tests.networks import NetworkBuilder
 
 Capture = pytest.CaptureFixture[str]
@@ -91,7 +93,8 @@ def test_fuzz_reports_and_prints_how_to_run_a_failure_again(
     def cases(config, verilog, *, count, seed, simulator):
         for number in range(seed, seed + count):
             trouble = "2 of 9 bytes differ" if number == 8 else ""
-            yield fuzzer.Case(number, ("Conv",), fuzzer.FAST, 9, 100, trouble, 0.1)
+            seen = frozenset({"convolution"})
+            yield fuzzer.Case(number, ("Conv",), seen, fuzzer.FAST, 9, 100, trouble, 0.1)
 
     monkeypatch.setattr(fuzzer, "fuzz", cases)
     options = [*ENGINE, "--set", "hold=32", "-o", str(tmp_path)]
@@ -100,5 +103,44 @@ def test_fuzz_reports_and_prints_how_to_run_a_failure_again(
     again = "shiftwork fuzz --count 1 --preset tiny --set hold=32 --simulator icarus --seed 8"
     assert again in captured.err
     assert "3 networks, 3 layers, 27 values, 300 cycles on tiny" in captured.out
+    assert "convolution 3, depthwise 0," in captured.out
     report = json.loads((tmp_path / "report.json").read_text())
+    assert report["coverage"]["convolution"] == 3
+    assert "leaky ReLU" not in report["coverage"]  # tiny has none
     assert [failure["again"] for failure in report["failures"]] == [again]
+
+
+FAULTS = ["faults", "--count", "11", "--simulator", "icarus"]
+
+
+def test_faults_are_injected_counted_and_reported(tmp_path: Path, capsys: Capture) -> None:
+    assert main([*FAULTS, "-o", str(tmp_path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown == json.loads((tmp_path / "report.json").read_text())
+    assert shown["faults"] == 11 and shown["wrong"] == 0
+    assert len(shown["kinds"]) == 11  # one of each
+    assert all(kind["stated"] == kind["recovered"] == 1 for kind in shown["kinds"])
+
+
+def test_a_fault_that_ends_otherwise_is_an_error(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(system, verilog, faults, simulator):
+        yield Outcome(faults[0], 5, 0, True, False, 0, True)
+        yield Outcome(faults[1], 0, 0, False, True, 7, False, "no end; 7 stray writes")
+
+    monkeypatch.setattr(fault_campaign, "run_campaign", run)
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main(["faults", "--count", "2", "-o", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert "no end; 7 stray writes" in captured.err
+    assert "1 of 2 faults did not end as they must" in captured.err
+    assert [int(n) for n in captured.out.split("all ")[1].split("s")[1].split() if n.isdigit()] == [
+        2, 1, 7, 1, 1,
+    ]  # fmt: skip
+
+
+def test_faults_of_an_engine_of_its_own_cannot_be_set(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["faults", "--set", "rows=4", "-o", str(tmp_path / "faults")]) == 1
+    assert "--set needs --preset" in capsys.readouterr().err
+    assert not (tmp_path / "faults").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,9 @@ from shiftwork.hw.config import PRESETS, EngineConfig, preset
 from shiftwork.model import golden
 from shiftwork.model.compile import compile_network
 from shiftwork.sim import fuzz as fuzzer
+from shiftwork.sim.builder import NetworkBuilder
 from shiftwork.sim.fuzz import fuzz, random_latency
+from shiftwork.sim.fuzz_coverage import FEATURES, coverage, features, impossible
 from shiftwork.sim.fuzz_networks import LAYERS, random_network
 from shiftwork.sim.scoreboard import FAST
 
@@ -28,21 +29,36 @@ def verilog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", PRESETS)
 def test_an_engine_can_run_whatever_is_drawn_for_it(name: str) -> None:
     config = preset(name)
-    kinds, branched, terms, groups = Counter(), 0, set(), 0
-    for seed in range(60):
+    for seed in range(40):
         network, x = random_network(seed, config)
         assert 1 <= len(network.layers) <= LAYERS[1]
         assert tuple(x.shape[1:]) == network.tensors[network.input].shape
         compile_network(network, config)
-        kinds.update(type(layer).__name__ for layer in network.layers)
-        readers = Counter(name for layer in network.layers for name in layer.inputs)
-        branched += max(readers.values()) > 1
-        terms |= {layer.weights.codes.shape[0] for layer in network.convolutions()}
-        groups += any(layer.groups > 1 for layer in network.convolutions())
-    assert set(kinds) == {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "Add", "Concat",
-                          "Upsample"}  # fmt: skip
-    assert branched > 10 and groups > 5
-    assert terms == set(range(1, min(3, config.max_terms) + 1))
+
+
+@pytest.mark.parametrize("name", ["tiny", "base"])
+def test_nothing_is_left_out(name: str) -> None:
+    config = preset(name)
+    seen = coverage(
+        (features(random_network(seed, config)[0], random_latency(seed)) for seed in range(1, 301)),
+        config,
+    )
+    assert set(seen) | impossible(config) == set(FEATURES)
+    assert not [(feature, count) for feature, count in seen.items() if count < 10]
+
+
+def test_features_are_seen() -> None:
+    builder = NetworkBuilder(1, 4, 12, 24, zero_point=128)
+    builder.conv(6, (1, 7), (1, 4), (0, 0, 0, 3), (1, 2), terms=3, bits=2, slope=0.1)
+    builder.depthwise((3, 3), limits=(10, 200))
+    network = builder.build()
+    seen = features(network, FAST)
+    assert seen == {
+        "convolution", "depthwise", "kernel not square", "kernel 7", "stride 4", "strides differ",
+        "padding not symmetric", "dilation 2", "N = 2", "N = 3", "B = 2", "B = 4", "leaky ReLU",
+        "clamped (ReLU6)", "signed input", "unsigned input", "unsigned output",
+        "memory as fast as can be",
+    }  # fmt: skip
 
 
 def test_a_seed_always_draws_the_same() -> None:
