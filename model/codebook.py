@@ -168,7 +168,8 @@ class ShiftWeights:
     Attributes
     ----------
     codes : Tensor int8 (N, \\*shape)
-        Code of each term, -M..M (0 only where the codebook has it); shape is that of the float weights, output channels first.
+        Code of each term, -M..M, 0 only where the codebook has it; shape is that of the float
+        weights, output channels first.
     scale : Tensor float64 () or (shape[0],)
         Weight = scale x (sum of the terms), positive and finite.
     codebook : Codebook
