@@ -28,6 +28,7 @@ DESCRIPTORS, LOADER, WEIGHTS = range(3)  # clients of the bus
 TAKE = 4  # cycles from a block's first beat until its codes have left their register
 LAND = 10  # cycles from a column block's last beat until it may be drained
 REQUANTISE = 9  # cycles from an accumulator to the storer
+BEND = 3  # more, where the engine has leaky ReLU
 RUNS = 8  # tokens remembered: more than the stage holds
 
 
@@ -71,6 +72,7 @@ class Engine:
         self.config = config
         self.write_latency = write
         self.geometry = Geometry(config)
+        self.requantise = REQUANTISE + (BEND if config.leaky else 0)
         self.clock = clock = Clock()
         depths = (16, 2 * config.burst_beats, config.weight_fifo)
         self.bus = Bus(clock, config, depths, read)
@@ -264,13 +266,13 @@ class Engine:
             while self.offered or self._free_at(put - geometry.lines + 1) is None:
                 yield self.lines_read
             free = self._free_at(put - geometry.lines + 1) or 0
-            end = max(start, self.accepted_at + 2 - REQUANTISE) + length
+            end = max(start, self.accepted_at + 2 - self.requantise) + length
             yield max(end - clock.now, free - clock.now, 0)
             self.banks_free += 1
             self.records_free += 1
             self.released.notify()
             self.offered = True
-            clock.call(REQUANTISE, lambda t=token: clock.start(self.collected.put(t)))
+            clock.call(self.requantise, lambda t=token: clock.start(self.collected.put(t)))
 
     def _lines(self, token: Token) -> int:
         slot = token.addr // self.config.word_bytes % self.geometry.slots

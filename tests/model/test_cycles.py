@@ -8,18 +8,20 @@ import pytest
 
 from shiftwork.flow.emit import emit
 from shiftwork.hw.config import EngineConfig, preset
+from shiftwork.hw.requantise import BEND_STAGES
 from shiftwork.model import golden
 from shiftwork.model.bus import Bus
 from shiftwork.model.clock import Channel, Clock
 from shiftwork.model.compile import compile_network
 from shiftwork.model.cycles import predict_cycles
 from shiftwork.model.network import Network
+from shiftwork.model.units import BEND
 from shiftwork.sim.scoreboard import Latency, simulate
 from tests.networks import NetworkBuilder
 
 ENGINES = {
     "window4": EngineConfig(name="window4", rows=4, cols=4, hold=64, buffer_words=1024, window=4,
-                            burst_beats=16, weight_fifo=16, requantise_lanes=2),
+                            burst_beats=16, weight_fifo=16, requantise_lanes=2, leaky=True),
     "odd": EngineConfig(name="odd", rows=3, cols=5, hold=32, buffer_words=512, burst_beats=4,
                         weight_fifo=4),
     "wide": EngineConfig(name="wide", rows=8, cols=8, bus_bits=128, requantise_lanes=4),
@@ -74,6 +76,10 @@ def test_cycles_and_bytes_of_small_networks(name: str, delay: int, verilog) -> N
         near = 0.03 * result.totals["busy"]
         assert predicted.totals[cause] == pytest.approx(result.totals[cause], abs=near)
     assert [layer.name for layer in predicted.layers] == [plan.name for plan in program.layers]
+
+
+def test_leaky_relu_takes_as_many_stages_as_in_the_gateware() -> None:
+    assert BEND == BEND_STAGES
 
 
 def network() -> Network:
