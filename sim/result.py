@@ -114,6 +114,8 @@ class SimResult:
         Clock cycles from the start command to the interrupt.
     seconds, build_seconds : float
         Wall time of the simulation, and of the build (0 from the cache).
+    cpu_seconds : float
+        CPU time of the simulation.
     layers : list of LayerCounters
         As the engine recorded them.
     totals : dict
@@ -148,6 +150,7 @@ class SimResult:
     simulator: str
     cycles: int
     seconds: float
+    cpu_seconds: float
     build_seconds: float
     layers: list[LayerCounters]
     totals: dict[str, int]
@@ -181,8 +184,8 @@ class SimResult:
 
     @property
     def cycles_per_second(self) -> float:
-        """Simulated clock cycles a wall second, process start included."""
-        return self.cycles / self.seconds if self.seconds else 0.0
+        """Simulated clock cycles a second of CPU time, process start included."""
+        return self.cycles / self.cpu_seconds if self.cpu_seconds else 0.0
 
     def summary(self) -> str:
         """Return one line when ok, else a line per thing that went wrong."""

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import resource
 import shutil
 import threading
 import time
@@ -45,6 +46,7 @@ class Run:
     log: Path
     results: Path
     seconds: float  # wall time, process start included
+    cpu_seconds: float  # of the simulator's processes
 
 
 def _arguments(simulator: Simulator, public: bool) -> list[str]:
@@ -246,7 +248,7 @@ def run(
         "SIM_CMD_SUFFIX": "-vcd" if compiled.simulator.name == "icarus" else "",
         **(environment or {}),
     }
-    started = time.monotonic()
+    started, cpu = time.monotonic(), _children_seconds()
     failure = ""
     with _environment(changes):
         try:
@@ -265,7 +267,7 @@ def run(
             )
         except (RuntimeError, SystemExit) as error:
             failure = str(error)
-    seconds = time.monotonic() - started
+    seconds, cpu = time.monotonic() - started, _children_seconds() - cpu
     if "124" in failure and seconds >= timeout:
         raise SimulatorError(f"{module} did not end within {timeout:g} s: see {log}")
     passed, failed = _outcome(results)
@@ -275,7 +277,13 @@ def run(
     if failure or not passed:
         reason = failure or _first_error(log, skip="ERROR    gpi") or "no test ran"
         raise SimulatorError(f"{module} in {compiled.simulator.name}: {reason}: see {log}")
-    return Run(tuple(passed), log, results, seconds)
+    return Run(tuple(passed), log, results, seconds, cpu)
+
+
+def _children_seconds() -> float:
+    """Return the CPU time of all processes started from here that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _outcome(results: Path) -> tuple[list[str], list[tuple[str, str]]]:

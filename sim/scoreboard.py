@@ -230,6 +230,7 @@ def _judge(
         simulator=compiled.simulator.name,
         cycles=outcome.get("cycles", 0),
         seconds=done.seconds,
+        cpu_seconds=done.cpu_seconds,
         build_seconds=compiled.seconds,
         layers=layer_counters(program.layers, outcome.get("layers", {})),
         totals=dict(zip(COUNTER_NAMES, outcome.get("totals", []), strict=False)),
