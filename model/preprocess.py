@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,10 +14,11 @@ from PIL import Image, UnidentifiedImageError
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
-    """Resize, crop and order of channels; stored in the network it belongs to.
+    """Resize, crop, order of channels and normalising; stored in the network it belongs to.
 
-    Stored input values are pixels as they are, 0..255: mean and scale of the network are in its
-    first convolution and in the zero point and scale of its input tensor.
+    Where ``gain`` is empty, stored input values are pixels p as they are, 0..255: mean and
+    standard deviation are in the first convolution and in the zero point and scale of the input
+    tensor. Else the stored value is ``gain p + offset``, rounded half up and cut to 0..255.
 
     Attributes
     ----------
@@ -31,6 +33,16 @@ class Preprocess:
         "stretch" resizes both sides to ``size`` instead and crops nothing.
     resample : "bicubic" | "bilinear"
         How it is resized.
+    mean, std : tuple[float, ...]
+        What the network was trained on: ``(p / 255 - mean) / std``, so pixels of 0..1 as in
+        torchvision; one of each per channel. Both empty: pixels as they are.
+    gain, offset : tuple[float, ...]
+        From a pixel to its stored value, one of each per channel; both empty: as it is.
+
+    Raises
+    ------
+    ValueError
+        If a field is out of range or the number of values does not fit the channels.
     """
 
     size: int
@@ -38,6 +50,10 @@ class Preprocess:
     channels: Literal["rgb", "bgr", "gray"] = "rgb"
     fit: Literal["crop", "stretch"] = "crop"
     resample: Literal["bicubic", "bilinear"] = "bicubic"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    gain: tuple[float, ...] = ()
+    offset: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= self.short_side:
@@ -51,6 +67,28 @@ class Preprocess:
         ):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+        planes = 1 if self.channels == "gray" else 3
+        for first, second in (("mean", "std"), ("gain", "offset")):
+            counts = {len(getattr(self, first)), len(getattr(self, second))}
+            if counts not in ({0}, {planes}):
+                raise ValueError(
+                    f"{first} and {second} must have {planes} values for {self.channels} pictures, "
+                    f"or none, not {getattr(self, first)} and {getattr(self, second)}"
+                )
+        for name in ("mean", "std", "gain", "offset"):
+            values = getattr(self, name)
+            if not all(math.isfinite(value) for value in values):
+                raise ValueError(f"{name} must be finite, not {values}")
+        if not all(value > 0 for value in self.std):
+            raise ValueError(f"std must be positive, not {self.std}")
+
+    def slope_and_offset(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return alpha and beta, float64 (channels,): the network sees alpha p + beta of p."""
+        if not self.mean:
+            planes = 1 if self.channels == "gray" else 3
+            return torch.ones(planes).double(), torch.zeros(planes).double()
+        mean, std = (torch.tensor(v, dtype=torch.float64) for v in (self.mean, self.std))
+        return 1 / (255 * std), -mean / std
 
     def __call__(self, picture: Image.Image | str | Path) -> torch.Tensor:
         """Return the stored input values of one picture, uint8 (3 or 1, size, size).
@@ -79,10 +117,13 @@ class Preprocess:
     def _stored(self, image: Image.Image) -> torch.Tensor:
         pixels = np.asarray(image)
         if self.channels == "gray":
-            return torch.from_numpy(pixels[None].copy())
-        if self.channels == "bgr":
-            pixels = pixels[..., ::-1]
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+            pixels = pixels[None]
+        else:
+            pixels = pixels[..., :: -1 if self.channels == "bgr" else 1].transpose(2, 0, 1)
+        if self.gain:
+            gain, offset = (np.array(v).reshape(-1, 1, 1) for v in (self.gain, self.offset))
+            pixels = np.floor(gain * pixels + (offset + 0.5)).clip(0, 255).astype(np.uint8)
+        return torch.from_numpy(np.array(pixels, order="C"))
 
 
 def read_picture(path: str | Path) -> Image.Image:

@@ -35,8 +35,8 @@ from .packing import pack_bits, unpack_bits
 from .preprocess import Preprocess
 
 FORMAT = "shiftwork-network"
-VERSION = 2
-READABLE = (1, 2)  # 1 had one output, no groups, slopes, sums or upsampling
+VERSION = 3
+READABLE = (1, 2, 3)  # 1 had one output, no groups, slopes, sums or upsampling; 2 no mean or gain
 JSON_NAME = "network.json"
 WEIGHTS_NAME = "weights.safetensors"
 FIELDS = ("name", "input", "output", "tensors", "layers", "preprocess", "classes", "arrays")
@@ -125,7 +125,7 @@ def load_network(folder: Path) -> Network:
             output=document["output"],
             tensors={tensor.name: tensor for tensor in tensors},
             layers=[_layer_from_json(entry, arrays) for entry in document["layers"]],
-            preprocess=Preprocess(**preprocess) if preprocess else None,
+            preprocess=_preprocess_from_json(preprocess) if preprocess else None,
             classes=tuple(document["classes"]),
             extra_outputs=tuple(document.get("extra_outputs", ())),
         )
@@ -133,6 +133,10 @@ def load_network(folder: Path) -> Network:
         raise ValueError(f"{JSON_NAME}: field {error.args[0]!r} is missing") from None
     except (TypeError, AttributeError) as error:
         raise ValueError(f"{JSON_NAME}: a field has the wrong type ({error})") from None
+
+
+def _preprocess_from_json(entry: dict[str, Any]) -> Preprocess:
+    return Preprocess(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
 
 
 def _read_json(path: Path) -> dict[str, Any]:

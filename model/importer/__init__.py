@@ -1,1 +1,7 @@
-"""Float graphs from PyTorch modules and ONNX files."""
+"""Networks from elsewhere: PyTorch modules, exported programs, ONNX files."""
+
+from .exported import from_exported, from_module
+from .onnx_model import from_onnx
+from .ops import UnsupportedError
+
+__all__ = ["UnsupportedError", "from_exported", "from_module", "from_onnx"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -198,7 +199,7 @@ def edit(folder: Path, field: str, value: object) -> None:
     ("field", "value", "message"),
     [
         ("format", "onnx", "field 'format' must be 'shiftwork-network'"),
-        ("version", 3, "field 'version' must be 1 or 2, not 3"),
+        ("version", 4, "field 'version' must be 1 or 2 or 3, not 4"),
         ("output", "z", "field 'output' does not match its checksum"),
         ("layers", [], "field 'layers' does not match its checksum"),
         ("tensors", None, "field 'tensors' is missing"),
@@ -210,6 +211,22 @@ def test_wrong_field_is_named(tmp_path: Path, field: str, value: object, message
     edit(folder, field, value)
     with pytest.raises(ValueError, match=message):
         Network.load(folder)
+
+
+def test_normalising_is_stored_and_older_files_are_read(tmp_path: Path) -> None:
+    mean, std, gain = (0.5, 0.4, 0.3), (0.2, 0.25, 0.125), (0.75, 1.0, 0.5)
+    preprocess = Preprocess(size=9, short_side=10, mean=mean, std=std, gain=gain, offset=(4, 0, 2))
+    folder = replace(small(), preprocess=preprocess).save(tmp_path / "net")
+    assert Network.load(folder).preprocess == preprocess
+    folder = small().save(tmp_path / "net")
+    document = json.loads((folder / "network.json").read_text())
+    older = {k: v for k, v in document["preprocess"].items() if v != []}
+    assert older.keys() == {"size", "short_side", "channels", "fit", "resample"}
+    text = json.dumps(older, sort_keys=True, separators=(",", ":"))
+    document["sha256"]["preprocess"] = hashlib.sha256(text.encode()).hexdigest()
+    document |= {"preprocess": older, "version": 2}
+    (folder / "network.json").write_text(json.dumps(document))
+    assert Network.load(folder).preprocess == small().preprocess
 
 
 def test_missing_files_and_arrays_are_named(tmp_path: Path) -> None:

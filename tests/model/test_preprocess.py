@@ -62,3 +62,33 @@ def test_bad_pictures_are_refused(tmp_path: Path) -> None:
         Preprocess(size=3, short_side=4, fit="pad")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="resample must be one of"):
         Preprocess(size=3, short_side=4, resample="nearest")  # type: ignore[arg-type]
+
+
+def test_stored_values_are_an_affine_map_of_pixels() -> None:
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    pixels[:] = (0, 100, 255)
+    image = Image.fromarray(pixels)
+    preprocess = Preprocess(
+        size=4, short_side=4, channels="bgr", mean=(0.5, 0.4, 0.0), std=(0.5, 0.2, 1.0),
+        gain=(0.5, 0.25, 2.0), offset=(0.4, 0.5, -3.0),
+    )  # fmt: skip
+    got = preprocess(image)
+    # 255 / 2 + 0.4 = 127.9, 100 / 4 + 0.5 rounds half up, 0 - 3 is cut
+    assert [int(plane.unique().item()) for plane in got] == [128, 26, 0]
+    slope, offset = preprocess.slope_and_offset()
+    assert torch.allclose(slope * 255 + offset, torch.tensor([1.0, 3.0, 1.0]).double())
+    assert offset.tolist() == [-1.0, -2.0, 0.0]
+    plain = Preprocess(size=4, short_side=4, channels="gray").slope_and_offset()
+    assert [v.tolist() for v in plain] == [[1.0], [0.0]]
+
+
+@pytest.mark.parametrize(("fields", "message"), [
+    ({"mean": (0.5,), "std": (0.5,)}, "mean and std must have 3 values for rgb pictures"),
+    ({"mean": (0.5,) * 3}, "mean and std must have 3 values for rgb pictures"),
+    ({"gain": (1.0,) * 3, "offset": (1.0,)}, "gain and offset must have 3 values"),
+    ({"mean": (0.5,) * 3, "std": (0.5, 0.0, 1.0)}, "std must be positive"),
+    ({"mean": (0.5, float("nan"), 0.5), "std": (1.0,) * 3}, "mean must be finite"),
+])  # fmt: skip
+def test_bad_normalising_is_refused(fields: dict[str, tuple[float, ...]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Preprocess(size=4, short_side=4, **fields)  # type: ignore[arg-type]
