@@ -71,6 +71,9 @@ class Checked:
             "ideal_cycles": ideal,
             "utilisation": ideal / result.cycles if result.cycles else 0.0,
             "layers": layers,
+            "program_bytes": len(self.program.image),
+            "peak_map_bytes": self.program.peak_map_bytes,
+            "unshared_map_bytes": self.program.unshared_map_bytes,
         }
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import campaigns
+from . import campaigns, train
 from .options import (
     Bits,
     Engine,
@@ -133,7 +133,11 @@ def generate(
     }
     if program is not None:
         figures["program"] = str(program.save(out_dir / "program.bin"))
-        figures["program_bytes"] = len(program.image)
+        figures |= {
+            "program_bytes": len(program.image),
+            "peak_map_bytes": program.peak_map_bytes,
+            "unshared_map_bytes": program.unshared_map_bytes,
+        }
     _show(figures, as_json)
 
 
@@ -320,6 +324,7 @@ def bench(
 
 
 campaigns.register(app)
+train.register(app)
 
 
 def _show(figures: dict[str, Any], as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..model import golden
 from ..model.compile import compile_network
 from ..model.cycles import predict_cycles
 from ..model.zoo import MODELS
+from ..sim.result import LayerCounters
 from ..sim.scoreboard import FAST, simulate
 from .progress import Stages
 
@@ -32,10 +33,20 @@ class ZooRow:
         Ideal cycles over cycles.
     predicted_cycles, prediction_error
         By the cycle model; the error is relative.
+    predicted_read, predicted_written : int
+        Bytes by the cycle model.
+    program_bytes : int
+        Descriptors and weights in memory.
+    peak_map_bytes, unshared_map_bytes : int
+        Memory of the feature maps: as it is, and if each had its own.
     stalls : dict of str to int
         Cycles without a beat, by cause.
     mismatches : int
         Wrong bytes.
+    seconds, cpu_seconds, cycles_per_second
+        Of the simulation; the last by CPU time.
+    costly : list of dict
+        The layers that lose most cycles: name, cycles, ideal cycles, stalls.
     trouble : list of str
         What went wrong, if anything.
     """
@@ -49,13 +60,20 @@ class ZooRow:
     utilisation: float = 0.0
     predicted_cycles: int = 0
     prediction_error: float = 0.0
+    predicted_read: int = 0
+    predicted_written: int = 0
     stalls: dict[str, int]
+    program_bytes: int = 0
+    peak_map_bytes: int = 0
+    unshared_map_bytes: int = 0
     bytes_read: int = 0
     bytes_written: int = 0
     values: int = 0
     mismatches: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     cycles_per_second: float = 0.0
+    costly: list[dict[str, Any]] = field(default_factory=list)
     trouble: list[str]
 
     @property
@@ -101,8 +119,8 @@ def run_network(
             program = compile_network(network, config)
             predicted = predict_cycles(
                 program, config, read_latency=FAST.read, write_latency=FAST.write
-            ).cycles
-            notes.append(f"{predicted:,} cycles predicted")
+            )
+            notes.append(f"{predicted.cycles:,} cycles predicted")
     except ValueError as error:
         return ZooRow(network=name, refused=str(error), stalls={}, trouble=[])
     with stages.stage(f"{name}: run in {simulator}") as notes:
@@ -120,23 +138,49 @@ def run_network(
         cycles=cycles,
         ideal_cycles=ideal,
         utilisation=ideal / cycles if cycles else 0.0,
-        predicted_cycles=predicted,
-        prediction_error=predicted / cycles - 1 if cycles else 0.0,
+        predicted_cycles=predicted.cycles,
+        prediction_error=predicted.cycles / cycles - 1 if cycles else 0.0,
+        predicted_read=predicted.bytes_read,
+        predicted_written=predicted.bytes_written,
         stalls={cause: totals.get(cause, 0) for cause in STALLS},
+        program_bytes=len(program.image),
+        peak_map_bytes=program.peak_map_bytes,
+        unshared_map_bytes=program.unshared_map_bytes,
         bytes_read=totals.get("read", 0) * size,
         bytes_written=totals.get("written", 0) * size,
         values=result.checked_bytes,
         mismatches=result.wrong_bytes,
         seconds=round(result.seconds, 1),
+        cpu_seconds=round(result.cpu_seconds, 1),
         cycles_per_second=round(result.cycles_per_second),
+        costly=costly_layers(result.layers),
         trouble=[] if result.ok else result.summary().splitlines(),
     )
 
 
-def to_json(config: EngineConfig, rows: Sequence[ZooRow]) -> dict[str, Any]:
+def costly_layers(layers: Sequence[LayerCounters], count: int = 3) -> list[dict[str, Any]]:
+    """Return the ``count`` layers that take most cycles beyond the ideal ones."""
+    most = sorted(layers, key=lambda layer: layer.ideal_cycles - layer.cycles)[:count]
+    return [
+        {
+            "name": layer.name, "cycles": layer.cycles, "ideal_cycles": layer.ideal_cycles,
+            "compute": layer.counters["compute"],
+            "stalls": {cause: layer.counters[cause] for cause in STALLS},
+        }
+        for layer in most
+    ]  # fmt: skip
+
+
+def to_json(
+    config: EngineConfig, rows: Sequence[ZooRow], *, terms: int, bits: int, simulator: str
+) -> dict[str, Any]:
     """Return the report as plain JSON data."""
     return {
         "config": config.to_dict(),
+        "terms": terms,
+        "bits": bits,
+        "simulator": simulator,
+        "latency": asdict(FAST),
         "networks": [asdict(row) | {"bit_exact": row.bit_exact} for row in rows],
     }
 
@@ -147,7 +191,7 @@ def to_table(rows: Sequence[ZooRow]) -> Table:
     table.add_column("network")
     for name in ("layers", "MMAC", "cycles", "ideal", "util", "predicted", "error",
                  *(cause.removeprefix("wait_") for cause in STALLS),
-                 "MB read", "MB written", "kHz", "wrong"):  # fmt: skip
+                 "kB maps", "kB apart", "MB read", "MB written", "kHz", "wrong"):  # fmt: skip
         table.add_column(name, justify="right")
     for row in rows:
         if row.refused:
@@ -156,6 +200,7 @@ def to_table(rows: Sequence[ZooRow]) -> Table:
             row.network, str(row.layers), f"{row.macs / 1e6:.1f}", f"{row.cycles:,}",
             f"{row.ideal_cycles:,}", f"{row.utilisation:.1%}", f"{row.predicted_cycles:,}",
             f"{row.prediction_error:+.2%}", *(f"{row.stalls[cause]:,}" for cause in STALLS),
+            f"{row.peak_map_bytes / 1e3:,.0f}", f"{row.unshared_map_bytes / 1e3:,.0f}",
             f"{row.bytes_read / 1e6:.2f}", f"{row.bytes_written / 1e6:.2f}",
             f"{row.cycles_per_second / 1e3:,.0f}", str(row.mismatches),
         )  # fmt: skip

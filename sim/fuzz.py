@@ -28,6 +28,8 @@ class Case:
         All of network, input and memory follow from it and the engine.
     layers : tuple of str
         Kinds, in order.
+    shared : bool
+        Tensors share memory; they do in three cases of four.
     features : frozenset of str
         What `fuzz_coverage` sees in it.
     values : int
@@ -42,6 +44,7 @@ class Case:
 
     seed: int
     layers: tuple[str, ...]
+    shared: bool
     features: frozenset[str]
     latency: Latency
     values: int
@@ -102,9 +105,10 @@ def _run(config: EngineConfig, verilog: Path, seed: int, simulator: str, wavefor
     network, x = random_network(seed, config)
     latency = random_latency(seed)
     kinds = tuple(type(layer).__name__ for layer in network.layers)
+    shared = Random(f"sharing {seed}").randrange(4) > 0
     values = cycles = 0
     try:
-        program = compile_network(network, config)
+        program = compile_network(network, config, keep_all=not shared)
         want = golden.run(network, x, exact="integer")
         result = simulate(
             program, config, verilog, {network.input: x[0]}, want, simulator, latency=latency,
@@ -114,10 +118,13 @@ def _run(config: EngineConfig, verilog: Path, seed: int, simulator: str, wavefor
         trouble = _trouble(result)
     except SimulatorError:
         raise
-    except (ValueError, ArithmeticError) as error:  # the compiler has to take every network
+    except (ValueError, ArithmeticError, AssertionError) as error:
+        # the compiler has to take every network
         trouble = f"{type(error).__name__}: {error}"
     seen = features(network, latency)
-    return Case(seed, kinds, seen, latency, values, cycles, trouble, time.monotonic() - start)
+    return Case(
+        seed, kinds, shared, seen, latency, values, cycles, trouble, time.monotonic() - start
+    )
 
 
 def _trouble(result: SimResult) -> str:

@@ -81,7 +81,10 @@ class Report:
     ideal_cycles: int | None = None
     utilisation: float | None = None
     layers: list[LayerFigures] = field(default_factory=list)
-    # size
+    # memory, and size
+    program_bytes: int | None = None
+    peak_map_bytes: int | None = None
+    unshared_map_bytes: int | None = None
     verilog_bytes: int | None = None
     verilog_sha256: str | None = None
     target: str | None = None

@@ -52,6 +52,14 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
             ("Ideal cycles", _number(report.ideal_cycles), "every lane busy in every cycle"),
             ("Utilisation", utilisation_text(report.utilisation), "ideal cycles over cycles"),
         ]
+    if report.peak_map_bytes is not None:
+        rows += [
+            ("Program", f"{_number(report.program_bytes)} bytes", "descriptors and weights"),
+            (
+                "Feature maps", f"{_number(report.peak_map_bytes)} bytes",
+                f"shared; {_number(report.unshared_map_bytes)} with memory for each",
+            ),
+        ]  # fmt: skip
     if report.milliseconds is not None:
         rows.append(("Time", f"{report.milliseconds:.2f} ms", "cycles at Fmax"))
     if report.lut is not None:

@@ -94,7 +94,7 @@ def test_fuzz_reports_and_prints_how_to_run_a_failure_again(
         for number in range(seed, seed + count):
             trouble = "2 of 9 bytes differ" if number == 8 else ""
             seen = frozenset({"convolution"})
-            yield fuzzer.Case(number, ("Conv",), seen, fuzzer.FAST, 9, 100, trouble, 0.1)
+            yield fuzzer.Case(number, ("Conv",), True, seen, fuzzer.FAST, 9, 100, trouble, 0.1)
 
     monkeypatch.setattr(fuzzer, "fuzz", cases)
     options = [*ENGINE, "--set", "hold=32", "-o", str(tmp_path)]

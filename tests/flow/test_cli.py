@@ -228,7 +228,20 @@ def test_simulate_compares_and_reports(
     assert shown["values_checked"] == 6 * 8 * 9 + 6 * 4 * 4 + 5 * 4 * 4
     assert shown["cycles"] >= shown["ideal_cycles"] > 0
     assert sum(layer["cycles"] for layer in shown["layers"]) <= shown["cycles"]
+    assert shown["program_bytes"] > 0
+    # the input of 8 x 9 words of 8 bytes, the first map over it, the pool in place of that
+    assert 0 < shown["peak_map_bytes"] < shown["unshared_map_bytes"]
     assert shown["lut"] is None
+
+
+def test_generate_compiles_a_network(
+    net: tuple[Path, Path], tmp_path: Path, capsys: Capture
+) -> None:
+    arguments = ["generate", "tiny", "--network", str(net[0]), "-o", str(tmp_path), "--json"]
+    assert main(arguments) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (tmp_path / "program.bin").stat().st_size == shown["program_bytes"]
+    assert 0 < shown["peak_map_bytes"] < shown["unshared_map_bytes"]
 
 
 def test_report_renders_again(tmp_path: Path, capsys: Capture) -> None:
