@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -129,6 +129,10 @@ class Graph:
         Of the input: 0, or 128 where pixels stand for signed numbers.
     extra_outputs : tuple[str, ...]
         Further results, for a network with several heads.
+    known_frac_bits : Mapping[str, int]
+        f of tensors that quantisers in the imported model had; calibration gives the others.
+    notes : tuple[str, ...]
+        What importing the model did that its owner should know.
     """
 
     name: str
@@ -141,6 +145,8 @@ class Graph:
     frac_bits: int = 0
     zero_point: int = 0
     extra_outputs: tuple[str, ...] = ()
+    known_frac_bits: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -199,9 +205,9 @@ def apply_node(node: Node, parts: list[torch.Tensor]) -> torch.Tensor:
         value = F.conv2d(
             padded, node.weight, node.bias, node.stride, 0, node.dilation, node.groups
         )  # fmt: skip
-        return _activate(node, value)
+        return activate(node, value)
     if isinstance(node, AddNode):
-        return _activate(node, parts[0] + parts[1])
+        return activate(node, parts[0] + parts[1])
     if isinstance(node, MaxPoolNode):
         return F.max_pool2d(_pad(parts[0], node.padding, -torch.inf), node.kernel, node.stride)
     if isinstance(node, AveragePoolNode):
@@ -213,7 +219,8 @@ def apply_node(node: Node, parts: list[torch.Tensor]) -> torch.Tensor:
     return parts[0].mean((2, 3), keepdim=True)
 
 
-def _activate(node: ConvNode | AddNode, value: torch.Tensor) -> torch.Tensor:
+def activate(node: ConvNode | AddNode, value: torch.Tensor) -> torch.Tensor:
+    """Return a node's activation of a fresh tensor, which may be overwritten."""
     if node.relu:
         value = F.leaky_relu_(value, node.leak) if node.leak else value.relu_()
     return value if node.ceiling is None else value.clamp_(max=node.ceiling)
