@@ -19,7 +19,7 @@ WARM   := $(VENV)/.warm
 SUDO   := $(if $(filter-out 0,$(shell id -u)),sudo)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-all lint format rtl sim sim-zoo fuzz faults synth report bench accuracy readme registers doctor lock clean
+.PHONY: help demo test test-all lint format rtl sim sim-zoo zoo-page fuzz faults synth report bench bench-train accuracy readme registers doctor lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -56,6 +56,9 @@ sim: $(WARM)  ## SqueezeNet's first layers through the Verilog of PRESET, compar
 sim-zoo: $(WARM)  ## every network of the zoo through the Verilog of base, as one table
 	@$(BIN)/shiftwork sim-zoo -o $(OUT)/zoo
 
+zoo-page: $(READY)  ## docs/reference/zoo.md from the last sim-zoo
+	@$(BIN)/python -m shiftwork.flow.zoo_page
+
 fuzz: $(WARM)  ## 300 random networks through the Verilog of base (FUZZ='--count N --seed S')
 	@$(BIN)/shiftwork fuzz -o $(OUT)/fuzz $(FUZZ)
 
@@ -70,6 +73,9 @@ report: $(READY)  ## report.html again, from the report.json of the last demo
 
 bench: $(WARM)  ## area and Fmax of the presets that fit ECP5, as one table
 	@$(BIN)/shiftwork bench -o $(OUT)/bench
+
+bench-train: $(READY)  ## DeepShift and two terms trained on Fashion-MNIST, under an hour
+	@$(BIN)/shiftwork bench-train -o $(OUT)/train --page docs/reference/training.md
 
 accuracy: $(READY)  ## top-1, top-5 and agreement on the labelled pictures, in build/accuracy
 	@$(BIN)/shiftwork accuracy -o $(OUT)/accuracy

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from .files import write_json
+from .files import write_atomic, write_json
 from .options import Bits, Engine, Json, Out, Set, Sim, Simulator, Terms
 from .tools import ToolError
 
@@ -42,6 +42,7 @@ def sim_zoo(
     from .inputs import open_config
     from .progress import Stages
     from .zoo import choose, run_network, to_json, to_table
+    from .zoo_page import zoo_page
 
     config = open_config(preset, changes)
     Codebook(terms, bits)
@@ -54,14 +55,12 @@ def sim_zoo(
         for name in chosen:
             rows.append(run_network(name, config, emitted.verilog, stages, terms=terms, bits=bits,
                                     simulator=simulator.value))  # fmt: skip
-    report = to_json(config, rows)
-    text = json.dumps(report, indent=2)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    path = out_dir / "report.json"
-    path.write_text(text + "\n", encoding="utf-8")
+    report = to_json(config, rows, terms=terms, bits=bits, simulator=simulator.value)
+    path = write_json(out_dir / "report.json", report)
+    write_atomic(out_dir / "zoo.md", zoo_page(report))
     refused = [row for row in rows if row.refused]
     if as_json:
-        typer.echo(text)
+        typer.echo(json.dumps(report, indent=2))
     else:
         wide = Console(highlight=False, width=max(out.width, 170))
         wide.print(to_table(rows))

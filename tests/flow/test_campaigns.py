@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from shiftwork.flow import zoo
+from shiftwork.flow import zoo_page as flow_page
 from shiftwork.flow.cli import main
+from shiftwork.flow.zoo_page import update, zoo_page
 from shiftwork.hw.config import preset
 from shiftwork.sim import fault_campaign
 from shiftwork.sim import fuzz as fuzzer
@@ -56,6 +58,35 @@ def test_the_zoo_is_run_counted_and_reported(small_zoo, tmp_path: Path, capsys: 
     assert good["bytes_read"] > 0 and good["bytes_written"] > 0
     assert set(good["stalls"]) == set(zoo.STALLS)
     assert not deep["bit_exact"] and deep["cycles"] == 0
+    assert good["predicted_read"] == good["bytes_read"]
+    assert good["predicted_written"] == good["bytes_written"]
+    (layer,) = good["costly"]
+    assert layer["cycles"] <= good["cycles"] and layer["ideal_cycles"] == good["ideal_cycles"]
+
+    page = (tmp_path / "zoo.md").read_text()
+    assert page == zoo_page(report)
+    assert page.count("| good |") == 4
+    assert f"| {good['utilisation']:.1%} |" in page and "+0.00%" in page
+    assert "`deep` is refused: layer 'conv0'" in page
+    assert max(map(len, page.splitlines()[:15])) <= 100
+
+
+def test_the_page_wants_every_network_exact(
+    small_zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, source = tmp_path / "zoo.md", tmp_path / "report.json"
+    with pytest.raises(ValueError, match="make sim-zoo writes it"):
+        update(page, source)
+    row = zoo.ZooRow(network="squeezenet1_1", cycles=10, stalls=dict.fromkeys(zoo.STALLS, 0),
+                     trouble=[])  # fmt: skip
+    report = zoo.to_json(preset("tiny"), [row], terms=2, bits=4, simulator="icarus")
+    source.write_text(json.dumps(report))
+    with pytest.raises(ValueError, match="not there or not bit-exact: efficientnet_lite0,"):
+        update(page, source)
+    assert not page.exists()
+    monkeypatch.setattr(flow_page, "MODELS", ["squeezenet1_1"])
+    update(page, source)
+    assert page.read_text() == zoo_page(report)
 
 
 def test_a_named_network_that_cannot_run_is_an_error(
