@@ -80,6 +80,7 @@ def test_run_reports_what_passed(top, tmp_path):
     done = run(top(), "counting_tb", work=tmp_path / "run", test_filter="counts$")
     assert [name.rpartition(".")[2] for name in done.tests] == ["counts"]
     assert done.log.exists() and done.results.exists()
+    assert done.seconds > 0 and done.cpu_seconds > 0
 
 
 def test_failures_are_one_line_that_names_the_log(top, tmp_path):
