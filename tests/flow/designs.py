@@ -109,3 +109,49 @@ class Indexed(wiring.Component):
         m = Module()
         m.d.sync += self.o.eq(self.a[self.i])
         return m
+
+
+class Inner(wiring.Component):
+    """Adds two numbers, registered."""
+
+    low: Signal
+    high: Signal
+    o: Signal
+
+    def __init__(self) -> None:
+        super().__init__({"low": In(4), "high": In(4), "o": Out(5)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        total = Signal(5)
+        unread = Signal(4)
+        m.d.comb += [total.eq(self.low + self.high), unread.eq(self.low)]
+        m.d.sync += self.o.eq(total)
+        return m
+
+
+class Named(wiring.Component):
+    """Whatever makes Amaranth invent names: fields, aliases, a submodule named as a signal."""
+
+    a: Signal
+    sum: Signal
+    copy: Signal
+
+    def __init__(self) -> None:
+        super().__init__({"a": In(8), "sum": Out(9), "copy": Out(8)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        halves = data.StructLayout({"low": 4, "high": 4})
+        held = Signal(halves)
+        inner, other = Signal(5), Signal(5, name="inner")
+        m.submodules.inner = adder = Inner()
+        m.d.sync += [held.eq(self.a), other.eq(inner)]
+        m.d.comb += [
+            adder.low.eq(held.low),
+            adder.high.eq(held.high),
+            inner.eq(adder.o),
+            self.sum.eq(inner + other),
+            self.copy.eq(held),
+        ]
+        return m

@@ -68,7 +68,7 @@ def test_second_run_is_cached_and_equal(columns: Columns, monkeypatch: pytest.Mo
 def test_another_design_is_not_taken_from_the_cache(columns: Columns, tmp_path: Path) -> None:
     verilog, cache, _ = columns
     changed = tmp_path / "columns.v"
-    changed.write_text(verilog.read_text().replace("module columns(", "module columns (", 1))
+    changed.write_text(verilog.read_text().replace("module columns (", "module columns  (", 1))
     assert not synthesise(changed, "columns", cache=cache).cached
 
 
