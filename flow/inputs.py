@@ -15,9 +15,8 @@ from ..model.accuracy import calibrate_squeezenet
 from ..model.codebook import Codebook
 from ..model.network import Network
 from ..model.quantize import quantize
-from ..model.zoo import pictures, squeezenet
+from ..model.zoo import MODELS, pictures, squeezenet
 
-NETWORKS = ("squeezenet1_1",)
 Scale = Literal["layer", "channel"]
 
 
@@ -74,11 +73,11 @@ def open_network(
     Parameters
     ----------
     source : str
-        ``squeezenet1_1``, or a folder that `convert` wrote.
+        A name of the zoo, or a folder that `convert` wrote.
     terms, bits : int, optional
         N and B for a network that is still to be quantised; 2 and 4 by default.
     scale : "layer" or "channel", optional
-        Its weights' scales; "layer" by default.
+        Its weights' scales; by default that of :func:`default_scale`.
 
     Raises
     ------
@@ -88,7 +87,7 @@ def open_network(
     """
     path = Path(source)
     book = Codebook(2 if terms is None else terms, 4 if bits is None else bits)
-    if source not in NETWORKS and path.is_dir():
+    if source not in MODELS and path.is_dir():
         given = {"--terms": terms, "--bits": bits, "--scale": scale}
         options = [f"{name} {value}" for name, value in given.items() if value is not None]
         if options:
@@ -97,20 +96,23 @@ def open_network(
                 "convert the original network again"
             )
         return Network.load(path)
-    if source not in NETWORKS:
-        known = f"a folder that convert wrote, or one of {', '.join(NETWORKS)}"
+    if source not in MODELS:
+        known = f"a folder that convert wrote, or one of {', '.join(MODELS)}"
         if path.exists():
-            raise ValueError(f"{source} is not a network: give {known}")
+            raise ValueError(f"{source} is not a quantised network: give {known}")
         raise ValueError(f"no such file or network: {source!r}; give {known}")
-    net = squeezenet.load_float()
-    graph = squeezenet.to_graph(net)
+    scale = scale or default_scale(source)
+    if source != "squeezenet1_1":
+        return MODELS[source].load_quantized(book.terms, book.bits, scale=scale)
+    graph = squeezenet.to_graph(squeezenet.load_float())
     return quantize(
-        graph,
-        calibrate_squeezenet(graph),
-        terms=book.terms,
-        bits=book.bits,
-        scale=scale or "layer",
+        graph, calibrate_squeezenet(graph), terms=book.terms, bits=book.bits, scale=scale
     )
+
+
+def default_scale(source: str) -> Scale:
+    """Return how many weight scales a network gets: one per layer for SqueezeNet, as published."""
+    return "layer" if source == "squeezenet1_1" else "channel"
 
 
 def open_picture(source: str | None, network: Network) -> tuple[torch.Tensor, str]:

@@ -46,7 +46,8 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="P=V", help="Change a parameter; repeatable.")
 ]
 NewScale = Annotated[
-    ScaleKind | None, typer.Option(help="One weight scale per layer (the default), or channel.")
+    ScaleKind | None,
+    typer.Option(help="One weight scale per channel (default), or layer (of squeezenet1_1)."),
 ]
 Picture = Annotated[
     str | None, typer.Option(help="Picture, or .npy of uint8 (C, H, W). Default: a photo.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -11,10 +12,12 @@ from ..preprocess import Preprocess
 from . import ops
 from .normalise import lower_with_input
 
+Choose = Preprocess | Callable[[tuple[int, int, int]], Preprocess]
+
 
 def to_graph(
     program: ops.Program,
-    preprocess: Preprocess | None,
+    preprocess: Choose | None,
     *,
     frac_bits: int = 0,
     zero_point: int = 0,
@@ -25,9 +28,9 @@ def to_graph(
     Parameters
     ----------
     program : Program
-    preprocess : Preprocess or None
-        How pictures become the model's input; None: the input is (a - zero_point) 2^-frac_bits
-        of stored values a.
+    preprocess : Preprocess, callable or None
+        How pictures become the model's input, or a function of its shape that says so; None: the
+        input is (a - zero_point) 2^-frac_bits of stored values a.
     frac_bits, zero_point : int
         Of an input without preprocessing.
     classes : tuple[str, ...]
@@ -40,6 +43,8 @@ def to_graph(
     """
     for op in program.ops:
         _check_finite(op)
+    if callable(preprocess) and not isinstance(preprocess, Preprocess):
+        preprocess = preprocess(program.shape)
     lowered, entry = lower_with_input(program, preprocess, frac_bits, zero_point)
     known: dict[str, int] = {}
     notes = list(lowered.notes)

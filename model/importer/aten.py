@@ -40,8 +40,8 @@ def _conv(reader: Reader, site: Site, a: Args, out: str) -> ops.Op:
         before = [n // 2 for n in total]
         border = (before[0], before[1], total[0] - before[0], total[1] - before[1])
     else:
-        pair = (0, 0) if padding == "valid" else _pair(padding)
-        border = (*pair, *pair)
+        rows, columns = (0, 0) if padding == "valid" else _pair(padding)
+        border = (rows, columns, rows, columns)
     return ops.Convolve(
         site, (reader.value(site, a["input"]),), out, weight, bias, stride, border, dilation,
         int(a["groups"]),

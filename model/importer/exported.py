@@ -15,9 +15,8 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
 from ..graph import Graph
-from ..preprocess import Preprocess
 from . import ops, reader
-from .assemble import to_graph
+from .assemble import Choose, to_graph
 from .aten import MAKERS
 
 LIBRARY = str(Path(torch.__file__).parent)
@@ -27,7 +26,7 @@ def from_module(
     module: nn.Module,
     shape: tuple[int, int, int],
     *,
-    preprocess: Preprocess | None = None,
+    preprocess: Choose | None = None,
     name: str | None = None,
     frac_bits: int = 0,
     zero_point: int = 0,
@@ -43,9 +42,10 @@ def from_module(
         With float32 parameters; its forward takes (B, C, H, W). It is not changed.
     shape : tuple[int, int, int]
         Channels, height and width of a picture.
-    preprocess : Preprocess, optional
-        How pictures become the module's input. None: its input is (a - zero_point) 2^-frac_bits
-        of stored values a, so by default pixels as they are, 0..255.
+    preprocess : Preprocess or callable, optional
+        How pictures become the module's input, or a function of its shape that says so. None: its
+        input is (a - zero_point) 2^-frac_bits of stored values a, so by default pixels as they
+        are, 0..255.
     name : str, optional
         Of the graph; the module's class by default.
     frac_bits, zero_point : int
@@ -74,7 +74,7 @@ def from_module(
 def from_exported(
     path: str | Path,
     *,
-    preprocess: Preprocess | None = None,
+    preprocess: Choose | None = None,
     name: str | None = None,
     frac_bits: int = 0,
     zero_point: int = 0,
@@ -107,7 +107,7 @@ def from_exported(
 def _to_graph(
     exported: ExportedProgram,
     name: str,
-    preprocess: Preprocess | None,
+    preprocess: Choose | None,
     frac_bits: int,
     zero_point: int,
     classes: tuple[str, ...],
@@ -158,7 +158,7 @@ def _constants(exported: ExportedProgram) -> dict[str, Any]:
     for spec in exported.graph_signature.input_specs:
         if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
             target = str(spec.target)
-            value = exported.state_dict.get(target)
+            value: Any = exported.state_dict.get(target)
             value = exported.constants[target] if value is None else value
             found[spec.arg.name] = value.detach().cpu()
     return found

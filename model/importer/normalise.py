@@ -56,10 +56,9 @@ def lower_with_input(
     """
     program, scale, shift = _peel(program)
     if preprocess is None:
-        same = scale is None
-        start = Start(program.input, zero_point == 0, scale, shift)
-        if same:
-            start = Start(program.input, zero_point == 0)
+        start = Start(program.input, zero_point == 0)
+        if bool((scale != 1).any()) or bool(shift.any()):
+            start = replace(start, scale=scale, shift=shift)
         return lower(program, start), Entry(frac_bits, zero_point, None)
     channels = program.shape[0]
     wanted = 1 if preprocess.channels == "gray" else 3
@@ -69,8 +68,7 @@ def lower_with_input(
             f"picture has {wanted}; choose --channels gray for 1, rgb or bgr for 3"
         )
     alpha, beta = preprocess.slope_and_offset()
-    if scale is not None and shift is not None:
-        alpha, beta = alpha * scale, beta * scale + shift
+    alpha, beta = alpha * scale, beta * scale + shift
     middle = -beta / alpha  # the pixel that stands for 0
     raw = lower(program, Start(program.input, True, alpha, beta))
     if not raw.input_alone:
@@ -97,10 +95,11 @@ def lower_with_input(
     return replace(done, notes=[*done.notes, note]), Entry(f, HALF, stored)
 
 
-def _peel(program: Program) -> tuple[Program, torch.Tensor | None, torch.Tensor | None]:
-    """Return the program without arithmetic on its input, and what that does to each channel."""
+def _peel(program: Program) -> tuple[Program, torch.Tensor, torch.Tensor]:
+    """Return the program without arithmetic on its input, and that as a scale and a shift."""
     at, channels = program.input, program.shape[0]
-    scale = shift = None
+    scale = torch.ones(channels, dtype=torch.float64)
+    shift = torch.zeros(channels, dtype=torch.float64)
     kept = list(program.ops)
     while at not in program.outputs:
         readers = [op for op in kept if at in op.inputs]
@@ -108,15 +107,12 @@ def _peel(program: Program) -> tuple[Program, torch.Tensor | None, torch.Tensor 
             break
         op = readers[0]
         if isinstance(op, Affine):
-            before = (torch.ones(1), torch.zeros(1)) if scale is None else (scale, shift)
-            scale = before[0].double() * op.scale.double().expand(channels)
-            shift = before[1].double() * op.scale.double() + op.shift.double().expand(channels)
+            scale = scale * op.scale.double()
+            shift = shift * op.scale.double() + op.shift.double()
             if not bool((scale != 0).all()):
                 raise op.site.refuse("multiplies the input by 0", "check the constants")
         kept.remove(op)
         at = op.output
-    if at == program.input:
-        return program, None, None
     first = [replace(op, inputs=tuple(program.input if n == at else n for n in op.inputs))
              for op in kept]  # fmt: skip
     outputs = tuple(program.input if name == at else name for name in program.outputs)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..graph import Graph
-from ..preprocess import Preprocess
-from .assemble import to_graph
+from .assemble import Choose, to_graph
 from .onnx_file import OnnxFile
 from .onnx_ops import Reader
 from .ops import Program
@@ -15,7 +14,7 @@ from .ops import Program
 def from_onnx(
     path: str | Path,
     *,
-    preprocess: Preprocess | None = None,
+    preprocess: Choose | None = None,
     name: str | None = None,
     size: tuple[int, int] | None = None,
     frac_bits: int = 0,

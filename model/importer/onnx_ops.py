@@ -104,11 +104,12 @@ class Reader:
 
 def _window(marks: Marks, site: Site, kernel: Pair) -> tuple[Pair, Padding | AutoPad, Pair]:
     """Return stride, padding and dilation."""
-    stride = tuple(marks.get("strides", (1, 1)))
-    dilation = tuple(marks.get("dilations", (1, 1)))
-    mode = marks.get("auto_pad", "NOTSET")
+    stride: Any = tuple(marks.get("strides", (1, 1)))
+    dilation: Any = tuple(marks.get("dilations", (1, 1)))
+    pads: Any
+    mode: Any = marks.get("auto_pad", "NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
-        return stride, mode.lower(), dilation
+        return stride, "same_upper" if mode == "SAME_UPPER" else "same_lower", dilation
     pads = (0, 0, 0, 0) if mode == "VALID" else tuple(marks.get("pads", (0, 0, 0, 0)))
     if not len(kernel) == len(stride) == len(dilation) == 2 or len(pads) != 4:
         raise site.refuse(f"is {len(kernel)}-D", "only 2-D windows are supported")

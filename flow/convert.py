@@ -1,0 +1,106 @@
+"""The command ``convert``: a trained network from elsewhere becomes codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .options import Json, NewBits, NewScale, NewTerms, Out
+
+out = Console(highlight=False)
+log = Console(stderr=True)
+
+
+def convert(
+    network: Annotated[
+        str,
+        typer.Argument(
+            help="model.onnx, model.pt2, package.module:factory (its code is run), a name of the "
+            "zoo, or a folder written before."
+        ),
+    ],
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Folder of unlabelled pictures; the zoo has its own."),
+    ] = None,
+    pictures: Annotated[int | None, typer.Option(help="Use at most so many of them.")] = None,
+    terms: NewTerms = None,
+    bits: NewBits = None,
+    scale: NewScale = None,
+    rounding: Annotated[
+        str | None,
+        typer.Option(help="Greedy by default; compensated, scale+bias, ... need pictures."),
+    ] = None,
+    observer: Annotated[
+        str | None,
+        typer.Option(help="Activation scales by error (the default), max or percentile."),
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Of the pixels, one or per channel: 0.485,0.456,0.406.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Standard deviation, likewise.")] = None,
+    white: Annotated[
+        float | None, typer.Option(help="White before mean and std: 1 (the default) or 255.")
+    ] = None,
+    channels: Annotated[
+        str | None, typer.Option(help="rgb (the default), bgr or gray: order of the channels.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Rows and columns; for a network that leaves them open.")
+    ] = None,
+    short_side: Annotated[
+        int | None, typer.Option(help="Resize the shorter side to this, then crop; the size.")
+    ] = None,
+    fit: Annotated[str | None, typer.Option(help="crop (the default) or stretch.")] = None,
+    resample: Annotated[str | None, typer.Option(help="bilinear (the default) or bicubic.")] = None,
+    out_dir: Out = Path("net"),
+    as_json: Json = False,
+) -> None:
+    """Quantise a network to sums of powers of two; write network.json and weights.safetensors.
+
+    Example: shiftwork convert model.onnx --calibration photos/ --terms 2 --bits 4 -o net/
+    """
+    from .importing import Request, convert_network
+    from .pictures import PictureOptions
+
+    options = PictureOptions(
+        mean=mean, std=std, white=white, channels=channels, size=size, short_side=short_side,
+        fit=fit, resample=resample,
+    )  # fmt: skip
+    request = Request(
+        source=network, terms=terms, bits=bits, scale=scale.value if scale else None,
+        rounding=rounding, observer=observer, calibration=calibration, pictures=pictures,
+        options=options,
+    )  # fmt: skip
+    converted = convert_network(request, log)
+    net = converted.network
+    net.save(out_dir)
+    convolutions = list(net.convolutions())
+    figures: dict[str, Any] = {
+        "network": net.name,
+        "folder": str(out_dir),
+        "layers": len(net.layers),
+        "convolutions": len(convolutions),
+        "weights": sum(layer.weights.codes[0].numel() for layer in convolutions),
+        "macs": sum(net.macs(layer) for layer in convolutions),
+        "bytes": sum(path.stat().st_size for path in out_dir.iterdir() if path.is_file()),
+    }
+    if as_json:
+        typer.echo(json.dumps(figures | {"notes": list(converted.notes)}, indent=2))
+        return
+    for note in converted.notes:
+        log.print(note, markup=False, soft_wrap=True)
+    table = Table(show_header=False)
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    out.print(table)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("convert")(convert)

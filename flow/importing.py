@@ -1,0 +1,199 @@
+"""From what `convert` is given to an integer network: import, calibrate, round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..model.calibrate import OBSERVERS, Observer, observe, tied_tensors
+from ..model.codebook import Codebook
+from ..model.graph import ConvNode, Graph
+from ..model.importer import load
+from ..model.network import Network
+from ..model.quantize import quantize
+from ..model.rounding import open_method, round_graph
+from ..model.zoo import MODELS
+from .inputs import Scale, default_scale, open_network
+from .pictures import PictureOptions, open_folder
+
+BATCH = 8
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked for; None is what was left open.
+
+    Attributes
+    ----------
+    source : str
+        A name of the zoo, an ONNX file, a .pt2 file, package.module:factory, or a folder.
+    terms, bits : int or None
+        N and B; 2 and 4 by default.
+    scale : "layer" | "channel" or None
+        Of the weights; "channel" by default, but "layer" for squeezenet1_1 (as in the paper).
+    rounding : str or None
+        A method of :mod:`..model.rounding`; "greedy" by default.
+    observer : str or None
+        How activation scales are chosen; "error" by default.
+    calibration : Path or None
+        A folder of unlabelled pictures.
+    pictures : int or None
+        Use at most so many of them.
+    options : PictureOptions
+        How pictures become the input of an imported network.
+    """
+
+    source: str
+    terms: int | None = None
+    bits: int | None = None
+    scale: Scale | None = None
+    rounding: str | None = None
+    observer: str | None = None
+    calibration: Path | None = None
+    pictures: int | None = None
+    options: PictureOptions = field(default_factory=PictureOptions)
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """An integer network, and what its owner should know about how it came about."""
+
+    network: Network
+    notes: tuple[str, ...]
+
+
+def convert_network(request: Request, console: Console) -> Converted:
+    """Return the integer network that a request describes.
+
+    Raises
+    ------
+    ValueError
+        If the source, the pictures or an option is wrong; nothing has been written then.
+    """
+    source = request.source
+    terms = 2 if request.terms is None else request.terms
+    book = Codebook(terms, 4 if request.bits is None else request.bits)
+    method = "greedy" if request.rounding is None else request.rounding
+    open_method(method)
+    observer = cast(Observer, request.observer or "error")
+    if observer not in OBSERVERS:
+        raise ValueError(
+            f"--observer must be one of {', '.join(OBSERVERS)}, not {request.observer!r}"
+        )
+    if request.pictures is not None and request.pictures < 1:
+        raise ValueError(f"--pictures must be at least 1, not {request.pictures}")
+    in_zoo = source in MODELS
+    if not in_zoo and Path(source).is_dir():
+        _refuse(request, f"{source} is quantised already", everything=True)
+        return Converted(open_network(source), ())
+    if in_zoo:
+        _refuse(request, f"{source} brings pictures of its own", everything=False)
+        if method == "greedy" and request.observer is None and request.pictures is None:
+            return Converted(
+                open_network(source, terms=terms, bits=request.bits, scale=request.scale), ()
+            )
+        loader = MODELS[source]
+        graph = loader.load_float()
+        batches = list(loader.calibration(request.pictures or loader.pictures).split(BATCH))
+        scale = request.scale or default_scale(source)
+    else:
+        shape = request.options.shape()
+        graph = load(source, preprocess=request.options.preprocess, shape=shape)
+        batches = _own_pictures(request, graph, console)
+        scale = request.scale or "channel"
+    frac_bits = _scales(graph, batches, observer, console)
+    rounded = None
+    if method != "greedy":
+        if not batches:
+            raise ValueError(f"--rounding {method} needs --calibration: a folder of pictures")
+        convolutions = sum(isinstance(node, ConvNode) for node in graph.nodes)
+        with _bar(console, f"Round, {method}", convolutions) as advance:
+            rounded = round_graph(
+                graph, frac_bits, batches, method=method, terms=book.terms, bits=book.bits,
+                scale=scale, progress=lambda _name, _number: advance(1),
+            )  # fmt: skip
+    network = quantize(
+        graph, frac_bits, terms=book.terms, bits=book.bits, scale=scale, rounded=rounded
+    )
+    return Converted(network, graph.notes)
+
+
+def _refuse(request: Request, why: str, *, everything: bool) -> None:
+    """Refuse options that mean nothing for this source."""
+    given = {
+        "--calibration": request.calibration,
+        **request.options.given(),
+    }
+    if everything:
+        named = {"terms": request.terms, "bits": request.bits, "scale": request.scale,
+                 "rounding": request.rounding, "observer": request.observer,
+                 "pictures": request.pictures}  # fmt: skip
+        given = {f"--{name}": value for name, value in named.items()} | given
+    for name, value in given.items():
+        if value is not None:
+            remedy = "; convert the original network again" if everything else ""
+            raise ValueError(f"{why}: {name} {value} cannot change it{remedy}")
+
+
+def _own_pictures(request: Request, graph: Graph, console: Console) -> list[torch.Tensor]:
+    """Return the calibration pictures of an imported network, none where it brings all scales."""
+    if request.calibration is None:
+        if _complete(graph):
+            return []
+        raise ValueError(
+            f"{request.source} needs --calibration: a folder of pictures like those it will see"
+        )
+    assert graph.preprocess is not None
+    paths = open_folder(request.calibration, request.pictures)
+    with _bar(console, "Read pictures", len(paths)) as advance:
+        stored = []
+        for path in paths:
+            stored.append(graph.preprocess(path))
+            advance(1)
+    return list(torch.stack(stored).split(BATCH))
+
+
+def _scales(
+    graph: Graph, batches: list[torch.Tensor], observer: Observer, console: Console
+) -> dict[str, int]:
+    """Return f of every tensor: from the network's own quantisers first, then as observed."""
+    found = {graph.input: graph.frac_bits}
+    if batches:
+        pictures = sum(len(batch) for batch in batches)
+        with _bar(console, "Calibrate", pictures) as advance:
+            found = observe(graph, batches, observer=observer, progress=advance).frac_bits
+    owner = tied_tensors(graph)
+    known: dict[str, int] = {}
+    for name, bits in graph.known_frac_bits.items():
+        known[owner[name]] = min(bits, known.get(owner[name], bits))
+    known.pop(owner[graph.input], None)
+    own = {name: known[root] for name, root in owner.items() if root in known}
+    same = {n: graph.frac_bits for n, root in owner.items() if root == owner[graph.input]}
+    return found | own | same
+
+
+def _complete(graph: Graph) -> bool:
+    """Return whether the imported network's quantisers say the scale of every tensor."""
+    owner = tied_tensors(graph)
+    roots = {owner[name] for name in graph.known_frac_bits} | {owner[graph.input]}
+    return set(owner.values()) <= roots
+
+
+@contextmanager
+def _bar(console: Console, title: str, total: int) -> Iterator[Advance]:
+    """Show a bar on a terminal; yields what moves it on."""
+    columns = (
+        TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda count: progress.advance(task, count)
