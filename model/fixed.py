@@ -280,12 +280,10 @@ def fit_multiplier(
     up = np.maximum(1 - right, 0)  # r is at least 1
     shift, right = shift + up[:, None], right + up
     limit = np.broadcast_to(np.minimum(right_max, RIGHT_SHIFT_MAX), size.shape)
-    for channel in np.flatnonzero((size > 0) & (right > limit)):
-        # digits below 2^-limit cannot be kept
-        sign[channel], shift[channel] = _short_form(
-            round(math.ldexp(size[channel], int(limit[channel])))
-        )
-        right[channel] = limit[channel]
+    beyond = np.flatnonzero((size > 0) & (right > limit))  # digits below 2^-limit cannot be kept
+    small = np.rint(np.ldexp(size[beyond], limit[beyond].astype(np.int32)))
+    sign[beyond], shift[beyond] = _short_form(small.astype(np.int64))
+    right[beyond] = limit[beyond]
     sign = np.where(size[:, None] > 0, sign * np.where(scale < 0, -1, 1)[:, None], 0)
     shift, right = np.where(sign != 0, shift, 0), np.where(size > 0, right, 1)
     return (
@@ -295,14 +293,17 @@ def fit_multiplier(
     )
 
 
-def _short_form(value: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return signs and shifts of a small value's terms, at most four, largest first."""
-    sign, shift = np.zeros(MULTIPLIER_TERMS, np.int8), np.zeros(MULTIPLIER_TERMS, np.int64)
+def _short_form(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return signs and shifts (K, 4) of the terms of small values int64 (K,), largest first.
+
+    At most four terms: each takes away the nearest power of two, a tie the smaller one.
+    """
+    sign = np.zeros((len(value), MULTIPLIER_TERMS), np.int64)
+    shift = np.zeros_like(sign)
     for term in range(MULTIPLIER_TERMS):
-        if not value:
-            break
-        power = abs(value).bit_length() - 1
-        power += 2 * abs(value) > 3 << power
-        sign[term], shift[term] = (1 if value > 0 else -1), power
-        value -= int(sign[term]) << power
+        power = np.maximum(np.frexp(np.abs(value).astype(np.float64))[1] - 1, 0).astype(np.int64)
+        power += 2 * np.abs(value) > np.int64(3) << power
+        sign[:, term] = np.sign(value)
+        shift[:, term] = np.where(value != 0, power, 0)
+        value = value - (np.sign(value) << power)
     return sign, shift

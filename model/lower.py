@@ -247,14 +247,15 @@ def _conv_records(layer: Conv, info: TensorInfo, config: EngineConfig) -> list[b
 
 def _records(name: str, rq: Requantiser, excess: Sequence[int], scale: int = 0) -> list[bytes]:
     """Return the records of accumulators that are ``excess`` too large and 2^scale as fine."""
+    # Plain lists: layers have thousands of channels, and tensors take their time one by one.
+    columns = (each.tolist() for each in (rq.bias, rq.multiplier, rq.sign, rq.shift, rq.right))
     records = []
-    for channel, over in enumerate(excess):
-        bias = (int(rq.bias[channel]) << scale) - int(rq.multiplier[channel]) * int(over)
+    for channel, (over, own, multiplier, sign, shift, right) in enumerate(
+        zip(excess, *columns, strict=True)
+    ):
+        bias = (own << scale) - multiplier * int(over)
         try:
-            records.append(pack_record(
-                bias, rq.sign[channel].tolist(), rq.shift[channel].tolist(),
-                int(rq.right[channel]) + scale,
-            ))  # fmt: skip
+            records.append(pack_record(bias, sign, shift, right + scale))
         except ValueError as error:
             raise ValueError(f"layer {name!r}, channel {channel}: {error}") from None
     return records

@@ -144,3 +144,37 @@ def test_bad_parameters_are_refused_by_name() -> None:
         Requantiser.from_real(np.array([1.0]), np.array([np.inf]))
     with pytest.raises(ValueError, match="too large"):
         Requantiser.from_real(np.array([1.0]), np.array([2.0**60]))
+
+
+@pytest.mark.parametrize("limit", [1, 4, 9, 17])
+def test_digits_that_cannot_be_kept_are_dropped_from_the_smallest_on(limit: int) -> None:
+    """Scales too small for the shift: round to 2^-limit, then the nearest power again and again."""
+    scale = np.ldexp(np.random.default_rng(limit).uniform(-3, 3, 500), -limit)
+    sign, shift, right = fit_multiplier(scale, limit)
+    for channel, real in enumerate(np.abs(scale)):
+        if right[channel] < limit:
+            continue
+        left, terms = round(float(np.ldexp(real, limit))), []
+        exact = int((sign[channel].long() << shift[channel].long()).sum()) * int(
+            np.sign(scale[channel])
+        )
+        while left and len(terms) < 4:
+            near = min(
+                (s << k for k in range(20) for s in (1, -1)), key=lambda t: (abs(left - t), abs(t))
+            )
+            terms.append(near)
+            left -= near
+        assert abs(exact - np.ldexp(real, limit)) <= abs(sum(terms) - np.ldexp(real, limit)) + 1e-9
+        assert abs(exact - np.ldexp(real, limit)) <= 0.5 + 2.0**-30 * abs(exact)
+
+
+def test_a_wide_layer_is_fitted_at_once() -> None:
+    """As each channel alone, of all 70,000: no work that grows with their square."""
+    scale = 2.0 ** np.random.default_rng(5).uniform(-40, 8, 70_000)
+    limit = np.random.default_rng(6).integers(1, 48, 70_000)
+    together = fit_multiplier(scale, limit)
+    for channel in range(0, 70_000, 700):
+        alone = fit_multiplier(scale[channel : channel + 1], limit[channel : channel + 1])
+        assert all(
+            torch.equal(a[channel : channel + 1], b) for a, b in zip(together, alone, strict=True)
+        )
