@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import asdict, dataclass, replace
 from math import gcd
 from typing import Any, Literal
@@ -13,6 +14,17 @@ MULTIPLIER_SHIFT_MAX = 10  # largest left shift of one multiplier term, in bits
 RIGHT_SHIFT_MAX = 47  # largest right shift of the requantiser, in bits
 BIAS_BITS = 48  # two's-complement width of a requantiser bias, in bits
 PARAMETER_BYTES = 16  # one output channel's requantiser record in the program, in bytes
+
+NOT_IN_FINGERPRINT = {
+    "name": "only a name",
+    "select": "two circuits for the same selection",
+    "requantise_lanes": "outputs per cycle; records and outputs keep their order",
+    "burst_beats": "how requests are cut into bursts; which bytes move stays the same",
+    "weight_fifo": "how far weights are fetched ahead",
+    "max_layers": "layers whose counters are kept; the others run like them",
+    "watchdog_bits": "when the engine gives up; a program that ends is not touched",
+}
+"""Parameters that change nothing of what a program means or computes, and why each does not."""
 
 
 def _pow2_ceil(n: int) -> int:
@@ -170,6 +182,16 @@ class EngineConfig:
     def parameter_beats(self) -> int:
         """Bus beats of one requantiser record."""
         return PARAMETER_BYTES // self.bus_bytes
+
+    @property
+    def fingerprint(self) -> int:
+        """32 bits that differ between engines that cannot share a program.
+
+        Of every parameter but those of `NOT_IN_FINGERPRINT`, so that a new one counts until it is
+        shown not to matter.
+        """
+        kept = {n: v for n, v in sorted(asdict(self).items()) if n not in NOT_IN_FINGERPRINT}
+        return zlib.crc32(repr(kept).encode())
 
     @property
     def module_name(self) -> str:

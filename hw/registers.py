@@ -10,7 +10,7 @@ from .config import EngineConfig
 from .descriptor import VERSION
 
 IDENTITY = 0x53484654  # "SHFT"
-MAP_VERSION = 2
+MAP_VERSION = 3
 ADDR_BITS = 12  # of the AXI4-Lite port: a window of 4 KiB
 COUNTERS = (
     ("busy", "cycles in which the engine runs"),
@@ -114,6 +114,9 @@ def _registers() -> tuple[Register, ...]:
         Register("LIMIT", 0x64, (
             Field("address", 0, 32, rw, "last byte it may touch", 0xFFFF_FFFF),
         ), "end of the window: a burst with a byte outside is not issued, and stops the engine"),
+        Register("FINGERPRINT", 0x68, (
+            Field("crc32", 0, 32, ro, "of the parameters that a program depends on"),
+        ), "must equal the word at byte 12 of program.bin, else that was made for another engine"),
     ]  # fmt: skip
     return (*single, *recorded, *live, *window)
 
@@ -134,6 +137,7 @@ def constants(config: EngineConfig) -> dict[tuple[str, str], int]:
         ("CONFIG", "max_terms"): config.max_terms,
         ("CONFIG", "act_bits"): config.act_bits,
         ("CONFIG", "word_bytes_log2"): config.word_bytes.bit_length() - 1,
+        ("FINGERPRINT", "crc32"): config.fingerprint,
     }
 
 

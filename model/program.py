@@ -183,10 +183,11 @@ class Program:
 
 
 def fingerprint(config: EngineConfig) -> int:
-    """Return 32 bits that differ between engines a program cannot be shared by."""
-    shape = (config.rows, config.cols, config.act_bits, config.code_bits, config.max_terms,
-             config.hold, config.buffer_words, config.bus_bits)  # fmt: skip
-    return zlib.crc32(repr(shape).encode())
+    """Return 32 bits that differ between engines a program cannot be shared by.
+
+    The engine shows them in its register FINGERPRINT.
+    """
+    return config.fingerprint
 
 
 def pack_header(

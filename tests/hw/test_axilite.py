@@ -86,11 +86,12 @@ async def _pulse(ctx: Any, *signals: Any) -> None:
 
 @pytest.mark.parametrize("stall", [0.0, 0.5])
 def test_reads_and_writes(stall: float) -> None:
-    dut = Registers(EngineConfig(rows=16, cols=5, act_bits=7, code_bits=5, max_terms=2))
+    config = EngineConfig(rows=16, cols=5, act_bits=7, code_bits=5, max_terms=2)
+    dut = Registers(config)
 
     async def body(ctx: Any, host: Host) -> None:
         assert await host.read(0x00) == 0x53484654
-        assert await host.read(0x04) == 0x0201
+        assert await host.read(0x04) == 0x0301
         assert await host.read(0x08) == 16 | 5 << 8 | 5 << 16 | 2 << 20 | 7 << 24 | 4 << 28
         await host.write(0x18, 0xAABBCCDD)
         await host.write(0x18, 0x11223344, strobe=0b0101)
@@ -103,7 +104,8 @@ def test_reads_and_writes(stall: float) -> None:
         for offset, signal in ((0x60, dut.base), (0x64, dut.limit)):
             await host.write(offset, 0x1234_5678 + offset)
             assert await host.read(offset) == 0x1234_5678 + offset == ctx.get(signal)
-        for offset in (0x68, 0x7C, 0x80, 0x10C, 0x800, 0xFFC):
+        assert await host.read(0x68) == config.fingerprint
+        for offset in (0x6C, 0x7C, 0x80, 0x10C, 0x800, 0xFFC):
             await host.write(offset, 1, want=SLVERR)
             assert await host.read(offset, want=SLVERR) == 0
         assert await host.read(0x18) == 0xAA22CC44

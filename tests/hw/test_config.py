@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shiftwork.hw.config import PARAMETER_BYTES, PRESETS, EngineConfig, preset
+from shiftwork.hw.config import NOT_IN_FINGERPRINT, PARAMETER_BYTES, PRESETS, EngineConfig, preset
 
 LIMITS = {
     "rows": (1, 64), "cols": (1, 64), "act_bits": (2, 8), "code_bits": (2, 5),
@@ -161,3 +161,18 @@ def test_blocks_and_records_are_whole_beats(bus_bits: int) -> None:
         spare = config.block_beats * bus_bits - rows * cols * code_bits
         assert 0 <= spare < bus_bits
         assert config.parameter_beats * config.bus_bytes == PARAMETER_BYTES
+
+
+def test_every_parameter_counts_in_the_fingerprint_unless_it_is_excused() -> None:
+    config = EngineConfig(rows=8, cols=8)
+    others = {
+        "name": "other", "rows": 16, "cols": 4, "act_bits": 7, "code_bits": 3, "max_terms": 2,
+        "max_fan_in": 64, "hold": 64, "buffer_words": 64, "requantise_lanes": 2, "bus_bits": 128,
+        "burst_beats": 8, "weight_fifo": 99, "max_layers": 3, "window": 2, "leaky": True,
+        "watchdog_bits": 8, "select": "mux",
+    }  # fmt: skip
+    assert others.keys() == config.to_dict().keys()
+    assert NOT_IN_FINGERPRINT.keys() <= others.keys()
+    for name, value in others.items():
+        same = config.replace(**{name: value}).fingerprint == config.fingerprint
+        assert same == (name in NOT_IN_FINGERPRINT), name

@@ -5,7 +5,7 @@ from shiftwork.hw.registers import REGISTER, REGISTERS, Access, constants, regis
 
 
 def test_offsets_and_fields_do_not_overlap() -> None:
-    assert [r.offset for r in REGISTERS] == [4 * i for i in range(26)]
+    assert [r.offset for r in REGISTERS] == [4 * i for i in range(27)]
     for register in REGISTERS:
         bits = [b for f in register.fields for b in range(f.lsb, f.lsb + f.bits)]
         assert len(bits) == len(set(bits)) and max(bits) < 32
@@ -14,7 +14,8 @@ def test_offsets_and_fields_do_not_overlap() -> None:
 
 
 def test_fixed_places() -> None:
-    places = {"CONTROL": 0x0C, "STATUS": 0x10, "PROGRAM": 0x18, "COUNTER7": 0x3C, "TOTAL0": 0x40}
+    places = {"CONTROL": 0x0C, "STATUS": 0x10, "PROGRAM": 0x18, "COUNTER7": 0x3C, "TOTAL0": 0x40,
+              "FINGERPRINT": 0x68}  # fmt: skip
     assert {name: REGISTER[name].offset for name in places} == places
     assert REGISTER["CONTROL"].field("irq_enable").lsb == 8
     assert constants(preset("large"))["CONFIG", "word_bytes_log2"] == 5
