@@ -8,6 +8,7 @@ from ..hw.config import EngineConfig
 
 Pair = tuple[int, int]
 MOST = 0xFFFF  # of a 16-bit descriptor field
+MOST_BANDS = 0x7FFF  # so that 16-bit counts of descriptors can be compared
 IN_FLIGHT = 3  # bands that should fit the buffer at once, so that loading runs ahead
 
 
@@ -112,18 +113,23 @@ def cut_bands(name: str, window: Window, work: Work, config: EngineConfig) -> li
     Raises
     ------
     ValueError
-        If not even one output row fits the buffer; the message names the layer and the limit.
+        If not even one output row fits the buffer, or there would be more bands than a program
+        may have descriptors; the message names the layer and the limit.
     """
     bands = None
     for share in (IN_FLIGHT, 2, 1):
         words = min(config.buffer_words // share, MOST)
-        bands = (_runs if window.pointwise else _rows)(window, work, config, words)
+        bands = (_runs if window.pointwise else _rows)(name, window, work, config, words)
         if bands is not None:
             return bands
-    need = window.rows_in(1) * window.size[1] * (1 if window.separate else window.planes)
+    planes = _plane_step(window, config) if window.separate else window.planes
+    words = 1 if window.pointwise else window.rows_in(1) * window.size[1]
+    need = words * planes * window.tensors
+    what = "pixel" if window.pointwise else "row"
+    remedy = "raise buffer_words" if need <= MOST else f"no engine has more than {MOST}: cut it up"
     raise ValueError(
-        f"layer {name!r}: one output row needs {need * window.tensors} words of activations, but "
-        f"engine {config.name!r} has {config.buffer_words}; raise buffer_words"
+        f"layer {name!r}: one output {what} needs {need} words of activations, but engine "
+        f"{config.name!r} has {min(config.buffer_words, MOST)}: {remedy}"
     )
 
 
@@ -149,7 +155,18 @@ def _shares(total: int, most: int, config: EngineConfig, unit: int = 1) -> int:
     return -(-total // max(count, wanted, 1))
 
 
-def _runs(window: Window, _: Work, config: EngineConfig, words: int) -> list[Band] | None:
+def _check_count(name: str, count: int) -> None:
+    """Check that a layer's bands are not more than there may be, before they are made."""
+    if count > MOST_BANDS:
+        raise ValueError(
+            f"layer {name!r}: its output takes {count} descriptors, of at most {MOST_BANDS}: "
+            "raise hold and buffer_words, or cut the picture"
+        )
+
+
+def _runs(
+    name: str, window: Window, _: Work, config: EngineConfig, words: int
+) -> list[Band] | None:
     total = window.size[0] * window.size[1]
     group = window.planes
     if window.separate:
@@ -160,6 +177,7 @@ def _runs(window: Window, _: Work, config: EngineConfig, words: int) -> list[Ban
     if longest < 1:
         return None
     run = _shares(total, min(longest, config.hold, total), config)
+    _check_count(name, -(-total // run) * -(-window.planes // group))
     bands = []
     for first in range(0, total, run):
         pixels = min(run, total - first)
@@ -172,7 +190,9 @@ def _runs(window: Window, _: Work, config: EngineConfig, words: int) -> list[Ban
     return bands
 
 
-def _rows(window: Window, work: Work, config: EngineConfig, words: int) -> list[Band] | None:
+def _rows(
+    name: str, window: Window, work: Work, config: EngineConfig, words: int
+) -> list[Band] | None:
     out_height, out_width = window.out
     width = window.size[1]
     step = _plane_step(window, config) if window.separate else window.planes
@@ -184,6 +204,7 @@ def _rows(window: Window, work: Work, config: EngineConfig, words: int) -> list[
     if window.separate:
         used = window.rows_in(rows) * width * window.tensors
         group = min(window.planes, max(words // used // step * step, step))
+    _check_count(name, -(-out_height // rows) * -(-window.planes // group))
     bands = []
     for top in range(0, out_height, rows):
         count = min(rows, out_height - top)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..hw.config import EngineConfig
 from ..hw.descriptor import DESCRIPTOR_BYTES, pack_descriptor
-from .bands import Work, cut_bands
+from .bands import MOST_BANDS, Work, cut_bands
 from .layout import Blocks, blocks_of, one_after_another, place_tensors
 from .lower import Lowered, lower
 from .network import Concat, Layer, Network
@@ -13,7 +13,6 @@ from .schedule import Slot, Step, allocate_buffer, order_bands
 from .sharing import kept_tensors, share_memory
 from .writers import Writers
 
-MOST_DESCRIPTORS = 0x7FFF  # so that 16-bit counts of them can be compared
 ADDRESS_SPACE = 1 << 32  # bytes
 
 
@@ -49,6 +48,7 @@ def compile_network(
         raise ValueError(f"base must be a multiple of 4096, not {base}")
     layers = layers_until(network, until)
     blocks = blocks_of(network, layers, config)
+    _check_end(layers, blocks, base, base + max(map(blocks.size, blocks.wholes)))
     apart, unshared = one_after_another(blocks)
     places = place_tensors(network, blocks, config, apart, {})
     lowered = [
@@ -59,11 +59,12 @@ def compile_network(
         for each in lowered
     ]
     steps = order_bands(lowered, bands)
-    if len(steps) > MOST_DESCRIPTORS:
+    if len(steps) > MOST_BANDS:
         longest = max(range(len(bands)), key=lambda index: len(bands[index]))
         raise ValueError(
-            f"the program would have {len(steps)} descriptors, {len(bands[longest])} of them for "
-            f"layer {lowered[longest].name!r}, of at most {MOST_DESCRIPTORS}; raise buffer_words"
+            f"layer {lowered[longest].name!r}: the program would have {len(steps)} descriptors for "
+            f"{len(lowered)} layers, {len(bands[longest])} of them for this one, of at most "
+            f"{MOST_BANDS}: raise hold and buffer_words, or split the network"
         )
 
     weights_offset = round_up(HEADER_BYTES + len(steps) * DESCRIPTOR_BYTES, ALIGN)
@@ -78,15 +79,7 @@ def compile_network(
     addresses = {name: start + offset for name, offset in offsets_of.items()}
     places = place_tensors(network, blocks, config, addresses, strides)
     end = start + (unshared if keep_all else sharing.size)
-    if end > ADDRESS_SPACE:
-        largest = max(blocks.wholes, key=blocks.size)
-        names = [layer.name for layer in layers if largest in (*layer.inputs, layer.output)]
-        raise ValueError(
-            f"layer {names[0]!r}: program and feature maps from {base:#x} on end at {end:#x}, of "
-            f"{ADDRESS_SPACE:#x} bytes that 32-bit addresses reach; the largest map is {largest!r} "
-            f"with {blocks.size(largest)} bytes: use a smaller picture or a lower base"
-        )
-
+    _check_end(layers, blocks, base, end)
     writers = Writers(start, end - start, config.word_bytes)
     producers = {name: _producers(name, network, blocks, lowered) for name in places}
     emitter = _Emitter(config, places, len(steps), writers, producers)
@@ -110,6 +103,19 @@ def compile_network(
         kept=tuple(places) if keep_all else kept, peak_map_bytes=sharing.size,
         unshared_map_bytes=unshared,
     )  # fmt: skip
+
+
+def _check_end(layers: list[Layer], blocks: Blocks, base: int, end: int) -> None:
+    """Check that a program from ``base`` to ``end`` can be addressed."""
+    if end <= ADDRESS_SPACE:
+        return
+    largest = max(blocks.wholes, key=blocks.size)
+    names = [layer.name for layer in layers if largest in (*layer.inputs, layer.output)]
+    raise ValueError(
+        f"layer {names[0]!r}: program and feature maps from {base:#x} on end at {end:#x}, of "
+        f"{ADDRESS_SPACE:#x} bytes that 32-bit addresses reach; the largest map is {largest!r} "
+        f"with {blocks.size(largest)} bytes: use a smaller picture or a lower base"
+    )
 
 
 def _producers(

@@ -95,7 +95,7 @@ def blocks_of(network: Network, layers: Sequence[Layer], config: EngineConfig) -
                 if name in parts or name == network.input:
                     raise ValueError(
                         f"layer {layer.name!r}: tensor {name!r} already has its place in memory; "
-                        "concatenate a copy of it"
+                        "concatenate a copy of it, a max pool of 1 x 1"
                     )
                 parts[name] = (layer.output, start)
                 start += planes[name]

@@ -15,6 +15,7 @@ from . import blocks as arrange
 from .bands import Window
 from .fixed import Requantiser
 from .layout import is_depthwise
+from .limits import check, check_conv, check_lowered
 from .network import (
     Add,
     AveragePool,
@@ -111,7 +112,7 @@ def lower(
         if info.bits > config.act_bits:
             raise ValueError(
                 f"layer {layer.name!r}: activations must have at most {config.act_bits} bits on "
-                f"engine {config.name!r}, not {info.bits}"
+                f"engine {config.name!r}, not {info.bits}: raise act_bits or use fewer"
             )
     place = places[layer.inputs[0]]
     if isinstance(layer, Conv):
@@ -134,39 +135,14 @@ def lower(
                 f"layer {layer.name!r}: engine {config.name!r} has no leaky ReLU; set leaky"
             )
         lowered = replace(lowered, slope=pack_slope(rq.slope), zero=rq.zero)
-    kh, steps = lowered.window.kernel
-    _check(layer, config, {
-        "kernel rows": (kh, 255), "kernel columns": (steps, 255),
-        "stride": (max(lowered.window.stride), 15),
-        "dilation": (max(lowered.window.dilation[0], lowered.step), 15),
-        "padding": (max(lowered.window.padding), 255),
-        "weight blocks per column block": (lowered.blocks.shape[1], 0xFFFF),
-    })  # fmt: skip
+    check_lowered(layer, lowered, config)
     return lowered
-
-
-def _check(layer: Layer, config: EngineConfig, limits: dict[str, tuple[int, int]]) -> None:
-    for label, (value, limit) in limits.items():
-        if value > limit:
-            raise ValueError(
-                f"layer {layer.name!r}: {label} must be at most {limit} on engine "
-                f"{config.name!r}, not {value}"
-            )
-
-
-def _check_conv(layer: Conv, config: EngineConfig) -> None:
-    codes = layer.weights.codes
-    _check(layer, config, {
-        "terms per weight": (codes.shape[0], config.max_terms),
-        "code bits": (layer.weights.codebook.code_bits, config.code_bits),
-        "fan-in": (int(np.prod(codes.shape[2:])), config.max_fan_in),
-    })  # fmt: skip
 
 
 def _conv(
     layer: Conv, info: TensorInfo, out: TensorInfo, place: Place, config: EngineConfig
 ) -> Lowered:
-    _check_conv(layer, config)
+    check_conv(layer, config)
     codes = _ungrouped(layer, info.channels)
     spread = np.zeros((*codes.shape[:2], place.planes * config.rows, *codes.shape[3:]), np.int8)
     spread[:, :, place.slots] = codes
@@ -207,7 +183,7 @@ def _ungrouped(layer: Conv, channels: int) -> np.ndarray:
 def _depthwise(
     layer: Conv, info: TensorInfo, out: TensorInfo, place: Place, config: EngineConfig
 ) -> Lowered:
-    _check_conv(layer, config)
+    check_conv(layer, config)
     codes = layer.weights.codes.numpy()[:, :, 0]
     spread = np.zeros((codes.shape[0], int(place.slots.max()) + 1, *codes.shape[2:]), np.int8)
     spread[:, place.slots] = codes
@@ -330,7 +306,9 @@ def _average(
     window, step, tail = _window(layer, info, out, place.planes, config, mode, separate=True)
     words = config.window if mode is Mode.SEPARATE else 1
     summed = window.kernel[0] * window.kernel[1] * words
-    _check(layer, config, {"window": (summed, config.max_fan_in)})
+    check(layer, config, {
+        "window": (summed, config.max_fan_in, "raise max_fan_in or pool in two layers"),
+    })  # fmt: skip
     slots = int(place.slots.max()) + 1
     if mode is Mode.SEPARATE:
         ones = np.full((1, slots, 1, config.window), config.magnitudes, np.int8)
@@ -360,11 +338,13 @@ def _add(
     if not np.array_equal(first.slots, second.slots):
         raise ValueError(
             f"layer {layer.name!r}: {infos[0].name!r} and {infos[1].name!r} have their channels in "
-            "different lanes; a concatenated tensor cannot be added to another one"
+            "different lanes: put a 1 x 1 convolution between a concatenation and a sum"
         )
-    _check(layer, config, {
-        "shift of an addend": (max(layer.shifts), config.magnitudes - 1),
-        "fan-in": (2, config.max_fan_in),
+    check(layer, config, {
+        "shift of an addend": (
+            max(layer.shifts), config.magnitudes - 1, "raise code_bits or bring the scales closer"
+        ),
+        "fan-in": (2, config.max_fan_in, "raise max_fan_in"),
     })  # fmt: skip
     blocks, _, row_blocks = _identity(first, config, (1, 1), layer.shifts)
     size = (out.height, out.width)

@@ -119,6 +119,6 @@ def test_tiles_are_as_equal_as_can_be() -> None:
 def test_a_row_too_wide_is_refused_by_layer_and_limit() -> None:
     window = Window((5, 40), (3, 38), (3, 3), (1, 1), (0, 0, 0, 0), (1, 1), 2, False)
     message = ("layer 'wide': one output row needs 240 words of activations, but engine 'few' has "
-               "128; raise buffer_words")  # fmt: skip
+               "128: raise buffer_words")  # fmt: skip
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         cut_bands("wide", window, Work(1, 1), EngineConfig(name="few", buffer_words=128))
