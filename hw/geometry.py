@@ -12,6 +12,7 @@ SETTLE = 3  # cycles from a new band until everything derived from it is registe
 AHEAD = 4  # bands that may be loaded and not yet begun
 TOKENS = 4  # the storer's tokens that may wait, so that a pipeline in front need not run empty
 JOBS = 4  # the storer's tokens whose addresses may go ahead of their data
+BEND_STAGES = 5  # more of the requantiser, where the engine has leaky ReLU
 
 
 def burst_block(*limits: int) -> int:

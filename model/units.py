@@ -28,7 +28,7 @@ DESCRIPTORS, LOADER, WEIGHTS = range(3)  # clients of the bus
 TAKE = 4  # cycles from a block's first beat until its codes have left their register
 LAND = 10  # cycles from a column block's last beat until it may be drained
 REQUANTISE = 9  # cycles from an accumulator to the storer
-BEND = 3  # more, where the engine has leaky ReLU
+BEND = 5  # more, where the engine has leaky ReLU
 RUNS = 8  # tokens remembered: more than the stage holds
 
 
