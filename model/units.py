@@ -13,6 +13,7 @@ from ..hw.config import EngineConfig
 from ..hw.descriptor import DESCRIPTOR_BYTES
 from ..hw.geometry import (
     AHEAD,
+    BEND_STAGES,
     JOBS,
     MIN_BLOCK_BEATS,
     SETTLE,
@@ -28,7 +29,6 @@ DESCRIPTORS, LOADER, WEIGHTS = range(3)  # clients of the bus
 TAKE = 4  # cycles from a block's first beat until its codes have left their register
 LAND = 10  # cycles from a column block's last beat until it may be drained
 REQUANTISE = 9  # cycles from an accumulator to the storer
-BEND = 5  # more, where the engine has leaky ReLU
 RUNS = 8  # tokens remembered: more than the stage holds
 
 
@@ -72,7 +72,7 @@ class Engine:
         self.config = config
         self.write_latency = write
         self.geometry = Geometry(config)
-        self.requantise = REQUANTISE + (BEND if config.leaky else 0)
+        self.requantise = REQUANTISE + (BEND_STAGES if config.leaky else 0)
         self.clock = clock = Clock()
         depths = (16, 2 * config.burst_beats, config.weight_fifo)
         self.bus = Bus(clock, config, depths, read)

@@ -8,14 +8,12 @@ import pytest
 
 from shiftwork.flow.emit import emit
 from shiftwork.hw.config import EngineConfig, preset
-from shiftwork.hw.requantise import BEND_STAGES
 from shiftwork.model import golden
 from shiftwork.model.bus import Bus
 from shiftwork.model.clock import Channel, Clock
 from shiftwork.model.compile import compile_network
 from shiftwork.model.cycles import predict_cycles
 from shiftwork.model.network import Network
-from shiftwork.model.units import BEND
 from shiftwork.sim.scoreboard import Latency, simulate
 from tests.networks import NetworkBuilder
 
@@ -76,10 +74,6 @@ def test_cycles_and_bytes_of_small_networks(name: str, delay: int, verilog) -> N
         near = 0.03 * result.totals["busy"]
         assert predicted.totals[cause] == pytest.approx(result.totals[cause], abs=near)
     assert [layer.name for layer in predicted.layers] == [plan.name for plan in program.layers]
-
-
-def test_leaky_relu_takes_as_many_stages_as_in_the_gateware() -> None:
-    assert BEND == BEND_STAGES
 
 
 def network() -> Network:
