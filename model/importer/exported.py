@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -62,8 +64,7 @@ def from_module(
     _check_types(title, {**dict(module.named_parameters()), **dict(module.named_buffers())})
     first = next(module.parameters(), torch.zeros(()))
     example = torch.zeros(1, *shape, device=first.device)
-    with _evaluating(module), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.export's, about itself
+    with _evaluating(module), _quiet():
         try:
             exported = torch.export.export(module, (example,))
         except Exception as error:  # whatever forward raises
@@ -92,8 +93,7 @@ def from_exported(
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"no such file: {path}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         try:
             exported = torch.export.load(path)
         except Exception as error:  # a damaged archive raises nearly anything
@@ -126,8 +126,7 @@ def to_program(exported: ExportedProgram, name: str) -> ops.Program:
     UnsupportedError
         If an operation is not supported, or its input is not one picture-shaped tensor.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         plain = exported.run_decompositions({})  # in-place operations become ordinary ones
     plain.graph.eliminate_dead_code()
     read = reader.Reader(_constants(plain), MAKERS)
@@ -191,6 +190,24 @@ def _check_types(name: str, tensors: dict[str, Any]) -> None:
                     f"network {name!r}: {key!r} is {value.dtype}, not torch.float32; "
                     "call .float() on the module first"
                 )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what torch.export warns of, logs and prints about itself from the terminal."""
+    before = logging.root.manager.disable
+    nowhere = io.StringIO()
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(before)
 
 
 @contextlib.contextmanager

@@ -73,13 +73,10 @@ class OnnxFile:
             raise ValueError(f"no such file: {path}")
         try:
             model = onnx.load(path)
-        except FileNotFoundError as error:
-            name = Path(error.filename or str(error)).name
-            raise ValueError(f"{path}: its weights' file {name!r} is missing beside it") from None
         except Exception as error:  # protobuf's, and ONNX's about weights in other files
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            if "external" in str(error).lower() or "doesn't exist" in str(error):
-                raise ValueError(f"{path}: weights in another file cannot be read: {first}")  # noqa: B904
+            if any(word in first for word in ("external", "stored in", "doesn't exist")):
+                raise ValueError(f"{path}: weights in another file are missing: {first}") from None
             raise ValueError(f"{path}: not an ONNX file, or cut off ({first})") from None
         if not model.graph.node or not model.graph.output:
             raise ValueError(f"{path}: not an ONNX file, or it has no nodes")

@@ -109,6 +109,7 @@ def open_factory(spec: str) -> nn.Module:
 
 def _say(error: Exception) -> str:
     """Return an exception in one line, with where the user's code raised it."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(str(error).split())[:200]
-    return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}: {text}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.filename != __file__ and not f.filename.startswith("<frozen")]
+    where = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+    return f"{type(error).__name__}{where}: {' '.join(str(error).split())[:200]}"
