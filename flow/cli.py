@@ -11,14 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import campaigns, train
+from . import campaigns, convert, train
 from .options import (
     Bits,
     Engine,
     Json,
-    NewBits,
-    NewScale,
-    NewTerms,
     Out,
     Picture,
     Set,
@@ -70,36 +67,6 @@ def doctor(as_json: Json = False) -> None:
     bad = [finding.name for finding in findings if not finding.good]
     if bad:
         raise ToolError(f"missing or too old: {', '.join(bad)}")
-
-
-@app.command()
-def convert(
-    network: Annotated[str, typer.Argument(help="squeezenet1_1, or a folder written before.")],
-    terms: NewTerms = None,
-    bits: NewBits = None,
-    scale: NewScale = None,
-    out_dir: Out = Path("net"),
-    as_json: Json = False,
-) -> None:
-    """Quantise a network to sums of powers of two; write network.json and weights.safetensors.
-
-    Example: shiftwork convert squeezenet1_1 --terms 2 --bits 4 -o net/
-    """
-    from .inputs import open_network
-
-    net = open_network(network, terms=terms, bits=bits, scale=scale.value if scale else None)
-    net.save(out_dir)
-    convolutions = list(net.convolutions())
-    figures = {
-        "network": net.name,
-        "folder": str(out_dir),
-        "layers": len(net.layers),
-        "convolutions": len(convolutions),
-        "weights": sum(layer.weights.codes[0].numel() for layer in convolutions),
-        "macs": sum(net.macs(layer) for layer in convolutions),
-        "bytes": sum(path.stat().st_size for path in out_dir.iterdir() if path.is_file()),
-    }
-    _show(figures, as_json)
 
 
 @app.command()
@@ -323,6 +290,7 @@ def bench(
         out.print(to_table(rows))
 
 
+convert.register(app)
 campaigns.register(app)
 train.register(app)
 
