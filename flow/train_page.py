@@ -1,0 +1,66 @@
+"""The page of the training bench: Markdown, and a table for the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+HEAD = """\
+# Training: the figures
+
+Written by `make bench-train`; do not edit. How to train: [the guide](../guide/training.md).
+
+Fashion-MNIST, {training_pictures} training and {test_pictures} test pictures. The network has
+ResNet-20's layers (stem, 3 stages of {blocks} blocks, scores) at widths {widths} and stride
+{stem_stride} in the stem, {parameters} parameters: smaller than ResNet-20 (16/32/64, stride 1), so
+that the bench takes minutes on two cores. Activations have 8 bits. One seed; {jobs} variants at a
+time on {cores} cores, {minutes} minutes in all, torch {torch}. The sampling error of a difference
+between two rows is about 0.2 points on 10 000 pictures.
+
+Top-1 is the trained module's; *golden* that of the integer network exported from it, which is the
+hardware's to the last bit. *Differs*: share of test pictures on which the two name different
+classes; *steps*: the largest difference of a score, in steps of the stored output; *exact*: share
+of scores that differ when the module computes with the requantisers' own numbers. "Float, trained
+on" is the float network given the epochs that the pre-trained ones are given.
+
+| network | start | epochs | top-1 % | to float | golden % | differs % | steps | exact % | CPU s |
+|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def to_markdown(document: dict[str, Any]) -> str:
+    """Return the page of a bench's document."""
+    network, rows = document["network"], document["rows"]
+    minutes = round(document["seconds"] / 60)
+    widths = "/".join(map(str, network["widths"]))
+    lines = [HEAD.format(**{**document, **network, "widths": widths, "minutes": minutes}).rstrip()]
+    base = next((row["top1"] for row in rows if row["method"] == "float"), None)
+    for row in rows:
+        cells = [row["variant"], row["start"], str(row["epochs"]), f"{row['top1']:.2f}"]
+        cells.append("" if base is None or row is rows[0] else f"{row['top1'] - base:+.2f}")
+        if row["golden_top1"] is None:
+            cells += ["", "", "", ""]
+        else:
+            cells += [f"{row['golden_top1']:.2f}", f"{row['differs']:.2f}", str(row["max_steps"])]
+            cells.append(f"{row['exact_differs']:.2f}")
+        cells.append(f"{row['cpu_seconds']:.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    if not document["complete"]:
+        lines += ["", "The run did not come to its end: rows are missing."]
+    return "\n".join([*lines, ""])
+
+
+def to_table(rows: list[dict[str, Any]]) -> Table:
+    """Return the rows as a table for the terminal."""
+    table = Table(title="Fashion-MNIST, top-1 in percent", title_justify="left")
+    for name in ("network", "start", "epochs", "top-1", "golden", "differs", "exact", "CPU s"):
+        table.add_column(name, justify="left" if name in ("network", "start") else "right")
+    for row in rows:
+        table.add_row(
+            row["variant"], row["start"], str(row["epochs"]), f"{row['top1']:.2f}",
+            *("" if v is None else f"{v:.2f}" for v in
+              (row["golden_top1"], row["differs"], row["exact_differs"])),
+            f"{row['cpu_seconds']:.0f}",
+        )  # fmt: skip
+    return table
