@@ -283,7 +283,8 @@ def fit_multiplier(
     beyond = np.flatnonzero((size > 0) & (right > limit))  # digits below 2^-limit cannot be kept
     small = np.rint(np.ldexp(size[beyond], limit[beyond].astype(np.int32)))
     sign[beyond], shift[beyond] = _short_form(small.astype(np.int64))
-    right[beyond] = limit[beyond]
+    # without terms only the offset is left, which needs no more digits than these
+    right[beyond] = np.where(small > 0, limit[beyond], np.minimum(limit[beyond], 16))
     sign = np.where(size[:, None] > 0, sign * np.where(scale < 0, -1, 1)[:, None], 0)
     shift, right = np.where(sign != 0, shift, 0), np.where(size > 0, right, 1)
     return (
