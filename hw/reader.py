@@ -40,7 +40,8 @@ class Reader(wiring.Component):
     and FIFOs of two blocks and more; one burst per 2 cycles. One request of a client waits while
     the one before is cut; a client can get a burst for a new request every 3 cycles.
 
-    A beat with an error response is delivered like any other, and reported by `error`. A burst
+    A beat with an error response is delivered like any other, and reported by `error`; one that
+    comes while no burst is outstanding is dropped. A burst
     that would leave `base`..`limit` is not issued, nor is anything of its client after it:
     `outside` is high until `halt`.
     Reset: idle, FIFOs empty; only to be applied when `idle` (raise `halt` first and wait).
@@ -200,8 +201,8 @@ class Reader(wiring.Component):
             self.idle.eq(Cat(idles).all() & ~bus.m_axi_arvalid & ~tags.o.valid),
         ]
         m.d.sync += [
-            self.beat.eq(bus.m_axi_rvalid),
-            self.error.eq(bus.m_axi_rvalid & bus.m_axi_rresp[1]),
+            self.beat.eq(bus.m_axi_rvalid & tags.o.valid),
+            self.error.eq(bus.m_axi_rvalid & tags.o.valid & bus.m_axi_rresp[1]),
             self.error_layer.eq(tags.o.payload.layer),
         ]
         return m

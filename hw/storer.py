@@ -58,7 +58,8 @@ class Storer(wiring.Component):
     done : Out(1)
         Pulse once a token with ``last`` and all before it have all their write responses.
     beat, error : Out(1)
-        Pulse the cycle after a beat was taken, and after a response that is an error.
+        Pulse the cycle after a beat was taken, and after a response that is an error. A response
+        while no burst is outstanding is ignored.
     base, limit : In(32)
         First and last byte that may be written.
     outside : Out(1)
@@ -133,9 +134,12 @@ class Storer(wiring.Component):
         present, commit = Signal(), Signal()  # a burst's address, its last beat
         granted = Signal(range(OUTSTANDING + 1))  # addresses presented, data not yet read
         outstanding = Signal(range(OUTSTANDING + 1))  # addresses presented, not yet answered
+        # A response with nothing outstanding is to a burst from before a reset: not ours.
+        answer = Signal()
+        m.d.comb += answer.eq(bus.m_axi_bvalid & (outstanding != 0))
         m.d.sync += [
             granted.eq(granted + present - commit),
-            outstanding.eq(outstanding + present - bus.m_axi_bvalid),
+            outstanding.eq(outstanding + present - answer),
         ]
 
         # Address channel: arready reaches one flip-flop.
@@ -158,7 +162,7 @@ class Storer(wiring.Component):
             m.d.sync += bus.m_axi_awvalid.eq(0)
         m.d.sync += [
             self.beat.eq(bus.m_axi_wvalid & bus.m_axi_wready),
-            self.error.eq(bus.m_axi_bvalid & bus.m_axi_bresp[1]),
+            self.error.eq(answer & bus.m_axi_bresp[1]),
         ]
 
         answered, resting = Signal(), Signal()

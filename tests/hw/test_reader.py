@@ -161,6 +161,25 @@ def test_halt_drains_and_drops(seed: int) -> None:
     simulate(dut, control, background=[slave.testbench()], cycles=2000)
 
 
+def test_a_beat_of_no_burst_is_dropped() -> None:
+    """As comes to an engine that was reset alone, with reads outstanding."""
+    dut: Any = Reader(EngineConfig(), (8, 64))
+    seen = dut.data(0).valid | dut.data(1).valid | dut.error | dut.beat
+
+    async def run(ctx: Any) -> None:
+        ctx.set(dut.m_axi_rresp, 2)
+        for last in (0, 1, 1):
+            ctx.set(dut.m_axi_rlast, last)
+            ctx.set(dut.m_axi_rvalid, 1)
+            await ctx.tick()
+        ctx.set(dut.m_axi_rvalid, 0)
+        for _ in range(6):
+            *_, now, idle = await ctx.tick().sample(seen, dut.idle)
+            assert idle and not now
+
+    simulate(dut, run)
+
+
 @pytest.mark.parametrize("depths", [(), (4, 0)])
 def test_bad_depths_are_refused(depths: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="depths"):

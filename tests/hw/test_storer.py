@@ -11,7 +11,7 @@ from shiftwork.hw.config import EngineConfig
 from shiftwork.hw.storer import Storer
 
 from .axi_slave import WriteMemory
-from .bench import count_high, simulate, source
+from .bench import count_high, simulate, source, until
 
 SIZE = 1 << 17
 
@@ -199,6 +199,50 @@ def test_halt_completes_what_is_on_the_bus(seed: int) -> None:
         assert len(slave.beats) == sum(beats for _, beats in slave.bursts)
 
     simulate(dut, control, background=[slave.testbench()], cycles=3000)
+
+
+@pytest.mark.parametrize("resp", [0, 2])
+def test_a_response_to_nothing_is_ignored(resp: int) -> None:
+    """As comes to an engine that was reset alone, with writes outstanding."""
+    config = _config(8, 8, 8)
+    dut: Any = Storer(config)
+    token = {"addr": 64, "plane_stride": 0, "pixels": 3, "lane": 0, "channels": 8, "last": 1}
+    dones: list[int] = []
+    errors: list[int] = []
+    slave = WriteMemory(dut, bytearray(SIZE), config, latency=40)
+
+    async def run(ctx: Any) -> None:
+        for _ in range(3):  # from before the reset
+            ctx.set(dut.m_axi_bvalid, 1)
+            ctx.set(dut.m_axi_bresp, resp)
+            await ctx.tick()
+            ctx.set(dut.m_axi_bvalid, 0)
+            ctx.set(dut.m_axi_bresp, 0)
+            await ctx.tick().repeat(3)
+            assert ctx.get(dut.idle)
+
+    async def late(ctx: Any) -> None:
+        await ctx.tick().repeat(20)
+        await slave.testbench()(ctx)
+
+    async def settle(ctx: Any) -> None:
+        await ctx.tick().repeat(24)
+        ctx.set(dut.token.payload, token)
+        ctx.set(dut.token.valid, 1)
+        await ctx.tick()
+        ctx.set(dut.token.valid, 0)
+        ctx.set(dut.i.valid, 1)
+        await until(ctx, dut.done)
+        assert slave.responses == 1
+        ctx.set(dut.halt, 1)
+        await ctx.tick().repeat(2)
+        assert ctx.get(dut.idle)
+
+    simulate(
+        dut, run, settle, cycles=500,
+        background=[late, count_high(dut.done, dones), count_high(dut.error, errors)],
+    )  # fmt: skip
+    assert not errors
 
 
 def test_it_converts_to_verilog() -> None:
