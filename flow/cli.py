@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import campaigns, convert, train
+from . import accuracy, campaigns, convert, train
 from .options import (
     Bits,
     Engine,
@@ -214,30 +214,6 @@ def report(
 
 
 @app.command()
-def accuracy(
-    out_dir: Out = Path("build/accuracy"),
-    bits: Bits = 4,
-    limit: Annotated[int | None, typer.Option(help="Use only so many pictures.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Top-1, top-5 and agreement with float on the labelled pictures, for N = 1, 2, 3.
-
-    Example: shiftwork accuracy -o build/accuracy
-    """
-    from ..model.accuracy import evaluate, to_markdown
-    from ..model.codebook import Codebook
-
-    Codebook(1, bits)
-    if limit is not None and limit < 1:
-        raise ValueError(f"--limit must be at least 1, not {limit}")
-    rows = evaluate(out_dir, bits=bits, limit=limit, console=log)
-    if as_json:
-        typer.echo((out_dir / "accuracy.json").read_text(encoding="utf-8"))
-    else:
-        out.print(to_markdown(rows), markup=False)
-
-
-@app.command()
 def demo(
     preset: Engine = "small",
     picture: Picture = None,
@@ -290,6 +266,7 @@ def bench(
         out.print(to_table(rows))
 
 
+accuracy.register(app)
 convert.register(app)
 campaigns.register(app)
 train.register(app)

@@ -1,26 +1,34 @@
-"""How much accuracy quantisation costs, on the labelled pictures."""
+"""How much accuracy rounding costs, on the labelled pictures, and what it saves."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .calibrate import Calibration, calibrate, observe
+from .codebook import Scale
 from .golden import run
-from .graph import Graph
+from .graph import ConvNode, Graph
+from .mixed import Mix, Sensitivity, choose_mix, divergence, measure_sensitivity, mix_curve
 from .network import Network
 from .predict import to_scores
-from .quantize import activations_only, calibrate, quantize
-from .zoo import pictures, squeezenet
+from .preprocess import Preprocess
+from .quantize import activations_only, quantize
+from .rounding import round_graph
+from .zoo import MODELS, imagenet, pictures, squeezenet
+from .zoo.loader import Labelled
 
-BATCH = 16
+BATCH = 8
 CALIBRATION_PICTURES = 48
+CROPS = 128  # pictures to round with
+JUDGES = 32  # pictures that sensitivity is measured on
+NETWORKS = ("squeezenet1_1", "efficientnet_lite0")
 NOTE = (
     "Small and easy set (cut-outs and close-ups): compare rows pairwise with float; "
     "this is not ImageNet validation accuracy."
@@ -28,8 +36,51 @@ NOTE = (
 
 
 @dataclass(frozen=True)
+class Variant:
+    """One way to round a network.
+
+    Attributes
+    ----------
+    method : str
+        Of ``rounding.METHODS``.
+    terms : int or float
+        N of all layers, or, where it is a float, the budget of mean terms per weight.
+    bits : int
+        B.
+    scale : "layer" | "channel"
+    """
+
+    method: str
+    terms: int | float
+    bits: int = 4
+    scale: Scale = "channel"
+
+    @property
+    def name(self) -> str:
+        """What the row is called."""
+        what = f"N={self.terms}" if isinstance(self.terms, int) else f"mixed {self.terms:g}"
+        scale = ", layer scale" if self.scale == "layer" else ""
+        return f"{what}, B={self.bits}, {self.method}{scale}"
+
+
+VARIANTS = (
+    Variant("greedy", 1, scale="layer"),
+    Variant("greedy", 2, scale="layer"),
+    Variant("greedy", 3, scale="layer"),
+    Variant("greedy", 2),
+    Variant("compensated", 1),
+    Variant("learned", 1),
+    Variant("compensated", 1.25),
+    Variant("compensated", 1.5),
+    Variant("compensated", 2, 3),
+    Variant("compensated", 2),
+    Variant("compensated", 3),
+)
+
+
+@dataclass(frozen=True)
 class Row:
-    """One variant of the network over all pictures.
+    """One variant of a network over all labelled pictures.
 
     Attributes
     ----------
@@ -39,6 +90,18 @@ class Row:
     agree : int
         Pictures with the same likeliest class as the float network.
     pictures : int
+    divergence : float
+        Mean Kullback-Leibler divergence in nats of the class probabilities from float's.
+    bits_per_weight : float
+        N x B, averaged over the weights; 32 for float weights.
+    mean_terms : float or None
+        Non-zero terms per weight.
+    zero_terms : float or None
+        Share of the stored codes that are no term, 0..1.
+    bytes : int
+        Of the network as it is stored, class names and all; 4 per weight and bias for float ones.
+    seconds : float
+        Wall time of the rounding.
     """
 
     variant: str
@@ -46,26 +109,248 @@ class Row:
     top5: int
     agree: int
     pictures: int
+    divergence: float = 0.0
+    bits_per_weight: float = 32.0
+    mean_terms: float | None = None
+    zero_terms: float | None = None
+    bytes: int = 0
+    seconds: float = 0.0
 
     def percent(self, count: int) -> float:
         """Return a count in percent of the pictures."""
         return 100.0 * count / self.pictures
 
 
-def load_quantized(
-    terms: int = 2, bits: int = 4, *, calibration: int = CALIBRATION_PICTURES
-) -> Network:
-    """Return SqueezeNet v1.1 calibrated and quantised, ready to compile or to run.
+@dataclass(frozen=True)
+class Result:
+    """All that was measured on one network.
+
+    Attributes
+    ----------
+    network, title : str
+    rows : list[Row]
+        Float first, then 8-bit activations, then the variants.
+    calibration : Calibration
+    sensitivities : list[Sensitivity]
+        Empty where no variant is mixed.
+    curve : list[Mix]
+    mixes : dict[str, Mix]
+        The mixed variants by name.
+    crops, judges : int
+        Unlabelled pictures to round with, and to measure sensitivity on.
+    """
+
+    network: str
+    title: str
+    rows: list[Row]
+    calibration: Calibration
+    sensitivities: list[Sensitivity] = field(default_factory=list)
+    curve: list[Mix] = field(default_factory=list)
+    mixes: dict[str, Mix] = field(default_factory=dict)
+    crops: int = 0
+    judges: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return {
+            "network": self.network,
+            "title": self.title,
+            "note": NOTE,
+            "rounded_with": self.crops,
+            "sensitivity_on": self.judges,
+            "rows": [asdict(row) for row in self.rows],
+            "calibration": self.calibration.to_dict(),
+            "sensitivity": [asdict(row) for row in self.sensitivities],
+            "curve": [mix.to_dict() for mix in self.curve],
+            "mixes": {name: mix.to_dict() for name, mix in self.mixes.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Result:
+        """Return what :meth:`to_dict` made data of."""
+        return cls(
+            data["network"],
+            data["title"],
+            [Row(**row) for row in data["rows"]],
+            Calibration.from_dict(data["calibration"]),
+            [Sensitivity(**row) for row in data["sensitivity"]],
+            [Mix(**mix) for mix in data["curve"]],
+            {name: Mix(**mix) for name, mix in data["mixes"].items()},
+            data["rounded_with"],
+            data["sensitivity_on"],
+        )
+
+
+Progress = Callable[[str, int, int], None]
+
+
+def evaluate(
+    name: str,
+    variants: Sequence[Variant] = VARIANTS,
+    *,
+    limit: int | None = None,
+    calibration: int = CALIBRATION_PICTURES,
+    crops: int = CROPS,
+    judges: int = JUDGES,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Result:
+    """Evaluate float, 8-bit activations alone, and the variants of one network of the zoo.
 
     Parameters
     ----------
-    terms, bits : int
-        N and B.
-    calibration : int
-        Number of calibration pictures.
+    name : str
+        One of NETWORKS.
+    variants : sequence of Variant
+    limit : int, optional
+        Use only so many labelled pictures, spread evenly; all of them by default.
+    calibration, crops, judges : int
+        Unlabelled pictures for the activation scales, to round with, to measure sensitivity on.
+    seed : int
+    progress : callable, optional
+        Called with what is being done, how much of it is done, and how much there is.
+
+    Raises
+    ------
+    MissingDataError
+        If a package with weights or pictures cannot be fetched.
+    ValueError
+        If the network is not one of NETWORKS or a variant is out of range.
     """
-    graph = squeezenet.to_graph(squeezenet.load_float())
-    return quantize(graph, calibrate_squeezenet(graph, calibration), terms=terms, bits=bits)
+    if name not in NETWORKS:
+        raise ValueError(f"accuracy knows {', '.join(NETWORKS)}, not {name!r}")
+    loader, tell = MODELS[name], progress or (lambda what, done, total: None)
+    tell("weights and pictures", 0, 1)
+    graph = loader.load_float()
+    preprocess = graph.preprocess
+    assert preprocess is not None and loader.labelled is not None
+    seen = observe(graph, loader.calibration(calibration).split(BATCH))
+    bench = _Bench(graph, seen.frac_bits, loader.labelled(limit), preprocess, crops, seed, tell)
+    tell("weights and pictures", 1, 1)
+    rows = [bench.float_row(), bench.activations_row()]
+    sensitivities: list[Sensitivity] = []
+    mixes: dict[str, Mix] = {}
+    for variant in variants:
+        terms: int | dict[str, int]
+        if isinstance(variant.terms, int):
+            terms = variant.terms
+        else:
+            if not sensitivities:
+                held = imagenet.held_out_crops(preprocess, judges, seed)
+                sensitivities = bench.sensitivities(held, variant)
+            mixes[variant.name] = choose_mix(sensitivities, variant.terms)
+            terms = mixes[variant.name].terms
+        rows.append(bench.row(variant, terms))
+    curve = mix_curve(sensitivities) if sensitivities else []
+    return Result(
+        name, loader.title, rows, seen, sensitivities, curve, mixes, crops,
+        judges if sensitivities else 0,
+    )  # fmt: skip
+
+
+class _Bench:
+    """One network with its pictures; the float network's answers are the reference."""
+
+    def __init__(
+        self, graph: Graph, frac_bits: dict[str, int], pictures: Labelled, preprocess: Preprocess,
+        crops: int, seed: int, tell: Progress,
+    ) -> None:  # fmt: skip
+        self.graph, self.frac_bits, self.pictures = graph, frac_bits, pictures
+        self.seed, self.tell = seed, tell
+        self.batches = imagenet.rounding_crops(preprocess, crops, seed).split(BATCH)
+        convolutions = [node for node in graph.nodes if isinstance(node, ConvNode)]
+        self.convolutions = len(convolutions)
+        self.float_bytes = 4 * sum(n.weight.numel() + n.bias.numel() for n in convolutions)
+        self.reference = self._scores("float", lambda x: graph.run(x)[graph.output])
+
+    def _scores(self, name: str, score: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        parts, total = [], len(self.pictures.x)
+        self.tell(f"{name}: evaluate", 0, total)
+        for batch in self.pictures.x.split(BATCH):
+            parts.append(score(batch).flatten(1))
+            self.tell(f"{name}: evaluate", sum(map(len, parts)), total)
+        return torch.cat(parts)
+
+    def _row(self, name: str, scores: torch.Tensor, **figures: Any) -> Row:
+        same = best(scores) == best(self.reference)
+        return Row(
+            variant=name,
+            top1=self.pictures.right(scores),
+            top5=self.pictures.right(scores, 5),
+            agree=int(same.sum()),
+            pictures=len(scores),
+            divergence=divergence(self.reference, scores),
+            **figures,
+        )
+
+    def float_row(self) -> Row:
+        """Return the float network's row."""
+        return self._row("float", self.reference, bytes=self.float_bytes)
+
+    def activations_row(self) -> Row:
+        """Return the row of float weights with quantised activations."""
+        name = "8-bit activations"
+        scores = self._scores(name, lambda x: activations_only(self.graph, self.frac_bits, x))
+        return self._row(name, scores, bytes=self.float_bytes)
+
+    def sensitivities(self, judges: torch.Tensor, variant: Variant) -> list[Sensitivity]:
+        """Return every layer's sensitivity."""
+        return measure_sensitivity(
+            self.graph, self.frac_bits, self.batches, judges, method=variant.method,
+            bits=variant.bits, seed=self.seed,
+            progress=lambda layer, done: self.tell("sensitivity", done, 2 * self.convolutions),
+        )  # fmt: skip
+
+    def row(self, variant: Variant, terms: int | dict[str, int]) -> Row:
+        """Return the row of one variant."""
+        start = time.monotonic()
+        what = f"{variant.name}: round"
+        self.tell(what, 0, self.convolutions)
+        if variant.method == "greedy" and isinstance(terms, int):  # looks at no pictures
+            network = quantize(
+                self.graph, self.frac_bits, terms=terms, bits=variant.bits, scale=variant.scale
+            )
+        else:
+            rounded = round_graph(
+                self.graph, self.frac_bits, self.batches, method=variant.method, terms=terms,
+                bits=variant.bits, scale=variant.scale, seed=self.seed,
+                progress=lambda layer, done: self.tell(what, done, self.convolutions),
+            )  # fmt: skip
+            network = quantize(self.graph, self.frac_bits, bits=variant.bits, rounded=rounded)
+        seconds = time.monotonic() - start
+        self.tell(what, self.convolutions, self.convolutions)
+        scores = self._scores(variant.name, lambda x: golden_scores(network, x))
+        return self._row(variant.name, scores, seconds=round(seconds, 1), **sizes(network))
+
+
+def golden_scores(network: Network, x: torch.Tensor) -> torch.Tensor:
+    """Return the integer network's scores, float64 (B, classes)."""
+    return to_scores(network, run(network, x, keep=False)[network.output])
+
+
+def best(scores: torch.Tensor) -> torch.Tensor:
+    """Return the likeliest classes (B,); of equal scores the lower class number."""
+    return scores.sort(dim=1, descending=True, stable=True).indices[:, 0]
+
+
+def sizes(network: Network) -> dict[str, Any]:
+    """Return what a network's weights take: the last fields of :class:`Row` but for the time."""
+    weights = slots = bits = used = 0
+    for layer in network.convolutions():
+        codes, book = layer.weights.codes, layer.weights.codebook
+        weights += codes[0].numel()
+        slots += codes.numel()
+        bits += codes.numel() * book.bits
+        used += int((codes != 0).sum())
+    with tempfile.TemporaryDirectory() as folder:
+        network.save(Path(folder))
+        stored = sum(path.stat().st_size for path in Path(folder).iterdir())
+    return {
+        "bits_per_weight": bits / weights,
+        "mean_terms": used / weights,
+        "zero_terms": 1 - used / slots,
+        "bytes": stored,
+    }
 
 
 def calibrate_squeezenet(graph: Graph, limit: int = CALIBRATION_PICTURES) -> dict[str, int]:
@@ -73,117 +358,3 @@ def calibrate_squeezenet(graph: Graph, limit: int = CALIBRATION_PICTURES) -> dic
     chosen = pictures.calibration(limit)
     batch = torch.stack([squeezenet.PREPROCESS(picture.open()) for picture in chosen])
     return calibrate(graph, batch.split(BATCH))
-
-
-def evaluate(
-    out: Path | None = None,
-    *,
-    terms: tuple[int, ...] = (1, 2, 3),
-    bits: int = 4,
-    limit: int | None = None,
-    calibration: int = CALIBRATION_PICTURES,
-    console: Console | None = None,
-) -> list[Row]:
-    """Evaluate float, 8-bit activations alone, and shift weights with each N.
-
-    Parameters
-    ----------
-    out : Path, optional
-        Folder for ``accuracy.md`` and ``accuracy.json``.
-    terms : tuple of int
-        The N to evaluate.
-    bits : int
-        B.
-    limit : int, optional
-        Use only so many pictures, spread evenly; all of them by default.
-    calibration : int
-        Number of calibration pictures.
-    console : Console, optional
-        Where progress is shown; stderr by default.
-
-    Returns
-    -------
-    list[Row]
-        Float first.
-
-    Raises
-    ------
-    MissingDataError
-        If a package with weights or pictures cannot be fetched.
-    """
-    columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console or Console(stderr=True)
-    ) as progress:
-        fetching = progress.add_task("weights and pictures", total=3)
-        graph = squeezenet.to_graph(squeezenet.load_float())
-        progress.advance(fetching)
-        chosen = pictures.labelled()
-        if limit is not None and limit < len(chosen):
-            chosen = [chosen[i * len(chosen) // limit] for i in range(limit)]
-        x = torch.stack([squeezenet.PREPROCESS(picture.open()) for picture in chosen])
-        progress.advance(fetching)
-        frac_bits = calibrate_squeezenet(graph, calibration)
-        progress.advance(fetching)
-        variants: list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]] = [
-            ("float", lambda batch: graph.run(batch)[graph.output].flatten(1)),
-            ("8-bit activations", lambda batch: activations_only(graph, frac_bits, batch)),
-        ]
-        for n in terms:
-            network = quantize(graph, frac_bits, terms=n, bits=bits)
-            variants.append((f"N={n}, B={bits}", partial(_golden_scores, network)))
-        rows: list[Row] = []
-        reference: torch.Tensor | None = None
-        for name, score in variants:
-            task = progress.add_task(name, total=len(chosen))
-            parts = []
-            for batch in x.split(BATCH):
-                parts.append(score(batch).flatten(1))
-                progress.advance(task, len(batch))
-            scores = torch.cat(parts)
-            reference = scores.argmax(1) if reference is None else reference
-            rows.append(_row(name, scores, reference, chosen))
-    if out is not None:
-        write(rows, out)
-    return rows
-
-
-def _golden_scores(network: Network, batch: torch.Tensor) -> torch.Tensor:
-    return to_scores(network, run(network, batch, keep=False)[network.output])
-
-
-def _row(
-    name: str, scores: torch.Tensor, reference: torch.Tensor, chosen: list[pictures.Picture]
-) -> Row:
-    # a stable order of equal scores: the lower class number first
-    top = scores.sort(dim=1, descending=True, stable=True).indices[:, :5].tolist()
-    pairs = list(zip(top, chosen, strict=True))
-    return Row(
-        variant=name,
-        top1=sum(five[0] in picture.classes for five, picture in pairs),
-        top5=sum(not set(picture.classes).isdisjoint(five) for five, picture in pairs),
-        agree=sum(five[0] == wanted for five, wanted in zip(top, reference.tolist(), strict=True)),
-        pictures=len(chosen),
-    )
-
-
-def to_markdown(rows: list[Row]) -> str:
-    """Return the rows as a Markdown table."""
-    lines = [
-        "| SqueezeNet v1.1 | top-1 | top-5 | agrees with float |",
-        "|---|---|---|---|",
-    ]
-    for row in rows:
-        cells = " | ".join(
-            f"{count} ({row.percent(count):.1f} %)" for count in (row.top1, row.top5, row.agree)
-        )
-        lines.append(f"| {row.variant} | {cells} |")
-    return "\n".join([*lines, "", f"{rows[0].pictures} labelled pictures. {NOTE}", ""])
-
-
-def write(rows: list[Row], out: Path) -> None:
-    """Write ``accuracy.md`` and ``accuracy.json`` into ``out``."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "accuracy.md").write_text(to_markdown(rows), encoding="utf-8")
-    document = {"network": "squeezenet_v1_1", "note": NOTE, "rows": [asdict(row) for row in rows]}
-    (out / "accuracy.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -75,7 +75,21 @@ class Calibration:
         rows = [asdict(row) for row in self.ranges]
         for row in rows:
             row["sqnr"] = row["sqnr"] if math.isfinite(row["sqnr"]) else None
-        return {"observer": self.observer, "pictures": self.pictures, "tensors": rows}
+        return {
+            "observer": self.observer,
+            "pictures": self.pictures,
+            "frac_bits": self.frac_bits,
+            "tensors": rows,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Calibration:
+        """Return what :meth:`to_dict` made data of."""
+        rows = [
+            TensorRange(**row | {"sqnr": math.inf if row["sqnr"] is None else row["sqnr"]})
+            for row in data["tensors"]
+        ]
+        return cls(data["frac_bits"], tuple(rows), data["observer"], data["pictures"])
 
 
 class _Seen:

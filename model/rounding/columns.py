@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from ..graph import ConvNode
 from ..golden import windows
+from ..graph import ConvNode
 
 
 def sample_columns(

@@ -15,7 +15,9 @@ from .problem import Problem
 from .rounded import Rounded
 
 STARTS = (0.2, -0.1, -0.4, -0.7)  # log2 of the scales tried first, over the largest |w|
-ROUNDS = 12  # of scale and coordinate descent, at most
+FIRST_ROUNDS = 1  # of scale and coordinate descent, after which the best start is kept
+ROUNDS = 12  # of it, at most
+STILL = 5e-4  # share of the weights whose change in a round is not worth another
 BLOCK = 64  # columns whose effect on the others is applied at once
 
 
@@ -36,11 +38,11 @@ def compensate(problem: Problem, before: Rounded | None = None) -> Rounded:
     scale = starts.reshape(groups, outs * len(STARTS))
     repeated = target.repeat_interleave(len(STARTS), 1)
     price = problem.price * (target.square() * h.diagonal(dim1=1, dim2=2)[:, None]).mean()
-    search = _Search(problem.levels, h, repeated, float(price))
-    index = search.feed_forward(scale)
+    many = _Search(problem.levels, h, repeated, float(price))
+    index = many.feed_forward(scale)
     together = len(STARTS) if problem.scale == "layer" else 0
-    index, scale = search.descend(index, scale, ROUNDS, together)
-    cost = search.cost(index, scale).reshape(groups, outs, len(STARTS))
+    index, scale = many.descend(index, scale, FIRST_ROUNDS, together)
+    cost = many.cost(index, scale).reshape(groups, outs, len(STARTS))
     if problem.scale == "layer":
         best = cost.sum((0, 1)).argmin().expand(groups, outs)
     else:
@@ -48,6 +50,8 @@ def compensate(problem: Problem, before: Rounded | None = None) -> Rounded:
     index = index.reshape(groups, outs, len(STARTS), size)
     index = index.gather(2, best[:, :, None, None].expand(-1, -1, 1, size))[:, :, 0]
     scale = scale.reshape(groups, outs, len(STARTS)).gather(2, best[:, :, None])[:, :, 0]
+    one = _Search(problem.levels, h, target, float(price))
+    index, scale = one.descend(index.contiguous(), scale, ROUNDS, min(together, 1))
     zero = torch.zeros(outs * groups, dtype=torch.float64)
     rounded = problem.rounded(index, scale, zero)
     return Rounded(rounded.weights, problem.compensated_bias(rounded.weights))
@@ -60,7 +64,9 @@ class _Search:
         self.levels, self.h, self.target, self.price = levels, h, target, price
         self.diagonal = h.diagonal(dim1=1, dim2=2)
 
-    def choose(self, wanted: torch.Tensor, scale: torch.Tensor, weight: torch.Tensor):
+    def choose(
+        self, wanted: torch.Tensor, scale: torch.Tensor, weight: torch.Tensor
+    ) -> torch.Tensor:
         """Return the best level for each wanted value (groups, O), all else fixed."""
         if not self.price:
             return self.levels.nearest(wanted)
@@ -102,7 +108,7 @@ class _Search:
     def descend(
         self, index: torch.Tensor, scale: torch.Tensor, rounds: int, together: int = 0
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Alternate the best scale and exact coordinate descent until nothing moves.
+        """Alternate the best scale and exact coordinate descent until little moves.
 
         With ``together`` starts per channel, all channels of one start share one scale.
         """
@@ -111,7 +117,7 @@ class _Search:
             scale = self.best_scale(index, scale, together)
             value = self.levels.values[index]
             slope = (self.target - scale[:, :, None] * value) @ self.h
-            moved = False
+            moved = 0
             for begin in range(0, size, BLOCK):
                 end = min(begin + BLOCK, size)
                 inner, before = slope[:, :, begin:end].clone(), value[:, :, begin:end].clone()
@@ -126,10 +132,11 @@ class _Search:
                     inner -= step * self.h[:, None, j, begin:end]
                     value[:, :, j] = new
                 change = scale[:, :, None] * (value[:, :, begin:end] - before)
-                if bool((change != 0).any()):
-                    moved = True
+                count = int(change.count_nonzero())
+                if count:
+                    moved += count
                     slope -= change @ self.h[:, begin:end]
-            if not moved:
+            if moved <= STILL * index.numel():
                 break
         return index, self.best_scale(index, scale, together)
 

@@ -10,7 +10,7 @@ import torch
 from ..codebook import Codebook, Scale
 from ..golden import apply_layer
 from ..graph import ConvNode, Graph, Node, apply_node
-from ..network import Network
+from ..network import Layer, Network
 from ..quantize import conv_layer, quantize
 from .columns import sample_columns
 from .methods import Method, open_method
@@ -29,17 +29,13 @@ class Step:
 
     Attributes
     ----------
-    node : ConvNode
-    moments : Moments
-        Of its inputs, given how the layers before were rounded.
-    samples : Samples or None
+    problem : Problem
+        Its weights and what is known of its inputs, given how the layers before were rounded.
     rounded : Rounded
         What it became.
     """
 
-    node: ConvNode
-    moments: Moments
-    samples: Samples | None
+    problem: Problem
     rounded: Rounded
 
 
@@ -101,9 +97,10 @@ def round_graph(
     )  # fmt: skip
     rounded: dict[str, Rounded] = {}
     for number, step in enumerate(steps, start=1):
-        rounded[step.node.name] = step.rounded
+        name = step.problem.node.name
+        rounded[name] = step.rounded
         if progress:
-            progress(step.node.name, number)
+            progress(name, number)
     return rounded
 
 
@@ -120,7 +117,7 @@ def round_steps(
     price: float = 0.0,
     seed: int = 0,
 ) -> Iterator[Step]:
-    """Do what :func:`round_graph` does, one convolution after another, with its moments."""
+    """Do what :func:`round_graph` does, one convolution at a time, with what was known."""
     chosen = open_method(method)
     books = _books(graph, terms, bits)
     pictures = [batch for batch in batches if len(batch)]
@@ -153,7 +150,7 @@ def _steps(
             )  # fmt: skip
             rounded = method(problem)
             layer = conv_layer(node, skeleton.tensors, rounded)
-            yield Step(node, moments, samples, rounded)
+            yield Step(problem, rounded)
         flow.advance(node, layer)
         for name in node.inputs:
             if last_use[name] == node.name:
@@ -198,7 +195,7 @@ class _Flow:
         weight = node.weight.reshape(node.groups, -1, x_float.shape[2])
         return x_float @ weight.transpose(1, 2) + node.bias.reshape(node.groups, 1, -1)
 
-    def advance(self, node: Node, layer) -> None:
+    def advance(self, node: Node, layer: Layer) -> None:
         """Compute a node's output in all pictures."""
         for stored, floats in zip(self.stored, self.floats, strict=True):
             parts = [stored[name] for name in node.inputs]

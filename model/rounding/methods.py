@@ -9,6 +9,7 @@ from typing import Protocol
 from .bias import correct_bias
 from .compensated import compensate
 from .greedy import greedy
+from .learned import learn
 from .problem import Problem
 from .rounded import Rounded
 from .scaled import search_scale
@@ -52,8 +53,9 @@ STEPS: dict[str, Callable[..., Rounded]] = {
     "scale": search_scale,
     "bias": correct_bias,
     "compensated": compensate,
+    "learned": learn,
 }
-WANT_SAMPLES: frozenset[str] = frozenset()
+WANT_SAMPLES: frozenset[str] = frozenset({"learned"})
 METHODS = tuple(STEPS)
 
 

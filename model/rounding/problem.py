@@ -148,6 +148,17 @@ class Problem:
         target = torch.linalg.solve(h, (self.weight @ cross + d * self.weight).transpose(1, 2))
         return h, target.transpose(1, 2).contiguous()
 
+    def error(self, rounded: Rounded) -> float:
+        """Return the variance of the output's error over that of the output, on x_q.
+
+        Before the activation; 0 where the output is constant.
+        """
+        exact = self.weight
+        wrong = exact - self.by_group(rounded.weights.dequantize())
+        second = self.moments.second
+        power, noise = (float(((w @ second) * w).sum()) for w in (exact, wrong))
+        return noise / power if power > 0 else 0.0
+
     def compensated_bias(self, weights: ShiftWeights) -> torch.Tensor:
         """Return b + w m_f - q m_q, float64 (Cout,): the mean before the activation stays."""
         m = self.moments

@@ -8,8 +8,11 @@ import torch
 
 from ..preprocess import Preprocess
 from . import pictures
+from .crops import crops
 from .loader import Labelled, spread
 from .packages import fetch
+
+HELD_OUT = 5  # every fifth picture without labels is never rounded with
 
 
 @cache
@@ -31,6 +34,18 @@ def class_names() -> tuple[str, ...]:
 def calibration(preprocess: Preprocess, limit: int) -> torch.Tensor:
     """Return stored inputs of pictures without labels."""
     return torch.stack([preprocess(picture.open()) for picture in pictures.calibration(limit)])
+
+
+def rounding_crops(preprocess: Preprocess, count: int, seed: int = 0) -> torch.Tensor:
+    """Return random crops to round with, of four in five pictures without labels."""
+    chosen = [p.open() for i, p in enumerate(pictures.calibration()) if i % HELD_OUT]
+    return crops(chosen, preprocess, count, seed)
+
+
+def held_out_crops(preprocess: Preprocess, count: int, seed: int = 0) -> torch.Tensor:
+    """Return random crops to judge roundings on, of the fifth of the pictures left over."""
+    chosen = [picture.open() for picture in pictures.calibration()[::HELD_OUT]]
+    return crops(chosen, preprocess, count, seed)
 
 
 def labelled(preprocess: Preprocess, limit: int | None = None) -> Labelled:

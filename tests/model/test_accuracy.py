@@ -1,21 +1,56 @@
 from __future__ import annotations
 
-import io
 import json
-from pathlib import Path
 
-from rich.console import Console
+import pytest
 
-from shiftwork.model.accuracy import evaluate
+from shiftwork.model.accuracy import (
+    VARIANTS,
+    Result,
+    Row,
+    Variant,
+    evaluate,
+)
 
 
-def test_table_of_a_few_pictures(tmp_path: Path) -> None:
-    console = Console(file=io.StringIO())
-    rows = evaluate(tmp_path / "out", terms=(2,), limit=6, calibration=4, console=console)
-    assert [row.variant for row in rows] == ["float", "8-bit activations", "N=2, B=4"]
-    assert rows[0].agree == rows[0].pictures == 6
-    assert all(row.top1 <= row.top5 <= 6 for row in rows)
-    table = (tmp_path / "out" / "accuracy.md").read_text()
-    assert "| N=2, B=4 |" in table and "not ImageNet validation accuracy" in table
-    document = json.loads((tmp_path / "out" / "accuracy.json").read_text())
-    assert document["rows"][2]["top1"] == rows[2].top1
+def test_a_few_pictures_and_every_kind_of_row() -> None:
+    told: dict[str, tuple[int, int]] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        told[what] = (done, total)
+
+    variants = [Variant("greedy", 2, scale="layer"), Variant("greedy", 1.3)]
+    result = evaluate(
+        "squeezenet1_1", variants, limit=6, calibration=4, crops=2, judges=1, progress=tell
+    )
+    names = [row.variant for row in result.rows]
+    assert names == ["float", "8-bit activations", "N=2, B=4, greedy, layer scale",
+                     "mixed 1.3, B=4, greedy"]  # fmt: skip
+    exact, _, two, mixed = result.rows
+    assert exact.agree == exact.pictures == 6 and exact.divergence == 0.0
+    assert exact.bytes == 4 * 1_235_496
+    assert all(row.top1 <= row.top5 <= 6 for row in result.rows)
+    assert two.bits_per_weight == 8.0 and two.bytes < exact.bytes / 2
+    assert two.mean_terms is not None and two.zero_terms is not None
+    assert two.mean_terms == pytest.approx(2 * (1 - two.zero_terms))
+    mix = result.mixes[names[3]]
+    assert 1.2 < mix.mean_terms <= 1.3
+    assert mixed.bits_per_weight == pytest.approx(4 * mix.mean_terms)
+    assert len(result.sensitivities) == 26 and len(result.curve) == 27
+    assert len(result.calibration.ranges) == 38
+    assert all(done == total for done, total in told.values())
+    again = Result.from_dict(json.loads(json.dumps(result.to_dict())))
+    assert again == result
+
+
+def test_the_table_has_what_is_to_be_shown() -> None:
+    names = {variant.name for variant in VARIANTS}
+    assert {"N=1, B=4, compensated", "mixed 1.25, B=4, compensated", "N=2, B=3, compensated",
+            "N=2, B=4, greedy, layer scale"} <= names  # fmt: skip
+    assert len(names) == len(VARIANTS)
+    assert Row("float", 3, 4, 5, 8).percent(3) == 37.5
+
+
+def test_unknown_networks_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"accuracy knows squeezenet1_1, .* not 'vgg'"):
+        evaluate("vgg")
