@@ -18,6 +18,7 @@ from .registers import ADDR_BITS, COUNTERS, REGISTER, REGISTERS, Access, Registe
 INDEX_BITS = (len(COUNTERS) - 1).bit_length()
 LOW_BITS = 4
 RECORD_DELAY = 2  # cycles: as long as an event takes to reach the totals
+RECORD_CYCLES = len(COUNTERS)  # least cycles from one record to the next; the storer needs more
 
 
 def axilite_members() -> dict[str, Any]:
@@ -54,8 +55,9 @@ class Registers(wiring.Component):
     effect, 3 from a read's address to its data.
 
     `record` keeps the totals of that cycle (every event up to it is in) as the counters of a
-    layer; pulses are 12 or more cycles apart, layers beyond ``max_layers`` are dropped. Recorded
-    counters hold anything before the first record. Reset: as after power-up.
+    layer; pulses are ``RECORD_CYCLES`` or more apart (the storer ends a layer at most every 9
+    cycles), layers beyond ``max_layers`` are dropped. Recorded counters hold what they held until
+    a record of their layer. Reset: as after power-up.
 
     Parameters
     ----------
@@ -273,7 +275,9 @@ class Registers(wiring.Component):
         """Keep the totals of each layer in a memory, one counter per cycle.
 
         Counting goes on meanwhile, by less than 16. So the totals' low bits are kept at once, and
-        the rest of each total, when its turn comes, is one less if the low bits have wrapped.
+        the rest of each total, when its turn comes, is one less if the low bits have wrapped. What
+        belongs to a record moves along with it, so the next may come after as many cycles as
+        there are counters.
         """
         count, limit = len(COUNTERS), self.config.max_layers
         m.submodules.records = memory = Memory(
@@ -286,33 +290,39 @@ class Registers(wiring.Component):
         lows = Signal(count * LOW_BITS)
         pick = Signal(INDEX_BITS + 1, init=count)  # counter to read, `count` for none
         store = Signal(INDEX_BITS + 1, init=count)  # counter to store
-        place = Signal(layer_bits)
-        keep = Signal()
-        total = Signal(COUNTER_BITS)
+        of_layer = data.StructLayout({"layer": layer_bits, "keep": 1})
+        coming, picking, storing = (Signal(of_layer, name=f"{n}_record")
+                                    for n in ("coming", "picking", "storing"))  # fmt: skip
+        total, low = Signal(COUNTER_BITS), Signal(LOW_BITS)
         with m.If(self.record):
-            m.d.sync += [place.eq(self.record_layer), keep.eq(self.record_layer < limit)]
-        m.d.sync += [trigger.eq(Cat(self.record, trigger)), store.eq(pick)]
+            m.d.sync += [
+                coming.layer.eq(self.record_layer),
+                coming.keep.eq(self.record_layer < limit),
+            ]
+        m.d.sync += [
+            trigger.eq(Cat(self.record, trigger)),
+            store.eq(pick),
+            storing.eq(picking),
+            low.eq(lows[:LOW_BITS]),
+        ]
         with m.If(trigger[-1]):
             m.d.sync += [
                 lows.eq(Cat(self.totals[i][:LOW_BITS] for i in range(count))),
+                picking.eq(coming),
                 pick.eq(0),
             ]
-        with m.Else():
-            with m.If(~pick[-1]):
-                m.d.sync += pick.eq(pick + 1)
-            with m.If(~store[-1]):
-                m.d.sync += lows.eq(lows >> LOW_BITS)
+        with m.Elif(~pick[-1]):
+            m.d.sync += [pick.eq(pick + 1), lows.eq(lows >> LOW_BITS)]
         chosen = Mux(pick[-1], index, pick[:-1])
         m.d.sync += total.eq(self.totals[chosen])
 
-        low = lows[:LOW_BITS]
         wrapped = total[:LOW_BITS] < low
         visible = Signal()
         m.d.sync += visible.eq(layer < limit)
         m.d.comb += [
-            write.addr.eq(Cat(store[:-1], place)),
+            write.addr.eq(Cat(store[:-1], storing.layer)),
             write.data.eq(Cat(low, total[LOW_BITS:] - wrapped)),
-            write.en.eq(~store[-1] & keep),
+            write.en.eq(~store[-1] & storing.keep),
             read.addr.eq(Cat(index, layer[:layer_bits])),
         ]
         return ~pick[-1] | ~store[-1], total, Mux(visible, read.data, 0)

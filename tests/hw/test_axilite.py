@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from amaranth.back import verilog
 
-from shiftwork.hw.axilite import Registers
+from shiftwork.hw.axilite import RECORD_CYCLES, Registers
 from shiftwork.hw.config import EngineConfig
 from shiftwork.hw.registers import REGISTER
 
@@ -182,6 +182,31 @@ def test_counters(layers: int) -> None:
         totals = [rng.randrange(1 << 32) for _ in range(8)]
         ctx.set(dut.totals, totals)
         assert [await host.read(0x40 + 4 * i) for i in range(8)] == totals
+
+    _run(dut, body)
+
+
+@pytest.mark.parametrize("spacing", [RECORD_CYCLES, 9, 10, 11, 12])
+def test_layers_that_end_one_soon_after_another_keep_their_own_counters(spacing: int) -> None:
+    count = 6
+    dut = Registers(EngineConfig(max_layers=count))
+    rng = Random(spacing)
+    now = [rng.randrange(1 << 32) for _ in range(8)]
+    kept: list[list[int]] = []
+
+    async def body(ctx: Any, host: Host) -> None:
+        for cycle in range(count * spacing + 12):
+            layer, phase = divmod(cycle, spacing)
+            ctx.set(dut.record, phase == 0 and layer < count)
+            ctx.set(dut.record_layer, layer)
+            ctx.set(dut.totals, now)
+            if phase == 2:  # the events of the cycle with the pulse are in
+                kept.append(list(now))
+            await ctx.tick()
+            now[:] = [(n + rng.randrange(2)) % (1 << 32) for n in now]
+        for layer in range(count):
+            await host.write(REGISTER["LAYER"].offset, layer)
+            assert [await host.read(0x20 + 4 * i) for i in range(8)] == kept[layer], layer
 
     _run(dut, body)
 

@@ -1,5 +1,6 @@
 """Storer: column blocks of every shape against a plain copy, in a stalling memory."""
 
+from itertools import pairwise
 from math import gcd
 from random import Random
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from amaranth.back import verilog
 
+from shiftwork.hw.axilite import RECORD_CYCLES
 from shiftwork.hw.config import EngineConfig
 from shiftwork.hw.storer import Storer
 
@@ -199,6 +201,18 @@ def test_halt_completes_what_is_on_the_bus(seed: int) -> None:
         assert len(slave.beats) == sum(beats for _, beats in slave.bursts)
 
     simulate(dut, control, background=[slave.testbench()], cycles=3000)
+
+
+@pytest.mark.parametrize("bus_bits", [64, 128])
+def test_layers_end_no_faster_than_their_counters_are_kept(bus_bits: int) -> None:
+    """One pixel each, from a memory that answers in the cycle after the last beat."""
+    config = _config(4, 1, 1, bus_bits=bus_bits)
+    token = {"plane_stride": 64, "pixels": 1, "lane": 0, "channels": 1, "last": 1}
+    tokens = [token | {"addr": 4096 * (i + 1)} for i in range(8)]
+    _, dones, _, _ = _run(config, tokens, latency=0)
+    gaps = [after - before for before, after in pairwise(dones)]
+    assert len(gaps) == 7
+    assert min(gaps) == 9 >= RECORD_CYCLES
 
 
 @pytest.mark.parametrize("resp", [0, 2])
