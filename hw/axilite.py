@@ -148,6 +148,7 @@ class Registers(wiring.Component):
             ("STATUS", "busy"): self.busy,
             ("STATUS", "done"): done,
             ("STATUS", "error"): failed,
+            ("STATUS", "blocked"): self.blocked,
             ("ERROR", "code"): code,
             ("ERROR", "layer"): fault_layer,
         }

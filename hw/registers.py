@@ -79,19 +79,26 @@ def _registers() -> tuple[Register, ...]:
             Field("word_bytes_log2", 28, 4, ro, "log2 of the bytes of a pixel word"),
         ), "what it was built for"),
         Register("CONTROL", 0x0C, (
-            Field("start", 0, 1, w1, "run the program; ignored while busy"),
-            Field("soft_reset", 1, 1, w1, "finish bus transfers, then reset all but registers"),
-            Field("irq_enable", 8, 1, rw, "raise irq when done or error is set"),
-        ), "actions"),
+            Field("start", 0, 1, w1, "run the program; ignored while STATUS shows busy or blocked"),
+            Field("soft_reset", 1, 1, w1,
+                  "end bursts under way, then reset all but registers; STATUS.busy is 1 meanwhile, "
+                  "for ever if the memory answers no more"),
+            Field("irq_enable", 8, 1, rw, "irq is high while done or error is set"),
+        ), "actions; every write sets irq_enable too"),
         Register("STATUS", 0x10, (
             Field("busy", 0, 1, ro, "a program runs, or a soft reset is under way"),
-            Field("done", 1, 1, w1c, "the program has ended; cleared by start and soft reset"),
-            Field("error", 2, 1, w1c, "the engine has stopped; cleared by start and soft reset"),
+            Field("done", 1, 1, w1c,
+                  "the program has ended; cleared by soft reset and by a start that is not ignored"),
+            Field("error", 2, 1, w1c,
+                  "the engine has stopped with an error; cleared by soft reset; writing 1 lowers "
+                  "irq, but leaves blocked and ERROR"),
+            Field("blocked", 3, 1, ro, "the engine has stopped with an error and ignores start "
+                  "until a soft reset"),
         ), "state"),
         Register("ERROR", 0x14, (
             Field("code", 0, 8, ro, "why it stopped, 0 for no error"),
             Field("layer", 16, 16, ro, "layer at fault"),
-        ), "last error; cleared by start and soft reset"),
+        ), "the error that stopped the engine; cleared by soft reset"),
         Register("PROGRAM", 0x18, (
             Field("address", 0, 32, rw, "byte address of the first descriptor"),
         ), "what to run"),
@@ -100,7 +107,8 @@ def _registers() -> tuple[Register, ...]:
     ]  # fmt: skip
     recorded = [
         Register(f"COUNTER{i}", 0x20 + 4 * i, (Field("count", 0, 32, ro, doc),),
-                 f"{name}: from start to the end of layer LAYER; 0 beyond the layers kept")
+                 f"{name}: from start to the end of layer LAYER; without meaning before that "
+                 "layer has ended; 0 beyond the layers kept")
         for i, (name, doc) in enumerate(COUNTERS)
     ]  # fmt: skip
     live = [

@@ -138,15 +138,19 @@ def test_start_status_and_interrupt() -> None:
         ctx.set(dut.error, 6)
         ctx.set(dut.error_layer, 300)
         await _pulse(ctx, dut.error_valid)
+        ctx.set(dut.blocked, 1)
         ctx.set(dut.error, 5)
         await _pulse(ctx, dut.error_valid)
-        assert ctx.get(dut.irq) and await host.read(0x10) == 4
+        assert ctx.get(dut.irq) and await host.read(0x10) == 4 | 8
         assert await host.read(0x14) == 6 | 300 << 16
-        await host.write(0x10, 4)
-        assert await host.read(0x10) == 0 and await host.read(0x14) == 6 | 300 << 16
+        await host.write(0x10, 4 | 8)
+        await host.write(0x0C, 0x101)  # ignored: it changes nothing
+        assert await host.read(0x10) == 8 and await host.read(0x14) == 6 | 300 << 16
+        assert not ctx.get(dut.irq)
         await host.write(0x0C, 0x002)
+        ctx.set(dut.blocked, 0)
         assert len(resets) == 1 and len(starts) == 1
-        assert await host.read(0x14) == 0 and await host.read(0x0C) == 0
+        assert await host.read(0x14) == 0 == await host.read(0x10) == await host.read(0x0C)
         await _pulse(ctx, dut.done)
         await ctx.tick()
         assert await host.read(0x10) == 2 and not ctx.get(dut.irq)

@@ -28,7 +28,7 @@ CONFIG = EngineConfig(
     buffer_words=64, burst_beats=8, weight_fifo=8, max_layers=4,
 )  # fmt: skip
 START, RESET, IRQ_ENABLE = 1, 2, 1 << 8
-BUSY, DONE, ERROR = 1, 2, 4
+BUSY, DONE, ERROR, BLOCKED = 1, 2, 4, 8
 LAYERS = 2
 Body = Callable[[Any, "Bench"], Awaitable[None]]
 
@@ -242,7 +242,12 @@ def test_a_write_that_fails_is_reported_with_its_layer(case: Case) -> None:
 
 async def stopped_and_runs_again(ctx: Any, bench: Bench) -> None:
     """Check that an error ends everything until a soft reset, and nothing beyond it."""
-    assert await bench.read("STATUS") == ERROR
+    assert await bench.read("STATUS") == ERROR | BLOCKED
+    error = await bench.read("ERROR")
+    await bench.write("STATUS", ERROR)
+    await bench.write("CONTROL", START | IRQ_ENABLE)  # ignored
+    assert await bench.read("STATUS") == BLOCKED
+    assert await bench.read("ERROR") == error != 0
     for _ in range(100):
         await ctx.tick()
     before = len(bench.reads.bursts), len(bench.writes.bursts)
@@ -252,7 +257,7 @@ async def stopped_and_runs_again(ctx: Any, bench: Bench) -> None:
     await bench.write("CONTROL", RESET | IRQ_ENABLE)
     while await bench.read("STATUS") & BUSY:
         pass
-    assert await bench.read("ERROR") == 0
+    assert await bench.read("ERROR") == 0 == await bench.read("STATUS")
     bench.wipe()
     await bench.write("CONTROL", START | IRQ_ENABLE)
     await until(ctx, bench.dut.irq)
