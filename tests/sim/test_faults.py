@@ -94,7 +94,7 @@ def test_a_fault_that_ends_otherwise_is_told(system: System, verilog: Path, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("simulator", "count"), [("verilator", 2000), ("icarus", 200)])
+@pytest.mark.parametrize(("simulator", "count"), [("verilator", 2000), ("icarus", 66)])
 def test_every_word_fails(simulator: str, count: int, system: System, verilog: Path) -> None:
     """Every read word and every written word answers with an error, and much more."""
     inject(system, verilog, draw(all_faults(system, seed=2), count, seed=2), simulator)
