@@ -10,11 +10,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import BIAS_BITS, MULTIPLIER_SHIFT_MAX, MULTIPLIER_TERMS, EngineConfig
+from .geometry import BEND_STAGES
 from .record import RECORD_BITS, RIGHT_LSB, SLOPE_TERM_BITS, TERM_BITS
 from .tree import tree_sum
 
 STAGES = 6
-BEND_STAGES = 3  # more, where the engine has leaky ReLU
 SLOPE_BITS = 7  # fraction bits of a slope
 REACH = 2048  # largest distance from the zero point that is told apart
 
@@ -42,7 +42,7 @@ class Requantise(wiring.Component):
     the record's bias holds the ones that are missing, and 2^(r-1). Exact: no bit is dropped
     before the right shift. Latency 6 cycles, one beat per cycle, stalls as a whole.
 
-    With leaky ReLU (latency 9) a result v below the zero point z becomes
+    With leaky ReLU (latency 11) a result v below the zero point z becomes
     z - ((z - v) k + 64) / 2^7, rounded down, before the clamp, z - v being at most 2048; k is a
     sum of up to three signed powers of two.
 
@@ -147,11 +147,10 @@ class Requantise(wiring.Component):
         ]
 
         # 6: right shift by bits, then clamp, now or after the bend.
-        value = Signal(span, name=f"l{lane}_value")
-        m.d.comb += value.eq(coarse >> fine)
-        out = self.o.payload[lane]
         if not self.config.leaky:
-            self._clamp(m, value, minus, large, late, out)
+            value = Signal(span, name=f"l{lane}_value")
+            m.d.comb += value.eq(coarse >> fine)
+            self._clamp(m, value, minus, large, late, self.o.payload[lane])
             return
         deep = Signal(name=f"l{lane}_deep")
         below = [~total[step + span : width].all() if step + span < width else Const(0)
@@ -182,15 +181,21 @@ class Requantise(wiring.Component):
         deep: Signal,
         late: dict[str, list[Any]],
     ) -> None:
-        """Leaky ReLU in stages 6 to 8, and the clamp in stage 9."""
-        # 6: how far below the zero point?
-        zero, slope = late["zero"][STAGES - 1], late["slope"][STAGES - 1]
-        value = Signal(signed(len(coarse) + 1), name=f"l{lane}_signed")
-        gap = Signal(signed(len(coarse) + 2), name=f"l{lane}_gap")
-        m.d.comb += [
+        """Leaky ReLU in stages 6 to 10, and the clamp in stage 11."""
+        # 6: right shift by bits.
+        value = Signal(signed(len(coarse) + 1), name=f"l{lane}_value")
+        minus6, large6, deep6 = (Signal(name=f"l{lane}_{n}6") for n in ("minus", "large", "deep"))
+        m.d.sync += [
             value.eq(Cat(coarse, minus).as_signed() >> fine),
-            gap.eq(zero - value),
+            minus6.eq(minus),
+            large6.eq(large),
+            deep6.eq(deep),
         ]
+        # 7: how far below the zero point? At the zero point itself the bend changes nothing.
+        zero, slope = late["zero"][STAGES], late["slope"][STAGES]
+        gap = Signal(signed(len(value) + 1), name=f"l{lane}_gap")
+        m.d.comb += gap.eq(zero - value)
+        far = gap[REACH.bit_length() - 1 : -1].any()
         enabled = Cat(slope[SLOPE_TERM_BITS * (n + 1) - 1] for n in range(3)).any()
         bends = [Signal(name=f"l{lane}_bends{n}") for n in range(3)]
         depth = Signal(range(REACH + 1), name=f"l{lane}_depth")
@@ -198,11 +203,11 @@ class Requantise(wiring.Component):
         minuses = [Signal(name=f"l{lane}_minus{n}") for n in range(3)]
         larges = [Signal(name=f"l{lane}_large{n}") for n in range(3)]
         m.d.sync += [
-            depth.eq(Mux(deep | (gap > REACH), REACH, gap)),
-            bends[0].eq(enabled & (minus | ~large) & (deep | (gap > 0))),
+            depth.eq(Mux(deep6 | far, REACH, gap)),
+            bends[0].eq(enabled & (minus6 | ~large6) & (deep6 | ~gap[-1])),
             kept[0].eq(value),
-            minuses[0].eq(minus),
-            larges[0].eq(large & ~minus),
+            minuses[0].eq(minus6),
+            larges[0].eq(large6 & ~minus6),
         ]
         for stage in range(2):
             m.d.sync += [
@@ -211,8 +216,8 @@ class Requantise(wiring.Component):
                 minuses[stage + 1].eq(minuses[stage]),
                 larges[stage + 1].eq(larges[stage]),
             ]
-        # 7: the terms of (z - v) k. 8: their sum, rounded.
-        slope = late["slope"][STAGES]
+        # 8: the terms of (z - v) k. 9: their sum, rounded.
+        slope = late["slope"][STAGES + 1]
         terms = []
         for index in range(3):
             field = slope[SLOPE_TERM_BITS * index :][:SLOPE_TERM_BITS]
@@ -224,12 +229,14 @@ class Requantise(wiring.Component):
             terms.append(term)
         product = Signal(signed(len(terms[0]) + 2), name=f"l{lane}_product")
         m.d.sync += product.eq(tree_sum([*terms, Const(1 << SLOPE_BITS - 1)]))
-        # 9: subtract, clamp.
+        # 10: subtract, and take that or the value as it was. 11: clamp.
         bent = Signal(signed(len(product)), name=f"l{lane}_below_zero")
-        m.d.comb += bent.eq(late["zero"][-1] - (product >> SLOPE_BITS))
-        out = self.o.payload[lane]
-        lo, hi = late["lo"][-1], late["hi"][-1]
-        with m.If(bends[2]):
-            m.d.sync += out.eq(Mux(bent < lo, lo, Mux(bent > hi, hi, bent)))
-        with m.Else():
-            self._clamp(m, kept[2], minuses[2], larges[2], late, out)
+        m.d.comb += bent.eq(late["zero"][STAGES + 3] - (product >> SLOPE_BITS))
+        chosen = Signal(len(coarse), name=f"l{lane}_chosen")
+        minus10, large10 = (Signal(name=f"l{lane}_{n}10") for n in ("minus", "large"))
+        m.d.sync += [
+            chosen.eq(Mux(bends[2], bent[: len(coarse)], kept[2])),
+            minus10.eq(Mux(bends[2], bent[-1], minuses[2])),
+            large10.eq(~bends[2] & larges[2]),
+        ]
+        self._clamp(m, chosen, minus10, large10, late, self.o.payload[lane])

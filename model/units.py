@@ -125,7 +125,7 @@ class Engine:
         for number, d in enumerate(self.program):
             yield from self.bus.request(DESCRIPTORS, number * beats, beats)
             yield from self.bus.take(DESCRIPTORS, beats)
-            yield 2  # sum, check
+            yield 3  # sum, judge, check
             yield from self.streams.put(d)
             yield 1
             while self.stored < d["wait"] or self.computed < d["free"]:
