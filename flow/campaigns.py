@@ -62,7 +62,7 @@ def sim_zoo(
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:
-        wide = Console(highlight=False, width=max(out.width, 170))
+        wide = Console(highlight=False, width=max(out.width, 220))
         wide.print(to_table(rows))
         for row in refused:
             out.print(f"{row.network} is refused: {row.refused}", markup=False, soft_wrap=True)

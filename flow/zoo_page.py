@@ -47,6 +47,10 @@ def zoo_page(report: dict[str, Any]) -> str:
         f"Engine `{config['name']}` ({config['rows']} x {config['cols']} lanes), "
         f"N = {report['terms']}, B = {report['bits']}, {report['simulator'].capitalize()}."
     )
+    memory = (
+        f"The memory moves {config['bus_bits'] // 8} bytes per cycle each way, "
+        f"{latency['read']} cycles after a request."
+    )
     lines = [
         "# The zoo on the engine",
         "",
@@ -55,8 +59,7 @@ def zoo_page(report: dict[str, Any]) -> str:
         "layer's output is compared with the golden model as it is written.",
         "",
         engine,
-        f"The memory moves {config['bus_bits'] // 8} bytes per cycle each way,",
-        f"{latency['read']} cycles after a request.",
+        memory,
         "Ideal cycles are MACs x passes / lanes; utilisation is ideal cycles over cycles; kHz are",
         "simulated cycles per second of CPU time.",
         "",
@@ -66,7 +69,7 @@ def zoo_page(report: dict[str, Any]) -> str:
             (
                 (net["network"], str(net["layers"]), f"{net['macs'] / 1e6:.1f}",
                  _number(net["cycles"]), _number(net["ideal_cycles"]),
-                 f"{net['utilisation']:.1%}", f"{net['cpu_seconds']:.0f}",
+                 f"{net['utilisation']:.1%}", f"{net['cpu_seconds']:.1f}",
                  _number(net["cycles_per_second"] / 1e3), _number(net["values"]),
                  str(net["mismatches"]))
                 for net in ran
