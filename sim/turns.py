@@ -190,17 +190,15 @@ def judge_turns(
         found.turn[:most].tolist(), found.got.tolist(), found.cycle.tolist(), strict=False
     ):
         address, plan = int(turns.address[turn]), program.layers[turns.layer[turn]]
-        place = program.locate(address, [plan]) or (plan.name, plan.output, -1, -1, -1)
-        mismatches.append(Mismatch(
-            *place, None if got < 0 else got, int(turns.value[turn]), None if cycle < 0 else cycle,
-            address,
+        mismatches.append(_mismatch(
+            program, address, [plan], None if got < 0 else got, int(turns.value[turn]),
+            None if cycle < 0 else cycle,
         ))  # fmt: skip
     broken = later.copy()
     broken[turns.address[found.turn]] = False
     kept = [plan for plan in program.layers if plan.output in program.kept]
     for address in np.flatnonzero(broken)[: max(0, most - len(mismatches))].tolist():
-        place = program.locate(address, kept) or ("?", "?", -1, -1, -1)
-        mismatches.append(Mismatch(*place, None, int(want[address]), None, address))
+        mismatches.append(_mismatch(program, address, kept, None, int(want[address]), None))
     inside = found.extra[allow[np.minimum(writes.address[found.extra], len(allow) - 1)]]
     extra = [
         Beat(int(writes.cycle[n]), int(writes.address[n]), f"{max(int(writes.value[n]), 0):02x}", 1)
@@ -212,3 +210,12 @@ def judge_turns(
         len(np.unique(found.cycle[found.cycle >= 0])), mismatches, extra,
         len(np.unique(writes.cycle[inside])), min(cycles, default=None),
     )  # fmt: skip
+
+
+def _mismatch(
+    program: Any, address: int, layers: list[Any], got: int | None, want: int, cycle: int | None
+) -> Mismatch:
+    """Name a byte by the tensor of one of some layers."""
+    place = program.locate(address, layers) or ("?", "?", -1, -1, -1)
+    layer, tensor, channel, y, x = place
+    return Mismatch(layer, tensor, channel, y, x, got, want, cycle, address)

@@ -131,9 +131,9 @@ def test_the_last_byte_of_the_address_space_is_used() -> None:
     base = (1 << 32) - size
     program = compile_network(network, config, base=base)
     assert program.base + program.size == 1 << 32
-    for at, options in ((base + 4096, {}), (base, {"keep_all": True})):
+    for at, keep_all in ((base + 4096, False), (base, True)):
         with pytest.raises(ValueError, match=r"^layer 'conv0': program .* end at 0x1\w{8}, of 0x1"):
-            compile_network(network, config, base=at, **options)
+            compile_network(network, config, base=at, keep_all=keep_all)
 
 
 def test_an_address_beyond_the_bus_names_the_layer() -> None:
