@@ -96,10 +96,15 @@ class _Names:
         self._name_registers()
         ports = {} if self.fixed else self._port_names()
         self._drop_unread()
-        self._rename({old: new for old, new in ports.items() if new not in self.wires})
+        self._rename({old: new for old, new in ports.items() if new not in self._taken()})
         self._simplify()
         wires = [*self.memories, *((a, t) for a, t in self.wires.values())]
         return RtlilModule(self.module.name, self.module.attributes, wires, self.body)
+
+    def _taken(self) -> set[str]:
+        """Return the names of all wires, memories and cells."""
+        cells = {tokens[2] for tokens in self.body if tokens[0] == "cell"}
+        return {*self.wires, *(tokens[-1] for _, tokens in self.memories), *cells}
 
     def _width(self, name: str) -> int:
         tokens = self.wires[name][1]
@@ -188,9 +193,9 @@ class _Names:
                 elif tokens[0] == "end" and (new := ends.get("\\D")) and (held := ends.get("\\Q")):
                     if new.startswith("$") and held.startswith("\\"):
                         names.setdefault(new, f"{held}_next")
-        taken = Counter(names.values())
+        times, taken = Counter(names.values()), self._taken()
         self._rename({
-            old: new for old, new in names.items() if taken[new] == 1 and new not in self.wires
+            old: new for old, new in names.items() if times[new] == 1 and new not in taken
         })  # fmt: skip
 
     def _port_names(self) -> dict[str, str]:
@@ -238,8 +243,7 @@ class _Names:
 
     def _simplify(self) -> None:
         """Spell the names that are left so that Verilog takes them as they are."""
-        taken = set(self.wires) | {tokens[-1] for _, tokens in self.memories}
-        taken |= {tokens[2] for tokens in self.body if tokens[0] == "cell"}
+        taken = self._taken()
         names: dict[str, str] = {}
         for name in self.wires:
             kept = self.fixed and self._is_port(name)
