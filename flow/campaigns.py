@@ -41,7 +41,7 @@ def sim_zoo(
     from .emit import emit
     from .inputs import open_config
     from .progress import Stages
-    from .zoo import choose, run_network, to_json, to_table
+    from .zoo import PREDICTION_LIMIT, choose, run_network, to_json, to_table
     from .zoo_page import zoo_page
 
     config = open_config(preset, changes)
@@ -71,6 +71,10 @@ def sim_zoo(
     if wrong:
         raise ToolError(
             f"the Verilog differs from the golden model: {wrong[0].network}: {wrong[0].trouble[0]}"
+        )
+    if off := [row for row in rows if abs(row.prediction_error) > PREDICTION_LIMIT]:
+        raise ToolError(
+            f"the cycle model is off by {off[0].prediction_error:+.1%} on {off[0].network}"
         )
     if names and refused:
         raise ToolError(f"engine {config.name} cannot run {refused[0].network}")

@@ -82,6 +82,7 @@ class ZooRow:
         return not self.refused and not self.trouble
 
 
+PREDICTION_LIMIT = 0.03  # largest relative error of the cycle model that is no fault
 STALLS = ("wait_weights", "wait_load", "wait_drain", "wait_other")
 
 

@@ -112,6 +112,16 @@ def test_a_mismatch_is_an_error(
     assert "differs from the golden model: good" in capsys.readouterr().err
 
 
+def test_a_wrong_prediction_of_cycles_is_an_error(
+    small_zoo, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalls = dict.fromkeys(zoo.STALLS, 0)
+    row = zoo.ZooRow(network="good", cycles=100, prediction_error=-0.04, stalls=stalls, trouble=[])
+    monkeypatch.setattr(zoo, "run_network", lambda *args, **options: row)
+    assert main(["sim-zoo", "good", *ENGINE, "-o", str(tmp_path)]) == 1
+    assert "the cycle model is off by -4.0% on good" in capsys.readouterr().err
+
+
 def test_an_unknown_network_is_refused_before_any_work(tmp_path: Path, capsys: Capture) -> None:
     assert main(["sim-zoo", "lenet", "-o", str(tmp_path / "zoo")]) == 1
     assert "no network 'lenet' in the zoo" in capsys.readouterr().err
