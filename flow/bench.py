@@ -12,13 +12,13 @@ from .emit import emit
 from .figures import synth_figures
 from .files import write_json
 from .progress import Stages
-from .synth import ECP5_25F, Target, synthesise
+from .synth import Target, synthesise, target_for
 
-_COLUMNS = ("preset", "lanes", "verilog_bytes", "lut", "ff", "bram", "dsp", "fmax_mhz")
+_COLUMNS = ("preset", "target", "lanes", "verilog_bytes", "lut", "ff", "bram", "dsp", "fmax_mhz")
 
 
 def bench_presets(
-    configs: list[EngineConfig], out_dir: Path, stages: Stages, target: Target = ECP5_25F
+    configs: list[EngineConfig], out_dir: Path, stages: Stages, target: Target | None = None
 ) -> list[dict[str, Any]]:
     """Emit and synthesise each engine; write bench.json.
 
@@ -30,8 +30,8 @@ def bench_presets(
         Folder of the Verilog and of bench.json.
     stages : Stages
         Progress display, entered.
-    target : Target
-        Device they are placed on.
+    target : Target, optional
+        Device they are placed on; for each engine the smallest it fits by default.
 
     Returns
     -------
@@ -47,8 +47,10 @@ def bench_presets(
     for config in configs:
         with stages.stage(f"Preset {config.name}", config.name):
             emitted = emit(config, out_dir / "rtl")
-            figures = synth_figures(synthesise(emitted.verilog, emitted.top, target=target))
-        kept = {name: figures[name] for name in ("target", *_COLUMNS[3:])}
+            figures = synth_figures(
+                synthesise(emitted.verilog, emitted.top, target=target or target_for(config))
+            )
+        kept = {name: figures[name] for name in ("target", *_COLUMNS[4:])}
         size = emitted.verilog_bytes
         rows.append({"preset": config.name, "lanes": config.lanes, "verilog_bytes": size, **kept})
     write_json(out_dir / "bench.json", rows)
@@ -57,10 +59,11 @@ def bench_presets(
 
 def to_table(rows: list[dict[str, Any]]) -> Table:
     """Return the rows as a table for the terminal."""
-    target = rows[0]["target"] if rows else ""
-    table = Table(title=f"Engines on {target}", title_justify="left")
+    table = Table()
     for name in _COLUMNS:
-        table.add_column(name.replace("_", " "), justify="left" if name == "preset" else "right")
+        table.add_column(
+            name.replace("_", " "), justify="left" if name in ("preset", "target") else "right"
+        )
     for row in rows:
         table.add_row(*(f"{v:,}" if isinstance(v := row[n], int) else str(v) for n in _COLUMNS))
     return table

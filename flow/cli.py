@@ -177,14 +177,14 @@ def synth(
     from .inputs import open_config
     from .progress import Stages
     from .report import write_report
-    from .synth import synthesise
+    from .synth import synthesise, target_for
 
     config = open_config(preset, changes)
     with Stages(log) as stages:
         with stages.stage("Emit the Verilog", "emit"):
             emitted = emit(config, out_dir / "rtl")
         with stages.stage("Synthesise, place and route", "synthesise"):
-            result = synthesise(emitted.verilog, emitted.top)
+            result = synthesise(emitted.verilog, emitted.top, target=target_for(config))
     report = build_report(config, emitted=emitted, synthesised=result, seconds=stages.seconds)
     write_report(report, out_dir)
     _show_report(report, out_dir, as_json)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..hw.config import EngineConfig
 from .files import content_key, write_json
 from .harness import NAME as HARNESS
 from .harness import harness
@@ -63,6 +64,16 @@ class Target:
 
 ECP5_25F = Target()
 ECP5_85F = Target(name="ECP5-85F", device="85k", luts=83640, ffs=83640, brams=208)
+
+
+def target_for(config: EngineConfig) -> Target:
+    """Return the ECP5 an engine is placed on unless another is asked for.
+
+    An ECP5-25F has room for 64 lanes and an activation buffer of 64 KiB (56 block memories of
+    2 KiB, and the rest of an engine takes some); anything larger is tried on an ECP5-85F.
+    """
+    buffer = config.buffer_words * config.rows * config.act_bits // 8  # bytes
+    return ECP5_25F if config.lanes <= 64 and buffer <= 64 << 10 else ECP5_85F
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,9 @@ import pytest
 from shiftwork.flow import synth
 from shiftwork.flow.harness import harness
 from shiftwork.flow.netlist import Area, area_by_block, cell_counts, module_of, read_netlist
-from shiftwork.flow.synth import SynthResult, Target, synthesise
+from shiftwork.flow.synth import SynthResult, Target, synthesise, target_for
 from shiftwork.flow.tools import ToolError
+from shiftwork.hw.config import PRESETS
 
 Columns = tuple[Path, Path, SynthResult]
 
@@ -106,6 +107,14 @@ def test_either_mapper_can_be_had(columns: Columns, tmp_path: Path) -> None:
     assert "Executing ABC9" in (other.mapped.parent / "map.log").read_text()
     assert "Executing ABC9" not in (result.mapped.parent / "map.log").read_text()
     assert other.area.ff == result.area.ff
+
+
+def test_large_engines_go_to_the_large_device() -> None:
+    devices = {name: target_for(config).name for name, config in PRESETS.items()}
+    assert devices == {
+        "tiny": "ECP5-25F", "small": "ECP5-25F", "base": "ECP5-85F", "large": "ECP5-85F",
+    }  # fmt: skip
+    assert target_for(PRESETS["small"].replace(buffer_words=16384)).name == "ECP5-85F"
 
 
 def test_a_silent_stop_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
