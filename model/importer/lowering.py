@@ -147,7 +147,7 @@ class _Lowering:
         out = output_size(op.site, size, (kh, kw), op.stride, padding, op.dilation)
         total = add_padding(padding, ref.pad)
         if ref.shift is not None and bool(ref.shift.any()) and total != NO_PADDING:
-            ref, total = self.at.settle(ref), padding
+            ref = self.at.settle_affine(ref)
         name = self.at.fresh(op.site.name)
         bias = torch.zeros(outputs) if op.bias is None else op.bias
         node = ConvNode(
@@ -202,17 +202,14 @@ class _Lowering:
 
     @_lower.register
     def _(self, op: ops.Activate, ref: Ref) -> Ref:
-        waits = ref.scale is not None or ref.pad != NO_PADDING
-        if waits and ref.pad != NO_PADDING and ref.shift is not None:
-            ref = self.at.settle(ref)
-            waits = False
-        act = op.activation
-        if not waits:
-            if ref.tensor in self.at.unsigned and act.ceiling is None:
+        if ref.scale is None:
+            if ref.tensor in self.at.unsigned and op.activation.ceiling is None:
                 return ref
-            if ref.alone and self.at.activate(ref.tensor, act):
+            if ref.alone and self.at.activate(ref.tensor, op.activation):
                 return ref
-        return self.at.depthwise(ref, op.site.name, act)
+        return self.at.without_border(
+            ref, lambda inner: self.at.depthwise(inner, op.site.name, op.activation)
+        )  # an activation of 0 is 0: the border stays a border
 
     @_lower.register
     def _(self, op: ops.Pool, ref: Ref) -> Ref:
@@ -225,10 +222,9 @@ class _Lowering:
         check_limits(op.site, op.kernel, op.stride)
         if op.kernel == (1, 1) and op.stride == (1, 1) and padding == NO_PADDING:
             return ref
-        if ref.scale is not None or (
-            op.kind == "max" and ref.pad != NO_PADDING and not unsigned
-        ):  # a pool pads with the smallest value, not with zeros
-            ref = self.at.settle(ref)
+        ref = self.at.settle_affine(ref)
+        if op.kind == "max" and not unsigned:
+            ref = self.at.settle(ref)  # a pool pads with the smallest value, not with zeros
         full = ceil_padding(padding, size, op.kernel, op.stride) if op.ceil else padding
         if op.kind == "average" and (full != padding or (any(padding) and not op.count_pad)):
             raise op.site.refuse(
@@ -253,7 +249,9 @@ class _Lowering:
                 "choose a size that divides the map's",
             )
         kernel = (size[0] // op.size[0], size[1] // op.size[1])
-        return self._lower(ops.Pool(op.site, op.inputs, op.output, op.kind, kernel, kernel), ref)
+        stride = tuple(1 if n == 1 else k for n, k in zip(op.size, kernel, strict=True))
+        pool = ops.Pool(op.site, op.inputs, op.output, op.kind, kernel, (stride[0], stride[1]))
+        return self._lower(pool, ref)
 
     @_lower.register
     def _(self, op: ops.Mean, ref: Ref) -> Ref:

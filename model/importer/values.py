@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -88,12 +89,24 @@ class Tensors:
             return ref
         key = (ref.tensor, ref.scale, ref.shift, ref.pad)
         if key not in self._settled:
-            inner = ref
-            if ref.shift is not None and bool(ref.shift.any()) and ref.pad != NO_PADDING:
-                whole = replace(ref, pad=NO_PADDING, dims=self.shape[ref.tensor])
-                inner = replace(self.settle(whole), pad=ref.pad, dims=ref.dims)
+            both = ref.shift is not None and bool(ref.shift.any()) and ref.pad != NO_PADDING
+            inner = self.settle_affine(ref) if both else ref
             self._settled[key] = self.depthwise(inner, f"{ref.tensor}_alone", None)
         return replace(self._settled[key], alone=ref.alone)
+
+    def settle_affine(self, ref: Ref) -> Ref:
+        """Give the affine map that waits on a value a layer of its own; the border still waits."""
+        return self.without_border(ref, self.settle)
+
+    def without_border(self, ref: Ref, change: Callable[[Ref], Ref]) -> Ref:
+        """Change a value inside the border of zeros that waits on it."""
+        inner = change(replace(ref, pad=NO_PADDING, dims=self._inner_dims(ref)))
+        if ref.pad == NO_PADDING:
+            return inner
+        return replace(inner, pad=ref.pad, dims=ref.dims)
+
+    def _inner_dims(self, ref: Ref) -> tuple[int, ...]:
+        return ref.dims if ref.pad == NO_PADDING else self.shape[ref.tensor]
 
     def depthwise(self, ref: Ref, name: str, activation: ops.Activation | None) -> Ref:
         """Append a 1x1 depthwise convolution that does what waits, then the activation."""
