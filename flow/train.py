@@ -23,12 +23,15 @@ def bench_train(
     epochs: Annotated[
         tuple[int, int, int],
         typer.Option(help="Of float training, from scratch, from the float network."),
-    ] = (6, 3, 2),
+    ] = (6, 3, 3),
     batch: Annotated[int, typer.Option(min=1, help="Pictures per step.")] = 256,
     pictures: Annotated[
         int | None, typer.Option(min=1, help="Train and test on so many only; all by default.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Variants trained at the same time.")] = 2,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget what an interrupted run has trained.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a small ResNet on Fashion-MNIST with DeepShift-Q, -PS and two terms: accuracy, export.
@@ -41,7 +44,7 @@ def bench_train(
 
     if min(epochs) < 1:
         raise typer.BadParameter(f"epochs must be at least 1, not {min(epochs)}")
-    document = run(out_dir, log, epochs=epochs, batch=batch, limit=pictures, jobs=jobs)
+    document = run(out_dir, log, epochs=epochs, batch=batch, limit=pictures, jobs=jobs, fresh=fresh)
     if page is not None:
         write_atomic(page, to_markdown(document))
     if as_json:

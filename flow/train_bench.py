@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import time
@@ -14,115 +15,21 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import load_file, save_file
 
 from ..model.train.checkpoint import save_checkpoint
 from ..model.train.convert import convert_module
 from ..model.train.export import agreement
-from ..model.train.fit import Recipe, accuracy, fit, settle_batch_norm
-from ..model.train.method import Method
+from ..model.train.fit import accuracy, fit, settle_batch_norm
 from ..model.train.resnet import SmallResNet
 from ..model.zoo import fashion_mnist
-from .files import write_atomic, write_json
+from .files import content_key, write_atomic, write_json
+from .train_export import WAYS, export_zoo
 from .train_page import to_markdown
+from .train_rows import SEED, Row, Variant, row_of, start_of, variants
 
 NETWORK: dict[str, Any] = {"widths": (8, 16, 32), "blocks": 3, "stem_stride": 2}
 CALIBRATION = 1024  # training pictures for the activation scales
-SEED = 1
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One row of the bench: a method, and where it starts.
-
-    Attributes
-    ----------
-    name : str
-    method : str
-        A method of training, or "float".
-    terms, bits : int
-        N and B; 0 for float.
-    pretrained : bool
-        Whether it starts at the trained float network.
-    recipe : Recipe
-    """
-
-    name: str
-    method: Method | None
-    terms: int
-    bits: int
-    pretrained: bool
-    recipe: Recipe
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one variant came to.
-
-    Attributes
-    ----------
-    top1 : float
-        Percent of the test pictures, of the trained module; for a shift network the integer
-        network's is ``golden_top1``.
-    differs : float or None
-        Percent of the test pictures on which module and integer network name another class.
-    max_steps : int or None
-        Largest difference of a score, in steps of the stored output.
-    exact_differs : float or None
-        Percent of the scores that differ when the module computes with the requantisers' own
-        numbers.
-    seconds : float
-        Wall time of training.
-    cpu_seconds : float
-        Processor time of training.
-    """
-
-    variant: str
-    method: str
-    terms: int
-    bits: int
-    start: str
-    epochs: int
-    top1: float
-    golden_top1: float | None
-    differs: float | None
-    max_steps: int | None
-    exact_differs: float | None
-    seconds: float
-    cpu_seconds: float
-
-
-def variants(epochs: tuple[int, int, int], batch: int) -> list[Variant]:
-    """Return the rows of the bench, float first.
-
-    Parameters
-    ----------
-    epochs : tuple of int
-        Of float training, of shift training from scratch, of shift training from the float
-        network.
-    batch : int
-        Pictures per step.
-    """
-    base = Recipe(epochs=epochs[0], batch=batch, rate=5e-3, weight_decay=1e-3, seed=SEED)
-    tuned = replace(base, epochs=epochs[2], rate=1e-3, freeze=0.25, seed=SEED + 1)
-    scratch = replace(base, epochs=epochs[1], recalibrate=0.5, freeze=0.1)
-    found = [
-        Variant("float", None, 0, 0, False, base),
-        Variant("float, trained on", None, 0, 0, True, replace(tuned, freeze=0.0)),
-    ]
-    ps = {"optimiser": "radam", "weight_decay": 1e-5}
-    for bits in (5, 4, 3):
-        for pretrained in (False, True):
-            recipe = tuned if pretrained else scratch
-            found.append(
-                Variant(f"DeepShift-Q {bits} bits", "deepshift_q", 1, bits, pretrained, recipe)
-            )
-            rate = 2e-3 if pretrained else 1e-2
-            recipe = replace(recipe, rate=rate, **ps)  # type: ignore[arg-type]
-            found.append(
-                Variant(f"DeepShift-PS {bits} bits", "deepshift_ps", 1, bits, pretrained, recipe)
-            )
-    found.append(Variant("N=2, B=4", "shiftcnn", 2, 4, True, tuned))
-    return found
 
 
 def real(stored: torch.Tensor) -> torch.Tensor:
@@ -148,19 +55,29 @@ class Task:
         Folder of the trained weights.
     limit : int or None
         Use only so many training pictures, and so many for the test.
+    key : str
+        Hash of all that the result depends on.
     """
 
     variant: Variant
     start: dict[str, torch.Tensor] | None
     out_dir: Path
     limit: int | None
+    key: str
+
+    @property
+    def stem(self) -> Path:
+        """Files of the result, without their suffix."""
+        v = self.variant
+        kind = f"{v.method}-{v.terms}x{v.bits}" if v.method else "float"
+        return self.out_dir / f"{kind}-{start_of(v)}"
 
 
 Report = Callable[[int, float], None]
 
 
-def train_variant(task: Task, report: Report) -> tuple[Row, dict[str, torch.Tensor]]:
-    """Train and judge one variant on one thread; return its row and its state."""
+def train_variant(task: Task, report: Report) -> Row:
+    """Train and judge one variant on one thread; write its weights and return its row."""
     torch.set_num_threads(1)  # the layers are too small to share: cores train variants instead
     x, y = (part[: task.limit] for part in fashion_mnist.read("train"))
     test_x, test_y = (part[: task.limit] for part in fashion_mnist.read("t10k"))
@@ -170,11 +87,14 @@ def train_variant(task: Task, report: Report) -> tuple[Row, dict[str, torch.Tens
     if task.start is not None:
         net.load_state_dict(task.start)
     began, cpu = time.monotonic(), time.process_time()
+    weights = task.stem.with_suffix(".safetensors")
     if variant.method is None:
         fit(net, x, y, recipe, to_real=real, augment=flip, progress=report)
         took = time.monotonic() - began, time.process_time() - cpu
-        row = _row(variant, 100 * accuracy(net, test_x, test_y, real), *took)
-        return row, net.state_dict()
+        row = row_of(variant, 100 * accuracy(net, test_x, test_y, real), *took)
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        save_file(net.state_dict(), weights)
+        return _keep(task, row)
     module = convert_module(
         net, (1, 28, 28), method=variant.method, terms=variant.terms, bits=variant.bits,
         frac_bits=fashion_mnist.FRAC_BITS, name="fashion_mnist_resnet",
@@ -185,16 +105,37 @@ def train_variant(task: Task, report: Report) -> tuple[Row, dict[str, torch.Tens
     module.calibrate(pictures.split(256))
     fit(module, x, y, recipe, augment=flip, calibration=pictures, progress=report)
     took = time.monotonic() - began, time.process_time() - cpu
-    row = _row(variant, 100 * accuracy(module, test_x, test_y, module.real), *took)
+    row = row_of(variant, 100 * accuracy(module, test_x, test_y, module.real), *took)
     same = agreement(module, test_x, test_y)
     assert same.golden_top1 is not None  # classes were given
-    stem = f"{variant.method}-{variant.terms}x{variant.bits}-{row.start}"
-    save_checkpoint(module, task.out_dir / f"{stem}.safetensors")
+    save_checkpoint(module, weights)
     row = replace(
         row, golden_top1=100 * same.golden_top1, differs=100 * same.top1_differs,
         max_steps=same.max_steps, exact_differs=100 * same.exact_values_differ,
     )  # fmt: skip
-    return row, module.state_dict()
+    return _keep(task, row)
+
+
+def _keep(task: Task, row: Row) -> Row:
+    """Write a row beside its weights, so that an interrupted run can be taken up again."""
+    write_json(task.stem.with_suffix(".json"), {"key": task.key, "row": asdict(row)})
+    return row
+
+
+def _kept(task: Task) -> Row | None:
+    """Return the row of an earlier run that did exactly this."""
+    try:
+        found = json.loads(task.stem.with_suffix(".json").read_text(encoding="utf-8"))
+        whole = task.stem.with_suffix(".safetensors").exists() and found["key"] == task.key
+        return Row(**found["row"]) if whole else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _key(variant: Variant, first: Variant, limit: int | None) -> str:
+    """Return a hash of what a variant's result depends on."""
+    start = asdict(first) if variant.pretrained else None
+    return content_key(asdict(variant), start, NETWORK, limit, SEED, torch.__version__)
 
 
 _QUEUE: Any = None  # of this worker process
@@ -216,18 +157,20 @@ def _work(place: int, task: Task) -> Row:
             _QUEUE.put((place, waiting, loss))
             waiting, last = 0, time.monotonic()
 
-    return train_variant(task, report)[0]
+    return train_variant(task, report)
 
 
 def bench_train(
     out_dir: Path,
     console: Console,
     *,
-    epochs: tuple[int, int, int] = (6, 3, 2),
+    epochs: tuple[int, int, int] = (6, 3, 3),
     batch: int = 256,
     limit: int | None = None,
     jobs: int = 2,
     only: Callable[[Variant], bool] | None = None,
+    zoo: tuple[str, ...] = ("resnet8", "person_detect"),
+    fresh: bool = False,
 ) -> dict[str, Any]:
     """Train every variant: the float network first, then the others side by side.
 
@@ -246,6 +189,10 @@ def bench_train(
         Variants trained at the same time, one thread each.
     only : callable, optional
         Leave out the variants it is false for.
+    zoo : tuple of str
+        Networks of the zoo to train a little and compare with their exports.
+    fresh : bool
+        Train what an earlier, interrupted run has already trained in the same way, too.
 
     Returns
     -------
@@ -269,33 +216,43 @@ def bench_train(
         "data": "Fashion-MNIST", "training_pictures": train, "test_pictures": test,
         "network": NETWORK | {"parameters": _parameters()}, "epochs": epochs, "batch": batch,
         "jobs": jobs, "cores": os.cpu_count(), "torch": torch.__version__, "complete": False,
-        "rows": [],
+        "rows": [], "export": [],
     }  # fmt: skip
     rows: dict[int, Row] = {}
 
     def write() -> None:
         document["rows"] = [asdict(rows[place]) for place in sorted(rows)]
-        document["complete"] = len(rows) == 1 + len(others)
-        document["seconds"] = round(time.monotonic() - began)
+        every = len(rows) == 1 + len(others)
+        document["complete"] = every and len(document["export"]) == len(zoo) * len(WAYS)
+        document["cpu_seconds"] = round(sum(row.cpu_seconds for row in rows.values()))
         write_json(out_dir / "training.json", document)
         write_atomic(out_dir / "training.md", to_markdown(document))
 
-    began = time.monotonic()
     threads = torch.get_num_threads()
     try:
         with _Shown(console, [first, *others], train) as shown:
-            row, state = train_variant(Task(first, None, out_dir, limit), shown.report(0))
-            rows[0] = row
-            shown.done(0, row)
+            task = Task(first, None, out_dir, limit, _key(first, first, limit))
+            row = None if fresh else _kept(task)
+            rows[0] = row or train_variant(task, shown.report(0))
+            shown.done(0, rows[0])
             write()
-            tasks = [Task(v, state if v.pretrained else None, out_dir, limit) for v in others]
+            state = load_file(task.stem.with_suffix(".safetensors"))
+            tasks = [
+                Task(v, state if v.pretrained else None, out_dir, limit, _key(v, first, limit))
+                for v in others
+            ]
+            for place, task in enumerate(tasks, start=1):
+                row = None if fresh else _kept(task)
+                if row is not None:
+                    rows[place] = row
+                    shown.done(place, row)
             context = multiprocessing.get_context("spawn")
             queue = context.Queue()
             with ProcessPoolExecutor(jobs, context, _enter, (queue,)) as pool:
-                futures = {
-                    pool.submit(_work, place, task): place
-                    for place, task in enumerate(tasks, start=1)
-                }
+                left_over = [(p, t) for p, t in enumerate(tasks, start=1) if p not in rows]
+                # those that start at the float network first: the others learn less and cost more
+                left_over.sort(key=lambda item: (not item[1].variant.pretrained, item[0]))
+                futures = {pool.submit(_work, p, task): p for p, task in left_over}
                 try:
                     left = set(futures)
                     while left:
@@ -309,6 +266,9 @@ def bench_train(
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
+            torch.set_num_threads(1)
+            document["export"] = [asdict(found) for found in export_zoo(zoo)]
+            write()
     finally:
         torch.set_num_threads(threads)
     return document
@@ -368,11 +328,3 @@ def name_of(variant: Variant) -> str:
 
 def _parameters() -> int:
     return sum(p.numel() for p in SmallResNet(1, 10, **NETWORK).parameters())
-
-
-def _row(variant: Variant, top1: float, seconds: float, cpu: float) -> Row:
-    start = "pre-trained" if variant.pretrained else "scratch"
-    return Row(
-        variant.name, variant.method or "float", variant.terms, variant.bits, start,
-        variant.recipe.epochs, top1, None, None, None, None, round(seconds, 1), round(cpu, 1),
-    )  # fmt: skip

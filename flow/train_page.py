@@ -15,8 +15,8 @@ Fashion-MNIST, {training_pictures} training and {test_pictures} test pictures. T
 ResNet-20's layers (stem, 3 stages of {blocks} blocks, scores) at widths {widths} and stride
 {stem_stride} in the stem, {parameters} parameters: smaller than ResNet-20 (16/32/64, stride 1), so
 that the bench takes minutes on two cores. Activations have 8 bits. One seed; {jobs} variants at a
-time on {cores} cores, {minutes} minutes in all, torch {torch}. The sampling error of a difference
-between two rows is about 0.2 points on 10 000 pictures.
+time on {cores} cores, {minutes} minutes of one core's time in all, torch {torch}. The sampling
+error of a difference between two rows is about 0.2 points on 10 000 pictures.
 
 Top-1 is the trained module's; *golden* that of the integer network exported from it, which is the
 hardware's to the last bit. *Differs*: share of test pictures on which the two name different
@@ -28,11 +28,23 @@ on" is the float network given the epochs that the pre-trained ones are given.
 |---|---|---|---|---|---|---|---|---|---|
 """
 
+EXPORT = """
+## Export
+
+Networks of the zoo, trained for a few steps from the float network's scores on unlabelled
+pictures (float32, batch norm folded), beside the integer network exported from them, on the
+labelled pictures and those it learnt from. Columns as above; *values*: share of scores that differ
+at all.
+
+| network | method | N | B | pictures | differs % | values % | steps | exact % |
+|---|---|---|---|---|---|---|---|---|
+"""
+
 
 def to_markdown(document: dict[str, Any]) -> str:
     """Return the page of a bench's document."""
     network, rows = document["network"], document["rows"]
-    minutes = round(document["seconds"] / 60)
+    minutes = round(document["cpu_seconds"] / 60)
     widths = "/".join(map(str, network["widths"]))
     lines = [HEAD.format(**{**document, **network, "widths": widths, "minutes": minutes}).rstrip()]
     base = next((row["top1"] for row in rows if row["method"] == "float"), None)
@@ -45,6 +57,13 @@ def to_markdown(document: dict[str, Any]) -> str:
             cells += [f"{row['golden_top1']:.2f}", f"{row['differs']:.2f}", str(row["max_steps"])]
             cells.append(f"{row['exact_differs']:.2f}")
         cells.append(f"{row['cpu_seconds']:.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    if document["export"]:
+        lines.append(EXPORT.rstrip())
+    for row in document["export"]:
+        shares = [f"{row[key]:.2f}" for key in ("differs", "values_differ", "exact_differs")]
+        plain = [row["network"], row["method"], row["terms"], row["bits"], row["pictures"]]
+        cells = [*map(str, plain), *shares[:2], str(row["max_steps"]), shares[2]]
         lines.append(f"| {' | '.join(cells)} |")
     if not document["complete"]:
         lines += ["", "The run did not come to its end: rows are missing."]

@@ -9,12 +9,14 @@ from .convert import convert_graph, convert_module
 from .distill import Distillation
 from .export import Agreement, agreement, to_network
 from .fit import Recipe, fit, join, settle_batch_norm
+from .graph_module import GraphModule
 from .layers import ShiftConv2d, ShiftLinear
 from .module import ShiftModule
 
 __all__ = [
     "Agreement",
     "Distillation",
+    "GraphModule",
     "Recipe",
     "ShiftConv2d",
     "ShiftLinear",
