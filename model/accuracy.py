@@ -69,7 +69,6 @@ VARIANTS = (
     Variant("greedy", 3, scale="layer"),
     Variant("greedy", 2),
     Variant("compensated", 1),
-    Variant("learned", 1),
     Variant("compensated", 1.25),
     Variant("compensated", 1.5),
     Variant("compensated", 2, 3),

@@ -18,7 +18,8 @@ from .problem import Moments, MomentSum, Problem, Samples
 from .rounded import Rounded
 
 POSITIONS = 100  # output pixels per picture that the second moments are taken from
-SAMPLE_VALUES = 1 << 25  # values of the columns kept for the rounders that want them, at most
+SAMPLES = 6144  # columns kept for the rounders that want them, at most
+SAMPLE_VALUES = 1 << 25  # values in these columns, at most
 
 Progress = Callable[[str, int], None]
 
@@ -174,7 +175,7 @@ class _Flow:
         total = MomentSum(node.groups, size)
         info = self.skeleton.tensors[node.input]
         pictures = sum(len(batch[node.input]) for batch in self.stored)
-        keep = SAMPLE_VALUES // (pictures * node.groups * size)
+        keep = min(SAMPLES, SAMPLE_VALUES // (node.groups * size)) // pictures
         kept: list[tuple[torch.Tensor, torch.Tensor]] = []
         for stored, floats in zip(self.stored, self.floats, strict=True):
             real = (stored[node.input].float() - info.zero_point) * 2.0**-info.frac_bits

@@ -1,44 +1,26 @@
 """Learned rounding: each layer is made to answer like the float one, behind its activation.
 
-The idea is that of Nagel et al., "Up or Down? Adaptive Rounding" (arXiv 2004.10568, section 3.3):
-a soft choice between two neighbouring levels per weight, which a regulariser drives to one or the
-other. It starts from rounding with compensation, and the scales and the bias learn too.
+The objective is that of Nagel et al., "Up or Down? Adaptive Rounding" (arXiv 2004.10568, section
+3.2): the squared error behind the activation, on sampled inputs of the layer as the rounded layers
+before it really give them. It is brought down by coordinate descent on the samples, over codes,
+scales and bias in turns; an error counts only where the activation lets it through.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
+import torch.nn.functional as F
 
-from ..graph import activate
 from .compensated import compensate
 from .problem import Problem, Samples
 from .rounded import Rounded
 
-STEPS = 300
-COLUMNS = 512  # per step
-RATE = 0.02  # of the choices
-FINE_RATE = 3e-4  # of scales and biases, relative
-STRETCH = 0.1  # the soft choice reaches 0 and 1: AdaRound's zeta = 1.1, gamma = -0.1
-DOUBT = 0.15  # weight of the other level at the start
-PRESSURE = 0.01  # of the regulariser, relative to the float outputs' mean square, per weight
-WARM = 0.2  # share of the steps without the regulariser
-SHARPNESS = (20.0, 2.0)  # the regulariser's exponent, first and last
-
-
-@dataclass(frozen=True, eq=False)
-class _Choice:
-    """Two levels per weight, values (groups, O, n) and their indices; the first is the start."""
-
-    first: torch.Tensor
-    second: torch.Tensor
-    values: torch.Tensor
-    others: torch.Tensor
+ROUNDS = 4
+HELD = 4  # one in so many samples is not learned from: they decide what of it is kept
 
 
 def learn(problem: Problem, before: Rounded | None = None) -> Rounded:
-    """Better a rounding by gradient descent on some hundred input columns at a time.
+    """Better a rounding on samples of the layer's inputs.
 
     Parameters
     ----------
@@ -46,7 +28,7 @@ def learn(problem: Problem, before: Rounded | None = None) -> Rounded:
         With samples.
     before : Rounded, optional
         Where to start; rounding with compensation by default. It is returned as it is where what
-        was learned is no better on all the samples.
+        was learned is no better on the samples held back.
 
     Raises
     ------
@@ -56,83 +38,119 @@ def learn(problem: Problem, before: Rounded | None = None) -> Rounded:
     if problem.samples is None:
         raise ValueError(f"layer {problem.node.name!r}: learned rounding needs input columns")
     start = before or compensate(problem)
-    choice, scale = _neighbours(problem, start)
-    bias = start.bias.float().reshape(problem.node.groups, 1, -1)
-    logit = torch.full_like(choice.values, _inverse(DOUBT)).requires_grad_()
-    gain = torch.zeros_like(scale).requires_grad_()
-    shift = torch.zeros_like(bias).requires_grad_()
-    samples = problem.samples
-    power = float(_answer(problem, samples.target.clone()).square().mean()) or 1.0
-    unit = float(samples.target.std()) or 1.0
-    rates = [{"params": [logit], "lr": RATE}, {"params": [gain, shift], "lr": FINE_RATE}]
-    optimiser = torch.optim.Adam(rates)
-    generator = torch.Generator().manual_seed(problem.seed)
-    with torch.enable_grad():
-        for step in range(STEPS):
-            at = torch.randint(samples.x.shape[1], (COLUMNS,), generator=generator)
-            soft = (torch.sigmoid(logit) * (1 + 2 * STRETCH) - STRETCH).clamp(0, 1)
-            weight = choice.values + soft * (choice.others - choice.values)
-            some = Samples(samples.x[:, at], samples.target[:, at])
-            fine = (scale * (1 + _shared(problem, gain)), bias + shift * unit)
-            loss = _error(problem, some, weight, *fine) / power
-            done = step / STEPS
-            if done > WARM:
-                first, last = SHARPNESS
-                sharp = first + (last - first) * (done - WARM) / (1 - WARM)
-                loss = loss + PRESSURE * (1 - (2 * soft - 1).abs().pow(sharp)).mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-    with torch.no_grad():
-        other = logit > 0
-        index = torch.where(other, choice.second, choice.first)
-        weight = problem.levels.values[index].float()
-        new_scale = scale * (1 + _shared(problem, gain))
-        learned = (weight, new_scale, bias + shift * unit)
-        if bool((new_scale <= 0).any()) or _error(problem, samples, *learned) >= _error(
-            problem, samples, choice.values, scale, bias
-        ):
-            return start
-        flat = (bias + shift * unit).double().flatten()
-        return problem.rounded(index, new_scale.squeeze(2).double(), flat)
+    x, target = problem.samples.x, problem.samples.target
+    if x.shape[1] < 2 * HELD:
+        return start
+    first = x.shape[1] - x.shape[1] // HELD
+    held = torch.arange(x.shape[1]) >= first  # the last pictures, none of which was learned from
+    learner = _Learner(problem, Samples(x[:, ~held], target[:, ~held]), start)
+    judge = Samples(x[:, held], target[:, held])
+    best, least = start, answer_error(problem, judge, start)
+    for _ in range(ROUNDS):
+        changed = learner.round()
+        tried = learner.rounded()
+        error = answer_error(problem, judge, tried)
+        if error < least:
+            best, least = tried, error
+        if not changed:
+            break
+    return best
 
 
-def _inverse(soft: float) -> float:
-    """Return the logit of a soft choice."""
-    share = torch.tensor((soft + STRETCH) / (1 + 2 * STRETCH))
-    return float(torch.logit(share))
+def answer(problem: Problem, value: torch.Tensor) -> torch.Tensor:
+    """Return the layer's activation of a value; nothing is overwritten."""
+    node = problem.node
+    if node.relu:
+        value = F.leaky_relu(value, node.leak) if node.leak else value.relu()
+    return value if node.ceiling is None else value.clamp(max=node.ceiling)
 
 
-def _neighbours(problem: Problem, start: Rounded) -> tuple[_Choice, torch.Tensor]:
-    """Return the start's levels, the next ones towards the weights wanted, and the scales."""
-    groups = problem.node.groups
-    scale = start.weights.scale.expand(problem.node.weight.shape[0]).reshape(groups, -1, 1)
-    values = problem.by_group(start.weights.dequantize()) / scale
-    levels = problem.levels
-    first = levels.nearest(values)
-    wanted = problem.damped()[1] / scale
-    second = torch.where(wanted >= levels.values[first], first + 1, first - 1)
-    second = second.clamp(0, len(levels.values) - 1)
-    exact, others = levels.values[first].float(), levels.values[second].float()
-    return _Choice(first, second, exact, others), scale.float()
-
-
-def _shared(problem: Problem, gain: torch.Tensor) -> torch.Tensor:
-    """Return the gains, all alike where the layer has one scale."""
-    return gain.mean().expand_as(gain) if problem.scale == "layer" else gain
-
-
-def _answer(problem: Problem, value: torch.Tensor) -> torch.Tensor:
-    return activate(problem.node, value)
-
-
-def _error(
-    problem: Problem,
-    samples: Samples,
-    weight: torch.Tensor,
-    scale: torch.Tensor,
-    bias: torch.Tensor,
-) -> torch.Tensor:
+def answer_error(problem: Problem, samples: Samples, rounded: Rounded) -> float:
     """Return the mean squared error behind the activation."""
-    value = samples.x @ (weight * scale).transpose(1, 2) + bias
-    return (_answer(problem, value) - _answer(problem, samples.target.clone())).square().mean()
+    weight = problem.by_group(rounded.weights.dequantize()).float()
+    bias = rounded.bias.float().reshape(problem.node.groups, 1, -1)
+    value = samples.x @ weight.transpose(1, 2) + bias
+    return float((answer(problem, value) - answer(problem, samples.target)).square().mean())
+
+
+class _Learner:
+    """Codes, scales and bias of all channels, and the errors they leave: (groups, O, S)."""
+
+    def __init__(self, problem: Problem, samples: Samples, start: Rounded) -> None:
+        self.problem, self.levels = problem, problem.levels
+        groups = problem.node.groups
+        self.x = samples.x.transpose(1, 2).contiguous()  # (groups, n, S)
+        self.target = samples.target.transpose(1, 2).contiguous()
+        scale = start.weights.scale.expand(problem.node.weight.shape[0])
+        self.scale = scale.reshape(groups, -1).clone()
+        values = problem.by_group(start.weights.dequantize()) / self.scale[:, :, None]
+        self.index = self.levels.nearest(values)
+        self.bias = start.bias.reshape(groups, -1).clone()
+
+    def rounded(self) -> Rounded:
+        """Return what has been learned so far."""
+        return self.problem.rounded(self.index, self.scale, self.bias.flatten())
+
+    def round(self) -> bool:
+        """Go over scale, bias and all codes once; return whether a code changed."""
+        sums = self.levels.values[self.index].float() @ self.x  # without the scale
+        seen, error = self._errors(sums)
+        self._adjust(sums, seen, error)
+        seen, error = self._errors(sums)
+        error *= seen
+        curve = seen @ self.x.square().transpose(1, 2)  # (groups, O, n)
+        changed = False
+        single = len(self.x) == 1
+        for j in range(self.x.shape[1]):
+            column = self.x[:, j]
+            old = self.levels.values[self.index[:, :, j]]
+            slope = (error @ column[:, :, None]).squeeze(2).double()
+            steep = (self.scale * curve[:, :, j]).clamp(min=1e-12)
+            picked = self.levels.nearest(old + slope / steep)
+            moved = (picked != self.index[:, :, j]) & (curve[:, :, j] > 0)
+            if not bool(moved.any()):
+                continue
+            changed = True
+            picked = torch.where(moved, picked, self.index[:, :, j])
+            step = (self.scale * (self.levels.values[picked] - old)).float()
+            self.index[:, :, j] = picked
+            if single:  # few channels change: leave the others alone
+                at = moved[0].nonzero().squeeze(1)
+                error[0, at] -= seen[0, at] * step[0, at, None] * column[0]
+            else:
+                error -= seen * step[:, :, None] * column[:, None]
+        return changed
+
+    def _errors(self, sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return how much of each error passes the activation, and the errors before it."""
+        node = self.problem.node
+        value = sums * self.scale[:, :, None].float() + self.bias[:, :, None].float()
+        want = self.target
+        seen = torch.ones_like(value)
+        if node.relu:
+            seen[(value <= 0) & (want <= 0)] = node.leak**2
+            if not node.leak:
+                want = want.clamp(min=0)
+        if node.ceiling is not None:
+            seen[(value >= node.ceiling) & (want >= node.ceiling)] = 0.0
+            want = want.clamp(max=node.ceiling)
+        return seen, want - value
+
+    def _adjust(self, sums: torch.Tensor, seen: torch.Tensor, error: torch.Tensor) -> None:
+        """Move scale and bias to the weighted least-squares answer, given the codes."""
+        count = seen.sum(2).double()
+        part = seen * sums
+        zs, es = part.sum(2).double(), (seen * error).sum(2).double()
+        zz, ze = (part * sums).sum(2).double(), (part * error).sum(2).double()
+        across = zz * count - zs.square()
+        known = across > 1e-9 * zz * count
+        safe = torch.where(known, across, 1.0)
+        gain = torch.where(known, (ze * count - zs * es) / safe, 0.0)
+        if self.problem.scale == "layer":
+            gain = torch.zeros_like(gain)  # one scale for all: it stays
+        scale = self.scale + gain
+        good = scale > 0
+        gain = torch.where(good, gain, 0.0)
+        self.scale = self.scale + gain
+        left = es - gain * zs
+        self.bias += torch.where(count > 0, left / count.clamp(min=1e-9), 0.0)
