@@ -8,10 +8,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .array import has_separate
 from .axi import REQUEST
+from .checks import Checks
 from .config import EngineConfig
-from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS, FIELDS, VERSION, ErrorCode, Mode, Op
+from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS, FIELDS, ErrorCode
 from .loader import load_command_layout
 from .queue import Queue
 from .sequencer import COMPUTE_FIELDS, compute_layout
@@ -49,6 +49,7 @@ class Control(wiring.Component):
     failed_read, failed_write : In(1) pulses of the bus masters
     outside_read, outside_write : In(1)   they were asked to leave the window
     failed_layer, outside_layer : In(16)  of the reads
+    wrong_load : In(1)                pulse: the band being loaded does not fit the buffer
     wrong_weights, wrong_band : In(1), with _layer : In(16)   pulses: sizes do not agree
     progress : In(1)                  a beat is issued, or moves on the bus
     layer : Out(16)                   layer of the last descriptor received: of what is read
@@ -75,6 +76,7 @@ class Control(wiring.Component):
     outside_write: Signal
     failed_layer: Signal
     outside_layer: Signal
+    wrong_load: Signal
     wrong_weights: Signal
     wrong_weights_layer: Signal
     wrong_band: Signal
@@ -101,6 +103,7 @@ class Control(wiring.Component):
             "error": Out(8), "error_valid": Out(1), "error_layer": Out(16),
             "failed_read": In(1), "failed_write": In(1), "failed_layer": In(16),
             "outside_read": In(1), "outside_write": In(1), "outside_layer": In(16),
+            "wrong_load": In(1),
             "wrong_weights": In(1), "wrong_weights_layer": In(16),
             "wrong_band": In(1), "wrong_band_layer": In(16),
             "progress": In(1), "layer": Out(16),
@@ -181,6 +184,7 @@ class Control(wiring.Component):
             self.record.eq(self.stored & under_way.o.payload.layer_last),
         ]
 
+        checks = Checks(m, config, d, total)
         fault = Signal(8)
         raised = Signal(8)
         oldest = Signal(16)  # layer whose output is not all in memory, or that is to come
@@ -194,6 +198,7 @@ class Control(wiring.Component):
             (self.outside_write, ErrorCode.ADDRESS, oldest),
             (self.failed_read, ErrorCode.READ, self.failed_layer),
             (self.outside_read, ErrorCode.ADDRESS, self.outside_layer),
+            (self.wrong_load, ErrorCode.SIZE, self.layer),
             (self.wrong_band, ErrorCode.SIZE, self.wrong_band_layer),
             (self.wrong_weights, ErrorCode.SIZE, self.wrong_weights_layer),
             (self._expired(m), ErrorCode.WATCHDOG, oldest),
@@ -230,7 +235,10 @@ class Control(wiring.Component):
                     with m.If(beat == beats - 1):
                         m.next = "SUM"
             with m.State("SUM"):  # one cycle for the long comparisons
-                m.d.sync += [fault.eq(self._fault(d, total)), self.layer.eq(d.layer)]
+                m.d.sync += self.layer.eq(d.layer)
+                m.next = "JUDGE"
+            with m.State("JUDGE"):
+                m.d.sync += fault.eq(checks.fault)
                 m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.sync += address.eq(address + DESCRIPTOR_BYTES)
@@ -275,36 +283,3 @@ class Control(wiring.Component):
         with m.Elif(~still[-1]):
             m.d.sync += still.eq(still + 1)
         return still[-1]
-
-    def _fault(self, d: data.View, total: Signal) -> Any:
-        """Return the error code of a complete descriptor, 0 if it may run."""
-        config = self.config
-        byte_bits = (config.bus_bytes - 1).bit_length()
-        positive = (
-            d.pixels, d.tile, d.tiles, d.kernel_h, d.kernel_w, d.row_blocks, d.col_blocks,
-            d.passes, d.blocks, d.weight_beats, d.out_width, d.out_channels, d.in_width,
-            d.stride_x, d.stride_y, d.dilation_x, d.dilation_y,
-        )  # fmt: skip
-        wrong_size = (d.tile > config.hold) | (d.passes > config.max_terms)
-        for field in positive:
-            wrong_size |= field == 0
-        wrong_size |= d.weight_beats[-byte_bits:] != 0  # more than the address space holds
-        for field in (d.load_rows, d.load_planes, d.load_groups):
-            wrong_size |= (field == 0) & (d.load_words != 0)
-        wrong_size |= (d.tail_taps == 0) | (d.tail_taps > config.window)
-        if not has_separate(config):
-            wrong_size |= d.mode == Mode.SEPARATE
-        if config.window == 1:
-            wrong_size |= d.mode == Mode.PACKED
-        if not config.leaky:
-            wrong_size |= d.slope != 0
-        unknown = (d.op != Op.SUM) & (d.op != Op.MAX)
-        return Mux(
-            total != 0,
-            ErrorCode.CHECKSUM,
-            Mux(
-                d.version != VERSION,
-                ErrorCode.VERSION,
-                Mux(unknown, ErrorCode.OPERATION, Mux(wrong_size, ErrorCode.SIZE, ErrorCode.NONE)),
-            ),
-        )

@@ -144,6 +144,7 @@ class Core(wiring.Component):
             weights.record_index.eq(drain.record_index),
             sequencer.weights_ready.eq(weights.ready),
             sequencer.weights_last.eq(weights.last),
+            control.wrong_load.eq(loader.wrong),
             control.wrong_weights.eq(weights.wrong),
             control.wrong_weights_layer.eq(weights.wrong_layer),
             control.wrong_band.eq(sequencer.wrong),

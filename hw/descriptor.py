@@ -40,11 +40,11 @@ class ErrorCode(IntEnum):
     CHECKSUM = 1  # the descriptor's 32 words do not add up to zero
     VERSION = 2  # the descriptor is of another version
     OPERATION = 3  # unknown operation
-    SIZE = 4  # a size is zero or beyond what this engine was built for
+    SIZE = 4  # a size is zero, beyond what this engine was built for, or belies another
     READ = 5  # the memory answered a read with an error
     WRITE = 6  # the memory answered a write with an error
     WATCHDOG = 7  # nothing has moved for 2^watchdog_bits cycles
-    ADDRESS = 8  # a burst would leave the window from BASE to LIMIT
+    ADDRESS = 8  # a burst would leave the window BASE..LIMIT, or an address is not aligned
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,9 @@ class Loader(wiring.Component):
 
     Run (g, p, r) starts at addr + g group_stride + p plane_stride + r row_stride, modulo 2^32;
     all of these are multiples of ``word_bytes``, not of the bus. Words go to the buffer from
-    ``base`` on without gaps. One command at a time: the next is taken once `done`.
+    ``base`` on without gaps. One command at a time: the next is taken once `done`. A run that
+    would end beyond the buffer is not asked for, nor is any after it: `wrong` pulses, and the
+    command never ends.
 
     Latency 3 cycles from the command to the first request, 1 from data to the buffer. Throughput
     one bus beat per cycle for words of a beat and more, else one word per cycle, with no gap from
@@ -49,6 +51,8 @@ class Loader(wiring.Component):
         Buffer write: lane i is in bits [i act_bits, (i + 1) act_bits) of the data.
     done : Out(1)
         Pulse in the cycle after the last buffer write, or after a command that loads nothing.
+    wrong : Out(1)
+        Pulse: the words do not fit the buffer.
     """
 
     i: Any
@@ -58,6 +62,7 @@ class Loader(wiring.Component):
     w_data: Signal
     w_en: Signal
     done: Signal
+    wrong: Signal
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
@@ -69,6 +74,7 @@ class Loader(wiring.Component):
             "w_data": Out(config.rows * config.act_bits),
             "w_en": Out(1),
             "done": Out(1),
+            "wrong": Out(1),
         })  # fmt: skip
 
     def elaborate(self, platform: Any) -> Module:
@@ -135,6 +141,9 @@ class Loader(wiring.Component):
         wanted = (command.rows, command.planes, command.groups)
         steps = (command.row_stride, command.plane_stride, command.group_stride)
         slot = starts[0][:slot_bits]
+        end = Signal(17)  # buffer word after the run's last
+        fits = Signal()
+        m.d.sync += self.wrong.eq(0)
         per_word = max(0, byte_bits - (self.config.bus_bytes - 1).bit_length())
         m.d.comb += [
             self.request.p.addr.eq(starts[0][slot_bits:] << (byte_bits + slot_bits)),
@@ -148,6 +157,7 @@ class Loader(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [start.eq(command.addr >> byte_bits) for start in starts]
+                m.d.sync += end.eq(command.base + command.words)
                 for count, left, want in zip(counts, lefts, wanted, strict=True):
                     m.d.sync += [count.eq(want), left.eq(want)]
                 m.d.sync += [
@@ -156,18 +166,23 @@ class Loader(wiring.Component):
                 with m.If(self.i.valid & (command.words != 0)):
                     m.next = "FLAG"
             with m.State("FLAG"):
-                m.d.sync += [end.eq(left == 1) for end, left in zip(ends, lefts, strict=True)]
+                m.d.sync += [flag.eq(left == 1) for flag, left in zip(ends, lefts, strict=True)]
+                m.d.sync += fits.eq(end <= self.config.buffer_words)
                 m.next = "ASK"
             with m.State("ASK"):
                 m.d.comb += [
-                    self.request.valid.eq(run.ready),
-                    run.valid.eq(run.ready & self.request.ready),
+                    self.request.valid.eq(run.ready & fits),
+                    run.valid.eq(run.ready & fits & self.request.ready),
                 ]
+                with m.If(~fits):
+                    m.d.sync += self.wrong.eq(1)
+                    m.next = "STOP"
                 with m.If(run.valid):
                     m.next = "STEP"
                     with m.If(run.p.last):
                         m.next = "WAIT"
             with m.State("STEP"):
+                m.d.sync += end.eq(end + words)
                 base, stride, following = Signal(width), Signal(width), Signal(width)
                 m.d.comb += [
                     base.eq(Mux(ends[0], Mux(ends[1], starts[2], starts[1]), starts[0])),
@@ -186,6 +201,8 @@ class Loader(wiring.Component):
             with m.State("WAIT"):
                 with m.If(finish):
                     m.next = "IDLE"
+            with m.State("STOP"):  # until reset
+                pass
 
     def _lanes(self, raw: Any, first: int, count: int) -> Any:
         """Return the activations of `count` bytes of a beat or word, pad lanes left out."""

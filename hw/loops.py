@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from .config import EngineConfig
-from .tree import tree_sum
+from .tree import times
 
 
 class Loops:
@@ -53,7 +53,7 @@ class Places:
             self.channels.eq(Mux(self.left < config.cols, self.left, config.cols)),
             self.wraps.eq(self.lane + self.remainder >= config.rows),
         ]
-        planes = _times(d.plane_words, self.quotient) + Mux(self.wraps, d.plane_words, 0)
+        planes = times(d.plane_words, self.quotient) + Mux(self.wraps, d.plane_words, 0)
         self.buffer_step = Mux(d.depthwise, planes, d.col_step)
 
     def start(self, m: Module, addr: Value, channels: Value) -> None:
@@ -75,15 +75,7 @@ class Places:
         with m.Else():
             lane = self.lane + self.remainder
             m.d.sync += [
-                self.addr.eq(
-                    self.addr + _times(stride, self.quotient) + Mux(self.wraps, stride, 0)
-                ),
+                self.addr.eq(self.addr + times(stride, self.quotient) + Mux(self.wraps, stride, 0)),
                 self.lane.eq(Mux(self.wraps, lane - config.rows, lane)),
                 self.left.eq(self.left - config.cols),
             ]
-
-
-def _times(value: Value, factor: int) -> Value:
-    """Multiply by a constant with shifts and additions alone."""
-    terms = [value << bit for bit in range(factor.bit_length()) if factor >> bit & 1]
-    return tree_sum(terms) if terms else Const(0)

@@ -88,7 +88,7 @@ def _registers() -> tuple[Register, ...]:
         Register("STATUS", 0x10, (
             Field("busy", 0, 1, ro, "a program runs, or a soft reset is under way"),
             Field("done", 1, 1, w1c,
-                  "the program has ended; cleared by soft reset and by a start that is not ignored"),
+                  "the program has ended; cleared by soft reset and by the next start"),
             Field("error", 2, 1, w1c,
                   "the engine has stopped with an error; cleared by soft reset; writing 1 lowers "
                   "irq, but leaves blocked and ERROR"),
@@ -100,7 +100,8 @@ def _registers() -> tuple[Register, ...]:
             Field("layer", 16, 16, ro, "layer at fault"),
         ), "the error that stopped the engine; cleared by soft reset"),
         Register("PROGRAM", 0x18, (
-            Field("address", 0, 32, rw, "byte address of the first descriptor"),
+            Field("address", 0, 32, rw,
+                  "byte address of the first descriptor; bits below a bus beat are ignored"),
         ), "what to run"),
         Register("LAYER", 0x1C, (Field("layer", 0, 16, rw, "layer that COUNTERn shows"),),
                  "selects the recorded counters"),

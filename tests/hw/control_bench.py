@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from shiftwork.hw.checks import alignments
 from shiftwork.hw.config import EngineConfig
 from shiftwork.hw.control import Control
 from shiftwork.hw.descriptor import DESCRIPTOR_BYTES, FIELDS, Mode, Op, pack_descriptor
@@ -39,7 +40,16 @@ def descriptor(config: EngineConfig, rng: Random, **fixed: int) -> dict[str, int
         "depthwise": rng.randint(0, 1), "load_words": rng.choice([0, 1, 0xFFFF]),
         "upsample": rng.randint(0, 1), "mode": Mode.PLANE, "tail_taps": 1, "slope": 0,
         "weight_beats": rng.randrange(1, (1 << 32) // config.bus_bytes),
+        "buffer_base": rng.randrange(config.buffer_words), "lo": 0,
+    } | fixed  # fmt: skip
+    words = values["load_words"]
+    values |= {
+        "in_width": rng.randint(1, words or 0xFFFF), "in_height": rng.randint(0, words),
+        "out_width": rng.randint(1, values["pixels"]), "lo": rng.randint(0, values["hi"]),
+        "col_blocks": -(-values["out_channels"] // config.cols),
     }  # fmt: skip
+    for name, step in alignments(config).items():
+        values[name] = values[name] // step * step
     return values | fixed
 
 

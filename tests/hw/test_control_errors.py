@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shiftwork.hw.checks import alignments
 from shiftwork.hw.config import EngineConfig
 from shiftwork.hw.control import Control
 from shiftwork.hw.descriptor import (
@@ -54,6 +55,30 @@ def bad_descriptors(config: EngineConfig) -> dict[str, tuple[bytes, ErrorCode]]:
         cases[f"{size}-0"] = (broken(config, **{size: 0}, load_words=1), ErrorCode.SIZE)
     for mode in (Mode.PACKED, Mode.SEPARATE):  # of engines that read several words at once
         cases[f"mode-{mode}"] = (broken(config, mode=mode), ErrorCode.SIZE)
+    beyond = {
+        "buffer_base": [{"buffer_base": config.buffer_words}, {"buffer_base": 0xFFFF}],
+        "in_width": [{"load_words": 9, "in_width": w} for w in (10, 0xFFFF)],
+        "in_height": [{"load_words": 9, "in_height": h} for h in (10, 0xFFFF)],
+        "in_height of nothing": [{"load_words": 0, "in_height": 1}],
+        "out_width": [{"pixels": 9, "out_width": w} for w in (10, 0xFFFF)],
+        "lo": [{"lo": 255, "hi": 0}, {"lo": 6, "hi": 5}],
+        "out_channels": [
+            {"col_blocks": blocks, "out_channels": channels}
+            for blocks, channels in (
+                (2, 1), (2, config.cols), (2, 2 * config.cols + 1), (2, 0xFFFF), (1, 0xFFFF),
+                (0xFFFF, 0xFFFF), (0xFFFF, 1),
+            )
+        ],
+    }  # fmt: skip
+    for name, changes in beyond.items():
+        for change in changes:
+            cases[f"{name}-{[*change.values()]}"] = (broken(config, **change), ErrorCode.SIZE)
+    for name, step in alignments(config).items():
+        for offset in (1, step // 2):
+            cases[f"{name}+{offset}"] = (
+                broken(config, **{name: 4096 + offset}),
+                ErrorCode.ADDRESS,
+            )
     limits = {"tile": config.hold, "passes": config.max_terms, "tail_taps": config.window}
     for field, limit in limits.items():
         cases[f"{field}-large"] = (broken(config, **{field: limit + 1}), ErrorCode.SIZE)
@@ -110,10 +135,11 @@ def errors_of(system: System) -> Testbench:
 def test_the_first_thing_wrong_is_named() -> None:
     config = CONFIGS["bus64"]
     orders = [
+        (broken(config, pixels=0, out_addr=1), ErrorCode.SIZE),
         (broken(config, version=9, op=9, pixels=0), ErrorCode.VERSION),
         (broken(config, op=9, pixels=0), ErrorCode.OPERATION),
     ]
-    flipped = bytearray(orders[0][0])
+    flipped = bytearray(orders[1][0])
     flipped[40] ^= 1
     orders.append((bytes(flipped), ErrorCode.CHECKSUM))
     assert unpack_descriptor(refit(bytes(flipped)))["layer"] == 77
@@ -126,6 +152,45 @@ def test_the_first_thing_wrong_is_named() -> None:
 
         simulate(system.dut, main, background=[system.memory, errors_of(system)])
         assert system.errors == [(code, 77)]
+
+
+def test_sizes_at_their_limits_are_admitted() -> None:
+    config = CONFIGS["bus64"]
+    rng = Random(8)
+    edges: list[dict[str, int]] = [
+        {"buffer_base": config.buffer_words - 1, "load_words": 9, "in_width": 9, "in_height": 9},
+        {"load_words": 0, "in_height": 0, "in_width": 0xFFFF},
+        {"pixels": 9, "out_width": 9, "lo": 5, "hi": 5},
+        {"col_blocks": 2, "out_channels": config.cols + 1},
+        {"col_blocks": 2, "out_channels": 2 * config.cols},
+        {"col_blocks": 0x8000, "out_channels": 0xFFFF, "last": 1},
+    ]
+    system = System(config, [descriptor(config, rng, **edge) for edge in edges], rng)
+    system.run()
+    assert system.stored == len(edges)
+    assert not system.errors
+
+
+def test_a_band_that_does_not_fit_the_buffer_is_reported() -> None:
+    config = CONFIGS["bus64"]
+    rng = Random(9)
+    system = System(config, [descriptor(config, rng, last=1, layer=78)], rng)
+    dut = system.dut
+
+    async def main(ctx: Any) -> None:
+        await system.start(ctx)
+        ctx.set(dut.load.ready, 1)
+        await until(ctx, dut.load.valid)
+        ctx.set(dut.load.ready, 0)
+        await ctx.tick().repeat(5)
+        ctx.set(dut.wrong_load, 1)
+        await ctx.tick()
+        ctx.set(dut.wrong_load, 0)
+        await ctx.tick().repeat(20)
+        assert not ctx.get(dut.running)
+
+    simulate(dut, main, background=[system.memory, system.weights, errors_of(system)])
+    assert system.errors == [(ErrorCode.SIZE, 78)]
 
 
 @pytest.mark.parametrize("stage", ["weights", "load", "band"])

@@ -12,7 +12,12 @@ import pytest
 import torch
 
 from shiftwork.hw.config import EngineConfig
-from shiftwork.hw.descriptor import DESCRIPTOR_BYTES, ErrorCode, unpack_descriptor
+from shiftwork.hw.descriptor import (
+    DESCRIPTOR_BYTES,
+    ErrorCode,
+    pack_descriptor,
+    unpack_descriptor,
+)
 from shiftwork.hw.engine import Engine
 from shiftwork.hw.registers import COUNTERS, REGISTER
 from shiftwork.model import golden
@@ -263,6 +268,35 @@ async def stopped_and_runs_again(ctx: Any, bench: Bench) -> None:
     await until(ctx, bench.dut.irq)
     assert await bench.read("STATUS") == DONE
     bench.right()
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"load_words": 65}, ErrorCode.SIZE),  # of a buffer of 64
+        ({"out_channels": 1}, ErrorCode.SIZE),  # of two column blocks
+        ({"out_addr": 4161}, ErrorCode.ADDRESS),
+    ],
+    ids=str,
+)
+def test_a_size_beyond_its_range_stops_the_engine_before_it_writes(
+    case: Case, change: dict[str, int], code: ErrorCode
+) -> None:
+    at = HEADER_BYTES
+    fields = unpack_descriptor(case.program.image[at : at + DESCRIPTOR_BYTES])
+    del fields["checksum"]
+    bench = Bench(case)
+    bench.memory[at : at + DESCRIPTOR_BYTES] = pack_descriptor(**fields | change)
+
+    async def body(ctx: Any, bench: Bench) -> None:
+        await bench.start()
+        await until(ctx, bench.dut.irq)
+        assert await bench.read("ERROR") == code  # of layer 0
+        assert not bench.writes.bursts
+        await stopped_and_runs_again(ctx, bench)
+
+    assert fields["col_blocks"] == 2
+    bench.run(body)
 
 
 def output_span(case: Case) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from shiftwork.hw.loader import Loader
 from shiftwork.hw.reader import Reader
 
 from .axi_slave import ReadMemory
-from .bench import simulate, source
+from .bench import count_high, simulate, source, until
 
 SIZE = 1 << 16
 
@@ -45,7 +45,8 @@ def _command(rng: Random, config: EngineConfig) -> dict[str, int]:
     span = 3 * 2 * (plane + 64)
     low = span if group < 0 else 0
     addr = low + rng.randrange((SIZE - span - low) // word) * word
-    base = rng.randrange(config.buffer_words)
+    total = shape["words"] * shape["rows"] * shape["planes"] * shape["groups"]
+    base = rng.choice([0, config.buffer_words - total, rng.randrange(config.buffer_words - total)])
     strides = {"row_stride": row, "plane_stride": plane, "group_stride": group % (1 << 32)}
     return {"addr": addr, "base": base, **shape, **strides}
 
@@ -64,8 +65,7 @@ def _writes(memory: bytearray, config: EngineConfig, command: dict[str, int]) ->
                     lanes = memory[at : at + config.rows]
                     mask = (1 << config.act_bits) - 1
                     value = sum((v & mask) << i * config.act_bits for i, v in enumerate(lanes))
-                    place = (command["base"] + len(writes)) % config.buffer_words
-                    writes.append((place, value))
+                    writes.append((command["base"] + len(writes), value))
     return writes
 
 
@@ -116,7 +116,7 @@ def _load(
 )
 def test_bands_arrive(rows: int, act_bits: int, bus_bits: int, stall: float) -> None:
     config = EngineConfig(
-        rows=rows, cols=1, act_bits=act_bits, bus_bits=bus_bits, burst_beats=16, buffer_words=64
+        rows=rows, cols=1, act_bits=act_bits, bus_bits=bus_bits, burst_beats=16, buffer_words=512
     )
     rng = Random(rows * 1000 + bus_bits)
     commands = [_command(rng, config) for _ in range(8)]
@@ -136,6 +136,50 @@ def test_no_gap_from_run_to_run(rows: int, bus_bits: int, pace: int) -> None:
     at, _ = _load(config, [command])
     assert len(at) == 11 * 9 * 2
     assert at[-1] - at[0] <= pace * (len(at) - 1) + 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "fit"),
+    [
+        ({"words": 17, "base": 48}, 0),
+        ({"words": 0xFFFF, "base": 63}, 0),
+        ({"words": 5, "planes": 7, "base": 30}, 6),
+        ({"words": 3, "planes": 0xFFFF, "groups": 0xFFFF, "base": 0}, 21),
+    ],
+)
+def test_a_band_beyond_the_buffer_is_not_written(shape: dict[str, int], fit: int) -> None:
+    """The runs that fit are loaded; nothing wraps to the buffer's start, `done` never comes."""
+    config = EngineConfig(rows=8, cols=1, buffer_words=64)
+    dut = Loading(config)
+    loader = dut.loader
+    command = {"addr": 0, "rows": 1, "planes": 1, "groups": 1} | shape
+    slave = ReadMemory(dut.reader, bytearray(SIZE), config)
+    places: list[int] = []
+    wrongs: list[int] = []
+    dones: list[int] = []
+
+    async def writes(ctx: Any) -> None:
+        while True:
+            *_, en, addr = await ctx.tick().sample(loader.w_en, loader.w_addr)
+            if en:
+                places.append(addr)
+
+    async def settle(ctx: Any) -> None:
+        await until(ctx, loader.wrong)
+        await ctx.tick().repeat(300)
+
+    simulate(
+        dut,
+        source(loader.i, [command]),
+        settle,
+        background=[
+            slave.testbench(), writes, count_high(loader.wrong, wrongs),
+            count_high(loader.done, dones),
+        ],
+    )  # fmt: skip
+    assert places == list(range(command["base"], command["base"] + fit * command["words"]))
+    assert len(wrongs) == 1
+    assert not dones
 
 
 def test_it_converts_to_verilog() -> None:

@@ -1,0 +1,118 @@
+"""What a descriptor must fulfil before it is begun: all that one descriptor alone can tell.
+
+Together with what is found while it runs, no descriptor makes the engine write outside its window,
+hang, or end as if all were well while a size had wrapped:
+
+- `Loader`: the band ends within the activation buffer;
+- `Weights`: the stream is as long as its blocks;
+- `Sequencer`: the blocks are as many as the taps, the tiles as many as the pixels;
+- `BurstSplitter`: every burst lies within the window.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data
+
+from .array import has_separate
+from .config import EngineConfig
+from .descriptor import VERSION, ErrorCode, Mode, Op
+from .tree import times
+
+#: Sizes that are at least 1.
+POSITIVE = (
+    "pixels", "tile", "tiles", "kernel_h", "kernel_w", "row_blocks", "col_blocks", "passes",
+    "blocks", "weight_beats", "out_width", "out_channels", "in_width", "stride_x", "stride_y",
+    "dilation_x", "dilation_y", "tail_taps",
+)  # fmt: skip
+
+
+class Checks:
+    """Judge a descriptor in two cycles: comparisons first, then the error they make.
+
+    Parameters
+    ----------
+    m : Module
+    config : EngineConfig
+    d : View of `control.descriptor_layout`
+        The descriptor; to stand still for the two cycles before ``fault`` is read.
+    total : Signal(32)
+        Sum of its words.
+
+    Attributes
+    ----------
+    fault : Value, 8 bits
+        Error code of the descriptor of the cycle before, 0 if it may run.
+    """
+
+    def __init__(self, m: Module, config: EngineConfig, d: data.View, total: Signal) -> None:
+        order = (
+            (ErrorCode.CHECKSUM, [total != 0]),
+            (ErrorCode.VERSION, [d.version != VERSION]),
+            (ErrorCode.OPERATION, [(d.op != Op.SUM) & (d.op != Op.MAX)]),
+            (ErrorCode.SIZE, _sizes(config, d)),
+            (ErrorCode.ADDRESS, _addresses(config, d)),
+        )
+        # Columns that the last column block has beyond the last output channel.
+        blocks = times(d.col_blocks, config.cols)
+        spare = Signal(len(blocks) + 1, name="columns_spare")
+        m.d.sync += spare.eq(blocks - d.out_channels)
+
+        self.fault: Value = Mux(0, 0, ErrorCode.NONE)
+        for code, conditions in reversed(order):
+            flags = Signal(len(conditions), name=f"wrong_{code.name.lower()}")
+            for index, condition in enumerate(conditions):
+                m.d.sync += flags[index].eq(condition)
+            wrong: Any = flags.any()
+            if code == ErrorCode.SIZE:
+                wrong = wrong | (spare >= config.cols)  # negative: a large one
+            self.fault = Mux(wrong, code, self.fault)
+
+
+def _sizes(config: EngineConfig, d: data.View) -> list[Value]:
+    """Return what is wrong with the sizes, each to be false in a good descriptor."""
+    byte_bits = (config.bus_bytes - 1).bit_length()
+    wrong = [d[name] == 0 for name in POSITIVE]
+    wrong += [
+        d.tile > config.hold,
+        d.passes > config.max_terms,
+        d.tail_taps > config.window,
+        d.weight_beats[-byte_bits:] != 0,  # more than the address space holds
+        (d.in_width > d.load_words) & (d.load_words != 0),
+        d.in_height > d.load_words,
+        d.out_width > d.pixels,
+        d.lo > d.hi,
+        d.buffer_base >= config.buffer_words,
+    ]
+    for name in ("load_rows", "load_planes", "load_groups"):
+        wrong.append((d[name] == 0) & (d.load_words != 0))
+    if config.act_bits < 8:
+        wrong.append(d.hi[config.act_bits :] != 0)
+    if not has_separate(config):
+        wrong.append(d.mode == Mode.SEPARATE)
+    if config.window == 1:
+        wrong.append(d.mode == Mode.PACKED)
+    if not config.leaky:
+        wrong.append(d.slope != 0)
+    return wrong
+
+
+def alignments(config: EngineConfig) -> dict[str, int]:
+    """Return the bytes that addresses and strides of a descriptor must be multiples of."""
+    word, bus = config.word_bytes, config.bus_bytes
+    return {
+        "load_addr": word, "load_row_stride": word, "load_plane_stride": word,
+        "load_group_stride": word, "weight_addr": bus, "out_addr": word,
+        "out_plane_stride": max(word, bus),
+    }  # fmt: skip
+
+
+def _addresses(config: EngineConfig, d: data.View) -> list[Value]:
+    """Return which addresses and strides are not aligned."""
+    return [
+        d[name][: step.bit_length() - 1] != 0
+        for name, step in alignments(config).items()
+        if step > 1
+    ]
