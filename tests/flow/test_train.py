@@ -78,3 +78,15 @@ def test_bad_options_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert main(["bench-train", "-o", str(tmp_path / "out"), *arguments]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_command_trains_every_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
+    options = ["--pictures", "128", "--epochs", "1", "1", "1", "--page", str(page), "--json"]
+    assert main(["bench-train", "-o", str(tmp_path / "out"), *options]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["complete"] is True and len(document["rows"]) == 15
+    assert {row["exact_differs"] for row in document["rows"]} == {None, 0.0}
+    assert [row["exact_differs"] for row in document["export"]] == [0.0] * 6
+    assert page.read_text() == to_markdown(document)

@@ -15,7 +15,7 @@ from shiftwork.model.train.layers import ShiftConv2d, ShiftLinear
 from shiftwork.model.train.method import Method
 from shiftwork.model.train.resnet import SmallResNet
 
-from .toys import TOYS, Branches, Maps, Residual, pictures, shake
+from .toys import TOYS, Branches, Maps, Residual, pictures, shake, step_of
 
 
 @pytest.mark.parametrize("toy", TOYS)
@@ -32,7 +32,7 @@ def test_before_calibration_only_the_weights_are_rounded(toy: Any) -> None:
 
 def test_layers_are_swapped_and_joined() -> None:
     module = convert_module(Residual(), Residual.shape, method="deepshift_ps", bits=3)
-    steps = {step.name: step for step in module.each()}
+    steps: dict[str, Any] = {step.name: step for step in module.each()}
     assert list(steps) == ["stem.0", "conv", "add", "mean", "head"]
     stem, conv, head = steps["stem.0"], steps["conv"], steps["head"]
     assert isinstance(stem.layer, ShiftConv2d) and isinstance(head.layer, ShiftLinear)
@@ -59,7 +59,7 @@ def test_scales_that_must_be_shared_are() -> None:
     module.calibrate([pictures(1, 4, Branches.shape)])
     f = module.frac_bits()
     assert f["a"] == f["b"] == f["cat"] == f["pool"]
-    a = module.steps["a"].quantiser
+    a = step_of(module, "a").quantiser
     assert a.signed  # it joins the leaky branch, which has negative values
 
 
@@ -70,7 +70,7 @@ def test_calibrated_values_are_on_the_stored_grid(toy: Any, act_bits: int) -> No
     module.calibrate([pictures(1, 4, toy.shape)])
     seen: dict[str, torch.Tensor] = {}
     for step in module.each():
-        step.register_forward_hook(lambda s, _, y: seen.__setitem__(s.output, y))
+        step.register_forward_hook(lambda s, _, y: seen.__setitem__(str(s.output), y))  # type: ignore[arg-type]
     module(module.real(pictures(2, 4, toy.shape)))
     f = module.frac_bits()
     for step in module.each():
@@ -98,7 +98,7 @@ def test_the_exported_layers_are_the_engines() -> None:
     module.calibrate([pictures(1, 4, Maps.shape)])
     layers = module.to_network().layers
     assert [type(layer) for layer in layers] == [Conv, Conv, Conv, Add, AveragePool]
-    assert layers[0].padding == (0, 0, 1, 1)
+    assert isinstance(layers[0], Conv) and layers[0].padding == (0, 0, 1, 1)
     module = convert_module(SmallResNet(1, 10, (4, 8), 1), (1, 8, 8))
     module.calibrate([pictures(1, 4, (1, 8, 8))])
     assert isinstance(module.to_network().layers[-2], GlobalAveragePool)
@@ -118,7 +118,7 @@ def test_every_weight_is_trained(method: Method) -> None:
 
 def test_frozen_batch_norm_keeps_its_statistics() -> None:
     module = convert_module(shake(Residual()), Residual.shape)
-    norm = module.steps["conv"].norm
+    norm = step_of(module, "conv").norm
     before = norm.running_mean.clone()
     module.freeze_batch_norm()
     module.train()

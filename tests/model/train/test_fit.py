@@ -27,7 +27,7 @@ from shiftwork.model.train.fit import (
 from shiftwork.model.train.method import Method
 from shiftwork.model.train.module import ShiftModule
 
-from .toys import Residual, pictures, same_state, shake
+from .toys import Residual, pictures, same_state, shake, step_of
 
 SHAPE = (1, 8, 8)
 
@@ -273,7 +273,7 @@ def test_pictures_settle_batch_norm() -> None:
     module = convert_module(shake(Residual()), Residual.shape)
     x = module.real(pictures(0, 32, Residual.shape))
     settle_batch_norm(module, [x])
-    norm = module.steps["stem/0"].norm
-    inner = module.steps["stem/0"].layer(module.quantiser(x))
+    stem = step_of(module, "stem.0")
+    norm, inner = stem.norm, stem.layer(module.quantiser(x))
     assert torch.allclose(norm.running_mean, inner.mean((0, 2, 3)), rtol=1e-4, atol=1e-3)
     assert norm.momentum == 0.1

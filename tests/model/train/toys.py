@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -71,7 +73,29 @@ class Maps(nn.Module):
         return self.pool(F.leaky_relu(x + self.other(x), 0.2))
 
 
-TOYS = (Residual, Branches, Maps)
+class Functions(nn.Module):
+    """What other toys do with modules, by functions and methods."""
+
+    shape = (3, 10, 10)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (nn.Conv2d(3, 6, 3), nn.Conv2d(6, 6, 1), nn.Conv2d(6, 4, 3))
+        self.bn = nn.BatchNorm2d(4, affine=False)
+        self.fc, self.last = nn.Linear(16, 12), nn.BatchNorm1d(12)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu6(self.a(x))
+        x = torch.add(x, F.leaky_relu(self.b(x))).relu()
+        x = F.interpolate(F.max_pool2d(x, 2), scale_factor=2)
+        x = F.pad(F.adaptive_avg_pool2d(x, 4), (1, 0, 2, 1))
+        x = F.dropout(torch.relu(self.bn(self.c(x))), training=False).mean([2, 3], keepdim=True)
+        x = torch.cat([x, x], dim=1)
+        x = torch.cat([x, x], dim=1)
+        return self.last(self.fc(x.reshape(x.shape[0], -1)))
+
+
+TOYS = (Residual, Branches, Maps, Functions)
 
 
 def pictures(seed: int, count: int, shape: tuple[int, int, int]) -> torch.Tensor:
@@ -85,13 +109,19 @@ def shake(module: nn.Module, seed: int = 0) -> nn.Module:
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
             n = part.num_features
-            part.weight.data = torch.randn(n, generator=rng)
-            part.weight.data[0] = 0.0
-            part.bias.data = torch.randn(n, generator=rng) * 0.3
+            if part.affine:
+                part.weight.data = torch.randn(n, generator=rng)
+                part.weight.data[0] = 0.0
+                part.bias.data = torch.randn(n, generator=rng) * 0.3
             assert part.running_mean is not None and part.running_var is not None
             part.running_mean.copy_(torch.randn(n, generator=rng) * 0.2)
             part.running_var.copy_(torch.rand(n, generator=rng) + 0.2)
     return module
+
+
+def step_of(module: ShiftModule, name: str) -> Any:
+    """A step by its name, of whatever kind."""
+    return {step.name: step for step in module.each()}[name]
 
 
 def same_state(a: ShiftModule, b: ShiftModule) -> bool:
