@@ -181,4 +181,5 @@ def test_an_index_is_a_shift_where_it_can_be() -> None:
 def test_a_memory_of_one_value_starts_in_a_loop() -> None:
     text, _ = to_verilog(Columns(1), "top")
     assert "for (word = 0; word <= 15; word = word + 1) store[word] = 8'h00;" in text
+    assert "`ifndef SYNTHESIS\n  initial begin : store_initial" in text
     assert "store[3] = " not in text
