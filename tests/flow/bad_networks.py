@@ -6,14 +6,15 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from PIL import Image
 
 Shape = tuple[int | str, ...]
-Initializer = tuple[str, np.ndarray]
+Initializer = tuple[str, Any]
 IMPORTS = "import torch\nfrom torch import nn\n"
 CONV = "self.conv = nn.Conv2d(3, 4, 3)"
 
@@ -39,17 +40,17 @@ def model(
         "net",
         [helper.make_tensor_value_info(name, kind, shape) for name in inputs],
         [helper.make_tensor_value_info(output, kind, ["n", "c", "h", "w"][:rank])],
-        [numpy_helper.from_array(array, name) for name, array in initializers],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in initializers],
     )
     opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
-def conv(weight: str = "w", name: str = "first", **marks: object) -> onnx.NodeProto:
+def conv(weight: str = "w", name: str = "first", **marks: Any) -> onnx.NodeProto:
     return helper.make_node("Conv", ["x", weight], ["a"], name=name, **marks)
 
 
-def one(op: str, *more: str, name: str = "culprit", **marks: object) -> list[onnx.NodeProto]:
+def one(op: str, *more: str, name: str = "culprit", **marks: Any) -> list[onnx.NodeProto]:
     """Return a convolution and one node behind it."""
     return [conv(), helper.make_node(op, ["a", *more], ["y"], name=name, **marks)]
 
@@ -145,7 +146,7 @@ def broken(array: np.ndarray) -> np.ndarray:
 def without_weights() -> bytes:
     net = model(one("Relu"), [("w", random(64, 3, 3, 3))])
     tensor = net.graph.initializer[0]
-    onnx.external_data_helper.set_external_data(tensor, "weights.bin", 0, len(tensor.raw_data))
+    external_data_helper.set_external_data(tensor, "weights.bin", 0, len(tensor.raw_data))
     tensor.ClearField("raw_data")
     return net.SerializeToString()
 

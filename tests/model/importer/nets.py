@@ -79,6 +79,8 @@ class MobileLike(nn.Module):
 class SqueezeLike(nn.Module):
     """Fire module, ceil-mode pools, scores from a convolution; mean subtracted inside."""
 
+    mean: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1))

@@ -72,8 +72,7 @@ def test_exported_program_gives_the_same_graph(kind: type[nn.Module], tmp_path: 
 def test_networks_of_the_zoo_come_back_from_onnx(name: str, tmp_path: Path) -> None:
     graph = MODELS[name].load_float()
     path = write_onnx(GraphModule(graph).eval(), tmp_path / "net.onnx", graph.shape, new=False)
-    entry = {"frac_bits": graph.frac_bits, "zero_point": graph.zero_point}
-    again = from_onnx(path, **entry)
+    again = from_onnx(path, frac_bits=graph.frac_bits, zero_point=graph.zero_point)
     assert_same_codes(graph, again)
     x = MODELS[name].input()
     assert_close(again.run(x)[again.output], graph.run(x)[graph.output], 1e-5)

@@ -1,0 +1,182 @@
+"""`convert` on networks from elsewhere: what is written, and that it runs as it was calibrated."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper
+from PIL import Image
+from torch import nn
+
+from shiftwork.flow.cli import main
+from shiftwork.flow.inputs import open_picture
+from shiftwork.flow.pictures import PictureOptions, open_folder
+from shiftwork.model.golden import run
+from shiftwork.model.network import Network
+
+from .bad_networks import model, random
+
+Capture = pytest.CaptureFixture[str]
+NORMALISE = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"]
+FACTORY = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(4)
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Flatten(), nn.Linear(8 * 3 * 3, 5), nn.Softmax(1))
+
+class Small(nn.Module):
+    make = staticmethod(build)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with eleven photos and a factory, and make it the working one."""
+    photos = tmp_path / "photos" / "more"
+    photos.mkdir(parents=True)
+    rng = np.random.default_rng(6)
+    for number in range(11):
+        pixels = rng.integers(0, 256, (14, 15 + number, 3), dtype=np.uint8)
+        place = photos if number % 2 else photos.parent
+        Image.fromarray(pixels).save(place / f"{number}.png")
+    (tmp_path / "photos" / "labels.txt").write_text("cat")
+    (tmp_path / "nets_for_convert.py").write_text(textwrap.dedent(FACTORY))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def build() -> nn.Sequential:
+    """Return the network of the factory, which a conversion has imported."""
+    return sys.modules["nets_for_convert"].build().eval().requires_grad_(False)
+
+
+def convert(arguments: list[str], capsys: Capture) -> dict[str, object]:
+    assert main(["convert", *arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_factory_exported_program_and_onnx_give_the_same_codes(
+    folder: Path, capsys: Capture
+) -> None:
+    common = ["--calibration", "photos", *NORMALISE, "--terms", "2", "--bits", "4"]
+    shown = convert(["nets_for_convert:build", "--size", "12", *common, "-o", "a"], capsys)
+    assert shown["convolutions"] == 2 and shown["weights"] == 8 * 27 + 72 * 5
+    assert shown["network"] == "build" and shown["folder"] == "a"
+    notes = shown["notes"]
+    assert isinstance(notes, list) and "aten.softmax at the end" in notes[0]
+    module = build()
+    example = (torch.zeros(1, 3, 12, 12),)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(torch.export.export(module, example), folder / "net.pt2")
+        torch.onnx.export(
+            module, example, folder / "net.onnx", dynamo=False, input_names=["image"],
+            dynamic_axes={"image": {0: "n", 2: "h", 3: "w"}},
+        )  # fmt: skip
+    convert(["net.pt2", *common, "-o", "b"], capsys)
+    convert(["net.onnx", "--size", "12", *common, "-o", "c"], capsys)
+    convert(["nets_for_convert:Small.make", "--size", "12", *common, "-o", "d"], capsys)
+    networks = [Network.load(folder / name) for name in "abcd"]
+    for other in networks[1:]:
+        for one, two in zip(networks[0].convolutions(), other.convolutions(), strict=True):
+            assert torch.equal(one.weights.codes, two.weights.codes)
+            assert torch.equal(one.weights.scale, two.weights.scale)
+            assert torch.equal(one.requantiser.bias, two.requantiser.bias)
+    folders = {path.name for path in folder.iterdir() if path.is_dir()} - {"__pycache__"}
+    assert folders == {"a", "b", "c", "d", "photos"}
+
+
+def test_preprocessing_is_stored_and_used_again(folder: Path, capsys: Capture) -> None:
+    arguments = ["nets_for_convert:build", "--size", "12", "--calibration", "photos", *NORMALISE,
+                 "--channels", "bgr", "--short-side", "13", "--resample", "bicubic", "-N", "4",
+                 "-B", "5", "-o", "net"]  # fmt: skip
+    convert(arguments, capsys)
+    network = Network.load(folder / "net")
+    chosen = network.preprocess
+    assert chosen is not None
+    assert (chosen.size, chosen.short_side, chosen.channels) == (12, 13, "bgr")
+    assert (chosen.resample, chosen.fit) == ("bicubic", "crop")
+    assert chosen.mean == (0.485, 0.456, 0.406) and chosen.gain != ()
+    stored, name = open_picture(str(folder / "photos" / "0.png"), network)
+    assert name == "0.png"
+    # the same picture through torch, mean and standard deviation as the user gave them
+    plain = PictureOptions(channels="bgr", short_side=13, resample="bicubic", white=255)
+    pixels = replace(plain.preprocess((3, 12, 12)), mean=(), std=())(folder / "photos" / "0.png")
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (chosen.mean, chosen.std))
+    module = build()[:-1]  # without softmax
+    want = module(((pixels / 255 - mean) / std)[None]).flatten()
+    info = network.tensors[network.output]
+    got = (run(network, stored[None])[network.output].flatten().double() - info.zero_point) * (
+        2.0**-info.frac_bits
+    )
+    # four terms of five bits: what is left is the activations' rounding
+    assert float((got - want).abs().max()) < 0.06 * float(want.abs().max())
+
+
+def test_pictures_can_be_fewer_and_spread(folder: Path) -> None:
+    every = open_folder(folder / "photos")
+    assert [path.name for path in every] == [
+        "0.png", "10.png", "2.png", "4.png", "6.png", "8.png", "1.png", "3.png", "5.png", "7.png",
+        "9.png",
+    ]  # fmt: skip
+    assert open_folder(folder / "photos", 3) == [every[0], every[3], every[7]]
+
+
+def test_rounding_methods_and_observers_change_the_codes(folder: Path, capsys: Capture) -> None:
+    common = ["nets_for_convert:build", "--size", "12", "--calibration", "photos", *NORMALISE, "-N",
+              "1"]  # fmt: skip
+    convert([*common, "-o", "greedy"], capsys)
+    convert([*common, "--rounding", "compensated", "-o", "compensated"], capsys)
+    convert([*common, "--observer", "max", "--pictures", "4", "-o", "max"], capsys)
+    greedy, compensated, widest = (
+        Network.load(folder / name) for name in ("greedy", "compensated", "max")
+    )
+    pairs = list(zip(greedy.convolutions(), compensated.convolutions(), strict=True))
+    assert any(not torch.equal(a.weights.codes, b.weights.codes) for a, b in pairs)
+    pairs = list(zip(greedy.convolutions(), widest.convolutions(), strict=True))
+    assert all(torch.equal(a.weights.codes, b.weights.codes) for a, b in pairs)
+
+
+def test_a_network_with_quantisers_needs_no_pictures(folder: Path, capsys: Capture) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], name="first"),
+        helper.make_node("QuantizeLinear", ["a", "s", "z"], ["q"], name="quantise"),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    constants = [("w", random(4, 3, 3, 3)), ("s", np.float32(0.03125)), ("z", np.int8(0))]
+    onnx.save(model(nodes, constants), folder / "net.onnx")
+    shown = convert(["net.onnx", "-o", "net"], capsys)
+    assert shown["notes"] == []
+    network = Network.load(folder / "net")
+    info = network.tensors["first"]
+    assert (info.frac_bits, info.zero_point) == (5, 128)
+    assert main(["convert", "net.onnx", "--rounding", "compensated", "-o", "other"]) == 1
+    assert "--rounding compensated needs --calibration" in capsys.readouterr().err
+
+
+def test_an_output_folder_with_other_files_is_left_alone(folder: Path, capsys: Capture) -> None:
+    (folder / "net").mkdir()
+    (folder / "net" / "thesis.txt").write_text("mine")
+    arguments = ["nets_for_convert:build", "--size", "12", "--calibration", "photos", "-o", "net"]
+    assert main(["convert", *arguments]) == 1
+    assert "holds other files (thesis.txt)" in capsys.readouterr().err
+    assert [path.name for path in (folder / "net").iterdir()] == ["thesis.txt"]
+
+
+def test_notes_go_to_the_terminal(folder: Path, capsys: Capture) -> None:
+    arguments = ["nets_for_convert:build", "--size", "12", "--calibration", "photos", "-o", "net"]
+    assert main(["convert", *arguments]) == 0
+    captured = capsys.readouterr()
+    assert "aten.softmax at the end" in captured.err and "bytes" in captured.out
