@@ -26,7 +26,9 @@ SCALE_MAX = 512.0  # largest factor a multiplier can stand for
 SLOPE_BITS = 7  # slopes are multiples of 2^-7
 SLOPE_TERMS = 3  # signed powers of two in a slope
 SLOPE_REACH = 2048  # stored values on either side of zero that a slope can tell apart
-BIAS_HEADROOM = 4  # bits kept free for the constants the compiler folds into the bias
+# Bits kept free in the bias for what the compiler folds into it: half of the last bit (below 2^46)
+# and m times an accumulator that depends on the layer alone, not on the engine's codebook.
+BIAS_HEADROOM = 4
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,7 +143,7 @@ def _conv(
     layer: Conv, info: TensorInfo, out: TensorInfo, place: Place, config: EngineConfig
 ) -> Lowered:
     check_conv(layer, config)
-    codes = _ungrouped(layer, info.channels)
+    codes = _recoded(_ungrouped(layer, info.channels), layer, config)
     spread = np.zeros((*codes.shape[:2], place.planes * config.rows, *codes.shape[3:]), np.int8)
     spread[:, :, place.slots] = codes
     few = config.rows // config.window
@@ -184,7 +184,7 @@ def _depthwise(
     layer: Conv, info: TensorInfo, out: TensorInfo, place: Place, config: EngineConfig
 ) -> Lowered:
     check_conv(layer, config)
-    codes = layer.weights.codes.numpy()[:, :, 0]
+    codes = _recoded(layer.weights.codes.numpy()[:, :, 0], layer, config)
     spread = np.zeros((codes.shape[0], int(place.slots.max()) + 1, *codes.shape[2:]), np.int8)
     spread[:, place.slots] = codes
     records = [NOTHING] * spread.shape[1]
@@ -204,36 +204,47 @@ def _depthwise(
     )  # fmt: skip
 
 
+def _recoded(codes: np.ndarray, layer: Conv, config: EngineConfig) -> np.ndarray:
+    """Return a layer's codes in the engine's codebook, for the same left shifts.
+
+    A code c of a layer with M magnitudes stands for a shift by M - |c| (codebook n adds N - n),
+    the engine's for one by M_engine - |c|: |c| grows by their difference. So a layer of a narrower
+    codebook has the same accumulators on every engine, and what is folded into its records does
+    not depend on the engine's M.
+    """
+    beyond = config.magnitudes - layer.weights.codebook.magnitudes
+    return (codes + np.sign(codes) * beyond).astype(np.int8)
+
+
 def _conv_records(layer: Conv, info: TensorInfo, config: EngineConfig) -> list[bytes]:
-    """Fold zero point, inverted terms and a narrower codebook into the records.
+    """Fold zero point and inverted terms into the records.
 
     The array adds (2^A - 1 - a) 2^k where the term is -a 2^k, so its sum is too large by
-    (2^A - 1) 2^k for every negative term; and it works at the engine's codebook, whose terms are
-    2^(M_engine - M_layer) times the layer's.
+    (2^A - 1) 2^k for every negative term.
     """
     wide = layer.weights.codes.to(torch.int64)
     position = torch.arange(wide.shape[0] - 1, -1, -1).view(-1, 1, 1, 1, 1)  # N - n
-    size = torch.where(wide != 0, 1 << (config.magnitudes - wide.abs() + position), 0)
+    shift = layer.weights.codebook.magnitudes - wide.abs() + position
+    size = torch.where(wide != 0, 1 << shift, 0)
     weight = (size * wide.sign()).sum((0, 2, 3, 4))
     inverted = (size * (wide < 0)).sum((0, 2, 3, 4)) * ((1 << config.act_bits) - 1)
-    scale = config.magnitudes - layer.weights.codebook.magnitudes
-    excess = (inverted + info.zero_point * weight).tolist()
-    return _records(layer.name, layer.requantiser, excess, scale)
+    return _records(layer.name, layer.requantiser, (inverted + info.zero_point * weight).tolist())
 
 
-def _records(name: str, rq: Requantiser, excess: Sequence[int], scale: int = 0) -> list[bytes]:
-    """Return the records of accumulators that are ``excess`` too large and 2^scale as fine."""
+def _records(name: str, rq: Requantiser, excess: Sequence[int]) -> list[bytes]:
+    """Return the records of accumulators that are ``excess`` too large."""
     # Plain lists: layers have thousands of channels, and tensors take their time one by one.
     columns = (each.tolist() for each in (rq.bias, rq.multiplier, rq.sign, rq.shift, rq.right))
     records = []
     for channel, (over, own, multiplier, sign, shift, right) in enumerate(
         zip(excess, *columns, strict=True)
     ):
-        bias = (own << scale) - multiplier * int(over)
         try:
-            records.append(pack_record(bias, sign, shift, right + scale))
+            records.append(pack_record(own - multiplier * int(over), sign, shift, right))
         except ValueError as error:
-            raise ValueError(f"layer {name!r}, channel {channel}: {error}") from None
+            raise ValueError(
+                f"layer {name!r}, channel {channel}: {error}: use fewer code bits or a smaller bias"
+            ) from None
     return records
 
 

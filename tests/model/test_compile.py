@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from shiftwork.hw.config import EngineConfig, preset
 from shiftwork.hw.descriptor import DESCRIPTOR_BYTES, unpack_descriptor
 from shiftwork.hw.record import pack_record
 from shiftwork.model import golden
+from shiftwork.model.codebook import Codebook
 from shiftwork.model.compile import compile_network
-from shiftwork.model.network import Conv
+from shiftwork.model.fixed import Requantiser
+from shiftwork.model.network import Conv, Layer, Network, TensorInfo
 from shiftwork.model.program import HEADER_BYTES, Program
 from tests.networks import NetworkBuilder
 
@@ -217,6 +220,52 @@ def test_until_stops_after_a_layer() -> None:
         ValueError, match=r"^the network has no layer 'conv99'; it has conv0, pool1"
     ):
         compile_network(network, config, until="conv99")
+
+
+@pytest.mark.parametrize("code_bits", [2, 3, 4, 5])
+@pytest.mark.parametrize("bits", [2, 3, 4, 5])
+def test_every_codebook_that_fits_runs_with_nearly_dead_channels(bits: int, code_bits: int) -> None:
+    """Layers of each B, N and kind, scales per channel from 2^-60 to 1, on each engine from B on.
+
+    Such channels have right shifts of 47 bits and biases of 43: nothing is left for a factor.
+    """
+    if bits > code_bits:
+        with pytest.raises(ValueError, match=f"^layer 'l0': code bits must be at most {code_bits}"):
+            compile_network(dying(bits, 0)[0], EngineConfig(code_bits=code_bits))
+        return
+    for zero_point in (0, 128):
+        network, x = dying(bits, zero_point)
+        config = EngineConfig(rows=4, cols=4, code_bits=code_bits, buffer_words=512, hold=16)
+        program = compile_network(network, config, keep_all=True)
+        memory = np.zeros(program.size, np.uint8)
+        memory[: len(program.image)] = np.frombuffer(program.image, np.uint8)
+        program.write_tensor(memory, "x", x[0].numpy())
+        Machine(config, memory).run(program.first_descriptor)
+        for name, want in golden.run(network, x, exact="integer").items():
+            assert np.array_equal(program.read_tensor(memory, name), want[0].numpy()), name
+
+
+def dying(bits: int, zero_point: int) -> tuple[Network, torch.Tensor]:
+    """Three convolutions, the second depthwise, of N = 1, 2, 3; weights fall to 2^-60."""
+    generator = torch.Generator().manual_seed(bits + zero_point)
+    tensors = {"x": TensorInfo("x", 6, 5, 4, 0, zero_point)}
+    layers: list[Layer] = []
+    last = "x"
+    for terms, groups in ((1, 1), (2, 6), (3, 1)):
+        w = torch.randn(6, 6 // groups, 2, 2, generator=generator, dtype=torch.float64)
+        w *= torch.tensor([1.0, 1e-3, 1e-7, 1e-9, 1e-13, 2.0**-60]).view(6, 1, 1, 1).double()
+        weights = Codebook(terms, bits).quantize(w, "channel")
+        scale = weights.scale.numpy() * 2.0 ** -(weights.codebook.fraction_bits + 1)
+        rq = Requantiser.from_real(scale, np.array([100.0, 3.5, -7.0, 12.25, 90.5, 255.0]))
+        name = f"l{len(layers)}"
+        before = tensors[last]
+        tensors[name] = TensorInfo(name, 6, before.height, before.width, 0, zero_point)
+        layers.append(
+            Conv(name, last, name, (2, 2), (1, 1), (1, 0, 0, 1), weights, rq, groups=groups)
+        )
+        last = name
+    x = torch.randint(0, 256, (1, 6, 5, 4), generator=generator).to(torch.uint8)
+    return Network("dying", "x", last, tensors, layers), x
 
 
 @pytest.mark.parametrize("layer", ["conv", "max_pool", "average"])

@@ -165,8 +165,10 @@ def test_a_bias_that_no_longer_fits_names_layer_and_channel() -> None:
     rq = layer.requantiser
     bias = torch.full_like(rq.bias, (1 << (BIAS_BITS - 1)) - 1)
     bias[:2] = 0
-    network = replace(network, layers=[replace(layer, requantiser=replace(rq, bias=bias))])
-    with pytest.raises(ValueError, match=r"^layer 'conv0', channel 2: .*not \d+"):
+    rq = replace(rq, bias=bias, sign=-rq.sign.abs())  # so that all that is folded in adds up
+    network = replace(network, layers=[replace(layer, requantiser=rq)])
+    message = r"^layer 'conv0', channel 2: .*not \d+: use fewer code bits or a smaller bias$"
+    with pytest.raises(ValueError, match=message):
         compile_network(network, EngineConfig(code_bits=5))
 
 
