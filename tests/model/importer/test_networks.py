@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from shiftwork.model.importer import from_exported, from_module, from_onnx
-from shiftwork.model.zoo import MODELS
+from shiftwork.model.zoo import MODELS, squeezenet
 
 from .nets import (
     NETS,
@@ -76,6 +76,14 @@ def test_networks_of_the_zoo_come_back_from_onnx(name: str, tmp_path: Path) -> N
     assert_same_codes(graph, again)
     x = MODELS[name].input()
     assert_close(again.run(x)[again.output], graph.run(x)[graph.output], 1e-5)
+
+
+def test_squeezenet_is_imported_as_it_was_written_by_hand() -> None:
+    module = squeezenet.load_float()
+    graph = from_module(module, (3, 227, 227))
+    assert_same_codes(squeezenet.to_graph(module, names=False), graph)
+    x = MODELS["squeezenet1_1"].input()
+    assert_close(graph.run(x)[graph.output], module(x))
 
 
 def test_convolutions_are_named_by_their_modules() -> None:

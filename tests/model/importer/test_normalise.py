@@ -40,7 +40,7 @@ def stored(preprocess: Preprocess, x: torch.Tensor) -> torch.Tensor:
 def test_without_padding_pixels_are_stored_and_nothing_is_lost() -> None:
     module, x = net(0), pictures(2, 3, SIZE)
     graph = from_module(module, (3, SIZE, SIZE), preprocess=preprocess())
-    assert graph.preprocess == preprocess()  # pixels as they are
+    assert graph.preprocess is not None and graph.preprocess == preprocess()  # pixels as they are
     assert (graph.frac_bits, graph.zero_point) == (0, 0)
     assert torch.equal(stored(graph.preprocess, x), x)
     assert_close(graph.run(x)[graph.output], module(normalised(x, MEAN, STD)), 1e-5)
