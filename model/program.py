@@ -181,6 +181,30 @@ class Program:
         partial.replace(path)
         return path
 
+    @classmethod
+    def load(cls, path: str | Path, config: EngineConfig) -> Program:
+        """Read a ``program.bin`` for an engine, after checking all of its bytes.
+
+        Where tensors lie, and what the layers are, is not in the file: ``places``, ``layers`` and
+        what follows from them are empty.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be read, is damaged, of another version or for another engine; the
+            message names the file and the field that is wrong, see `check_header`.
+        """
+        path = Path(path)
+        try:
+            image = path.read_bytes()
+            words = check_header(image, config)
+        except OSError as error:
+            raise ValueError(f"{path}: cannot read it ({error.strerror})") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        first = words["base"] + words["descriptors_offset"]
+        return cls(image, words["base"], first, words["memory_bytes"], {})
+
 
 def fingerprint(config: EngineConfig) -> int:
     """Return 32 bits that differ between engines a program cannot be shared by.
@@ -224,6 +248,8 @@ def check_header(image: bytes, config: EngineConfig) -> dict[str, int]:
         raise ValueError(f"the program was compiled for another engine than {config.name!r}")
     if words["bytes"] != len(image):
         raise ValueError(f"the program must have {words['bytes']} bytes, not {len(image)}")
+    if any(image[HEADER.size : HEADER_BYTES]):
+        raise ValueError(f"bytes {HEADER.size}..{HEADER_BYTES - 1} of a program's header must be 0")
     if words["crc32"] != _checksum(MAGIC, [*words.values()][:-1], image[HEADER_BYTES:]):
         raise ValueError("program checksum is wrong: the file is damaged")
     return words

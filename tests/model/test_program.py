@@ -189,6 +189,47 @@ def test_saving_leaves_the_image_and_nothing_else(program: Program, tmp_path: Pa
     assert [p.name for p in tmp_path.iterdir()] == ["program.bin"]
 
 
+def test_a_saved_program_comes_back(program: Program, tmp_path: Path) -> None:
+    again = Program.load(program.save(tmp_path / "program.bin"), CONFIG)
+    same = ("image", "base", "first_descriptor", "size")
+    assert [getattr(again, n) for n in same] == [getattr(program, n) for n in same]
+    assert again.places == {} and again.layers == []
+
+
+def test_a_damaged_file_is_refused_wherever_the_damage_is(program: Program, tmp_path: Path) -> None:
+    """Every byte of the header, and one in 13 of the descriptors and of the weights."""
+    path = tmp_path / "program.bin"
+    weights = check_header(program.image, CONFIG)["weights_offset"]
+    refused = dict.fromkeys(range(8), "not a Shiftwork program: ")
+    for index, word in enumerate(WORDS):
+        said = {"version": "program version must be 1, not ", "bytes": "the program must have ",
+                "fingerprint": "the program was compiled for another engine than 'odd'"}  # fmt: skip
+        message = said.get(word, "program checksum is wrong: the file is damaged")
+        refused |= dict.fromkeys(range(8 + 4 * index, 12 + 4 * index), message)
+    refused |= dict.fromkeys(range(44, 64), "bytes 44..63 of a program's header must be 0")
+    places = [*range(64), *range(64, weights, 13), *range(weights, len(program.image), 13)]
+    for at in places:
+        image = bytearray(program.image)
+        image[at] ^= 1 << at % 8
+        path.write_bytes(image)
+        with pytest.raises(ValueError) as caught:
+            Program.load(path, CONFIG)
+        want = refused.get(at, "program checksum is wrong: the file is damaged")
+        assert str(caught.value).startswith(f"{path}: {want}")
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_file_that_is_no_program_is_refused(program: Program, tmp_path: Path) -> None:
+    path = program.save(tmp_path / "program.bin")
+    with pytest.raises(ValueError, match=r"compiled for another engine than 'even'$"):
+        Program.load(path, CONFIG.replace(name="even", cols=4))
+    path.write_bytes(program.image[:70])
+    with pytest.raises(ValueError, match=r"program\.bin: the program must have \d+ bytes, not 70$"):
+        Program.load(path, CONFIG)
+    with pytest.raises(ValueError, match=r"nothing\.bin: cannot read it \(No such file"):
+        Program.load(tmp_path / "nothing.bin", CONFIG)
+
+
 def test_plans_add_up(program: Program) -> None:
     lanes = CONFIG.rows * CONFIG.cols
     macs = {"conv0": 2 * 4, "conv1": 4 * 2, "conv2": 5 * 2}  # per pixel of 30
