@@ -86,7 +86,7 @@ def _sizes(config: EngineConfig, d: data.View) -> list[Value]:
         d.lo > d.hi,
         d.buffer_base >= config.buffer_words,
     ]
-    for name in ("load_rows", "load_planes", "load_groups"):
+    for name in ("load_planes", "load_groups"):
         wrong.append((d[name] == 0) & (d.load_words != 0))
     if config.act_bits < 8:
         wrong.append(d.hi[config.act_bits :] != 0)
@@ -103,9 +103,8 @@ def alignments(config: EngineConfig) -> dict[str, int]:
     """Return the bytes that addresses and strides of a descriptor must be multiples of."""
     word, bus = config.word_bytes, config.bus_bytes
     return {
-        "load_addr": word, "load_row_stride": word, "load_plane_stride": word,
-        "load_group_stride": word, "weight_addr": bus, "out_addr": word,
-        "out_plane_stride": max(word, bus),
+        "load_addr": word, "load_plane_stride": word, "load_group_stride": word,
+        "weight_addr": bus, "out_addr": word, "out_plane_stride": max(word, bus),
     }  # fmt: skip
 
 

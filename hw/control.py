@@ -142,8 +142,7 @@ class Control(wiring.Component):
         m.d.comb += [
             self.load.payload[name].eq(value)
             for name, value in {
-                "addr": d.load_addr, "words": d.load_words, "rows": d.load_rows,
-                "row_stride": d.load_row_stride, "planes": d.load_planes,
+                "addr": d.load_addr, "words": d.load_words, "planes": d.load_planes,
                 "plane_stride": d.load_plane_stride, "groups": d.load_groups,
                 "group_stride": d.load_group_stride, "base": d.buffer_base,
             }.items()

@@ -3,7 +3,8 @@
 One descriptor loads one band of input rows into the activation buffer, computes every output
 channel of the band, and stores the result. Descriptors run in order; loading runs ahead as far
 as the buffer allows.
-All sizes that would need a multiplication are worked out by the compiler.
+All sizes that would need a multiplication are worked out by the compiler. Words and bits without a
+field are reserved: to be written as 0, ignored by this version but for the checksum.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from enum import IntEnum
 
 DESCRIPTOR_WORDS = 32
 DESCRIPTOR_BYTES = 4 * DESCRIPTOR_WORDS
-VERSION = 1
+VERSION = 2
 
 
 class Op(IntEnum):
@@ -60,7 +61,7 @@ class Field:
 
 def _fields() -> tuple[Field, ...]:
     rows: list[tuple[int, list[tuple[str, int, str]]]] = [
-        (0, [("version", 8, "descriptor format, 1"), ("op", 8, "operation, see Op"),
+        (0, [("version", 8, "format of the descriptor, 2"), ("op", 8, "operation, see Op"),
              ("last", 1, "last descriptor of the program"),
              ("layer_last", 1, "last descriptor of its layer: counters are recorded"),
              ("hold_weights", 1, "one weight block serves every tap of a column block"),
@@ -70,9 +71,7 @@ def _fields() -> tuple[Field, ...]:
         (1, [("layer", 16, "layer number, for errors and counters"),
              ("wait", 16, "descriptors that must be stored before loading starts")]),
         (2, [("load_addr", 32, "byte address of the first pixel word to load")]),
-        (3, [("load_words", 16, "pixel words per contiguous run; 0 loads nothing"),
-             ("load_rows", 16, "runs per plane")]),
-        (4, [("load_row_stride", 32, "bytes from one run to the next")]),
+        (3, [("load_words", 16, "pixel words per plane, one after another; 0 loads nothing")]),
         (5, [("load_planes", 16, "planes (channel blocks) per group"),
              ("load_groups", 16, "groups (tensors) to load")]),
         (6, [("load_plane_stride", 32, "bytes from one plane to the next")]),
@@ -88,8 +87,7 @@ def _fields() -> tuple[Field, ...]:
         (12, [("kernel_h", 8, "kernel rows"),
               ("kernel_w", 8, "kernel columns, in steps of the words read at once"),
               ("row_blocks", 16, "planes read per column block")]),
-        (13, [("col_blocks", 16, "column blocks"),
-              ("col_step", 16, "buffer words added to the base per column block")]),
+        (13, [("col_blocks", 16, "column blocks")]),
         (14, [("stride_x", 4, "horizontal stride"), ("stride_y", 4, "vertical stride"),
               ("dilation_x", 4, "pixels from one kernel column, or step, to the next"),
               ("dilation_y", 4, "vertical dilation"),

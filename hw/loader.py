@@ -18,19 +18,18 @@ RUNS_AHEAD = 16  # runs asked for and not yet received
 def load_command_layout() -> data.StructLayout:
     """Return the command of a loader: addresses and strides in bytes, the rest counts."""
     return data.StructLayout({
-        "addr": 32, "words": 16, "rows": 16, "row_stride": 32, "planes": 16, "plane_stride": 32,
-        "groups": 16, "group_stride": 32, "base": 16,
+        "addr": 32, "words": 16, "planes": 16, "plane_stride": 32, "groups": 16,
+        "group_stride": 32, "base": 16,
     })  # fmt: skip
 
 
 class Loader(wiring.Component):
-    """Read groups x planes x rows runs of ``words`` pixel words; write them one after another.
+    """Read groups x planes runs of ``words`` pixel words; write them one after another.
 
-    Run (g, p, r) starts at addr + g group_stride + p plane_stride + r row_stride, modulo 2^32;
-    all of these are multiples of ``word_bytes``, not of the bus. Words go to the buffer from
-    ``base`` on without gaps. One command at a time: the next is taken once `done`. A run that
-    would end beyond the buffer is not asked for, nor is any after it: `wrong` pulses, and the
-    command never ends.
+    Run (g, p) starts at addr + g group_stride + p plane_stride, modulo 2^32; all of these are
+    multiples of ``word_bytes``, not of the bus. Words go to the buffer from ``base`` on without
+    gaps. One command at a time: the next is taken once `done`. A run that would end beyond the
+    buffer is not asked for, nor is any after it: `wrong` pulses, and the command never ends.
 
     Latency 3 cycles from the command to the first request, 1 from data to the buffer. Throughput
     one bus beat per cycle for words of a beat and more, else one word per cycle, with no gap from
@@ -44,7 +43,7 @@ class Loader(wiring.Component):
     Members
     -------
     i : In(stream.Signature(load_command_layout()))
-        ``words`` = 0 loads nothing; rows, planes and groups are at least 1.
+        ``words`` = 0 loads nothing; planes and groups are at least 1.
     request : Out(stream.Signature(REQUEST)), data : In(stream.Signature(bus_bits))
         A client's side of `Reader`.
     w_addr, w_data, w_en : Out
@@ -130,16 +129,16 @@ class Loader(wiring.Component):
     def _ask(
         self, m: Module, run: Any, words: Signal, finish: Signal, byte_bits: int, slot_bits: int
     ) -> None:
-        """Walk the runs: one adder, three addresses. Addresses count words, not bytes."""
+        """Walk the runs: one adder, two addresses. Addresses count words, not bytes."""
         width = ADDR_BITS - byte_bits
         command = self.i.p
-        strides = [Signal(width, name=f"{n}_stride") for n in ("row", "plane", "group")]
-        starts = [Signal(width, name=f"{n}_start") for n in ("run", "plane", "group")]
-        counts = [Signal(16, name=f"{n}_count") for n in ("row", "plane", "group")]
-        lefts = [Signal(16, name=f"{n}_left") for n in ("row", "plane", "group")]
-        ends = [Signal(name=f"{n}_end") for n in ("row", "plane", "group")]
-        wanted = (command.rows, command.planes, command.groups)
-        steps = (command.row_stride, command.plane_stride, command.group_stride)
+        strides = [Signal(width, name=f"{n}_stride") for n in ("plane", "group")]
+        starts = [Signal(width, name=f"{n}_start") for n in ("run", "group")]
+        counts = [Signal(16, name=f"{n}_count") for n in ("plane", "group")]
+        lefts = [Signal(16, name=f"{n}_left") for n in ("plane", "group")]
+        ends = [Signal(name=f"{n}_end") for n in ("plane", "group")]
+        wanted = (command.planes, command.groups)
+        steps = (command.plane_stride, command.group_stride)
         slot = starts[0][:slot_bits]
         end = Signal(17)  # buffer word after the run's last
         fits = Signal()
@@ -185,12 +184,12 @@ class Loader(wiring.Component):
                 m.d.sync += end.eq(end + words)
                 base, stride, following = Signal(width), Signal(width), Signal(width)
                 m.d.comb += [
-                    base.eq(Mux(ends[0], Mux(ends[1], starts[2], starts[1]), starts[0])),
-                    stride.eq(Mux(ends[0], Mux(ends[1], strides[2], strides[1]), strides[0])),
+                    base.eq(Mux(ends[0], starts[1], starts[0])),
+                    stride.eq(Mux(ends[0], strides[1], strides[0])),
                     following.eq(base + stride),
                 ]
                 carry: Any = 1
-                for level in range(3):
+                for level in range(2):
                     with m.If(carry):
                         m.d.sync += lefts[level].eq(
                             Mux(ends[level], counts[level], lefts[level] - 1)

@@ -54,7 +54,7 @@ class Places:
             self.wraps.eq(self.lane + self.remainder >= config.rows),
         ]
         planes = times(d.plane_words, self.quotient) + Mux(self.wraps, d.plane_words, 0)
-        self.buffer_step = Mux(d.depthwise, planes, d.col_step)
+        self.buffer_step = Mux(d.depthwise, planes, 0)
 
     def start(self, m: Module, addr: Value, channels: Value) -> None:
         """Begin a band."""

@@ -20,7 +20,7 @@ COMPUTE_FIELDS = (
     "op", "last", "layer_last", "hold_weights", "depthwise", "upsample", "mode", "layer",
     "buffer_base", "in_width", "in_height", "plane_words", "row_step", "tail_taps", "out_width",
     "pixels", "tile", "tiles", "kernel_h", "kernel_w",
-    "row_blocks", "col_blocks", "col_step", "stride_x", "stride_y", "dilation_x", "dilation_y",
+    "row_blocks", "col_blocks", "stride_x", "stride_y", "dilation_x", "dilation_y",
     "passes", "pad_value", "pad_top", "pad_left", "lo", "hi", "base_offset", "row_jump",
     "tap_jump", "out_addr", "out_plane_stride", "out_channels", "slope", "zero",
 )  # fmt: skip

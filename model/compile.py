@@ -47,6 +47,8 @@ def compile_network(
     if base % 4096:
         raise ValueError(f"base must be a multiple of 4096, not {base}")
     layers = layers_until(network, until)
+    if not layers:
+        raise ValueError(f"network {network.name!r} has no layers: there is nothing to run")
     blocks = blocks_of(network, layers, config)
     _check_end(layers, blocks, base, base + max(map(blocks.size, blocks.wholes)))
     apart, unshared = one_after_another(blocks)
@@ -194,7 +196,7 @@ class _Emitter:
             layer_last=step.last_of_layer, hold_weights=layer.held, depthwise=window.separate,
             upsample=window.upsample > 1, layer=step.layer,
             wait=wait, free=slot.free & 0xFFFF,
-            load_addr=load_addrs[0], load_words=band.load_words, load_rows=1, load_row_stride=0,
+            load_addr=load_addrs[0], load_words=band.load_words,
             load_planes=tensors if tensors > 1 else band.planes,
             load_plane_stride=(apart if tensors > 1 else source.plane_stride) & 0xFFFFFFFF,
             load_groups=band.planes if tensors > 1 else 1,
@@ -204,7 +206,7 @@ class _Emitter:
             tail_taps=layer.tail_taps,
             out_width=band.out_width, pixels=band.pixels, tile=band.tile, tiles=band.tiles,
             kernel_h=window.kernel[0], kernel_w=window.kernel[1], row_blocks=layer.row_blocks,
-            col_blocks=col_blocks, col_step=0,
+            col_blocks=col_blocks,
             stride_y=window.stride[0], stride_x=window.stride[1],
             dilation_y=window.dilation[0], dilation_x=layer.step,
             passes=layer.passes, blocks=layer.blocks.shape[1],

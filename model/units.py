@@ -145,12 +145,11 @@ class Engine:
         return [
             (
                 d["load_words"],
-                (d["load_addr"] + group * d["load_group_stride"] + plane * d["load_plane_stride"]
-                 + row * d["load_row_stride"]) & 0xFFFFFFFF,
+                (d["load_addr"] + group * d["load_group_stride"]
+                 + plane * d["load_plane_stride"]) & 0xFFFFFFFF,
             )
             for group in range(d["load_groups"])
             for plane in range(d["load_planes"])
-            for row in range(d["load_rows"])
         ]  # fmt: skip
 
     def _run_beats(self, words: int, address: int) -> int:

@@ -25,7 +25,7 @@ from ..hw.descriptor import (
 SLVERR, DECERR = 2, 3
 _SIZES = ("pixels", "tile", "tiles", "kernel_h", "kernel_w", "row_blocks", "col_blocks", "passes",
           "blocks", "weight_beats", "out_width", "out_channels", "tail_taps", "in_width",
-          "stride_x", "stride_y", "dilation_x", "dilation_y", "load_rows", "load_planes",
+          "stride_x", "stride_y", "dilation_x", "dilation_y", "load_planes",
           "load_groups")  # fmt: skip
 _STUCK = (ErrorCode.WATCHDOG, ErrorCode.SIZE, ErrorCode.ADDRESS)
 
@@ -185,8 +185,7 @@ class Faults:
                 for plane in range(d["load_planes"]):
                     start = d["load_addr"] + group * d["load_group_stride"]
                     start += plane * d["load_plane_stride"]
-                    for row in range(d["load_rows"]):
-                        spans.append((start + row * d["load_row_stride"], size, layer))
+                    spans.append((start, size, layer))
             for start, length, owner in spans:
                 for word in range(start // width, (start + length - 1) // width + 1):
                     words.setdefault(word, owner)

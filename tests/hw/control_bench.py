@@ -18,8 +18,7 @@ CONFIGS = {
 }
 PROGRAM = 0xFFFF_F000  # near the end, so that no address bit goes unseen
 LOAD = {
-    "addr": "load_addr", "words": "load_words", "rows": "load_rows",
-    "row_stride": "load_row_stride", "planes": "load_planes",
+    "addr": "load_addr", "words": "load_words", "planes": "load_planes",
     "plane_stride": "load_plane_stride", "groups": "load_groups",
     "group_stride": "load_group_stride", "base": "buffer_base",
 }  # fmt: skip

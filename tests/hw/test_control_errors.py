@@ -45,13 +45,13 @@ def bad_descriptors(config: EngineConfig) -> dict[str, tuple[bytes, ErrorCode]]:
         flipped = bytearray(good)
         flipped[bit // 8] ^= 1 << bit % 8
         cases[f"checksum-{bit}"] = (bytes(flipped), ErrorCode.CHECKSUM)
-    for version in (0, 2, 255):
+    for version in (0, 1, 3, 255):
         cases[f"version-{version}"] = (broken(config, version=version), ErrorCode.VERSION)
     for op in (0, 3, 0x81):
         cases[f"op-{op}"] = (broken(config, op=op), ErrorCode.OPERATION)
     for size in SIZES:
         cases[f"{size}-0"] = (broken(config, **{size: 0}), ErrorCode.SIZE)
-    for size in ("load_rows", "load_planes", "load_groups"):
+    for size in ("load_planes", "load_groups"):
         cases[f"{size}-0"] = (broken(config, **{size: 0}, load_words=1), ErrorCode.SIZE)
     for mode in (Mode.PACKED, Mode.SEPARATE):  # of engines that read several words at once
         cases[f"mode-{mode}"] = (broken(config, mode=mode), ErrorCode.SIZE)

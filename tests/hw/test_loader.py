@@ -37,17 +37,16 @@ class Loading(wiring.Component):
 
 def _command(rng: Random, config: EngineConfig) -> dict[str, int]:
     word = config.word_bytes
-    shape = {"words": rng.choice([1, 2, 3, 7, 20]), "rows": rng.choice([1, 2, 3])}
-    shape |= {"planes": rng.choice([1, 2]), "groups": rng.choice([1, 1, 3])}
-    row = shape["words"] * word + rng.choice([0, 1, 5]) * word
-    plane = -(-(row * shape["rows"]) // 64) * 64
+    shape = {"words": rng.choice([1, 2, 3, 7, 20])}
+    shape |= {"planes": rng.choice([1, 2, 5]), "groups": rng.choice([1, 1, 3])}
+    plane = (shape["words"] + rng.choice([0, 1, 5])) * word
     group = -plane * shape["planes"] if rng.random() < 0.5 else plane * shape["planes"] + 64
-    span = 3 * 2 * (plane + 64)
+    span = 3 * 5 * (plane + 64)
     low = span if group < 0 else 0
     addr = low + rng.randrange((SIZE - span - low) // word) * word
-    total = shape["words"] * shape["rows"] * shape["planes"] * shape["groups"]
+    total = shape["words"] * shape["planes"] * shape["groups"]
     base = rng.choice([0, config.buffer_words - total, rng.randrange(config.buffer_words - total)])
-    strides = {"row_stride": row, "plane_stride": plane, "group_stride": group % (1 << 32)}
+    strides = {"plane_stride": plane, "group_stride": group % (1 << 32)}
     return {"addr": addr, "base": base, **shape, **strides}
 
 
@@ -57,15 +56,13 @@ def _writes(memory: bytearray, config: EngineConfig, command: dict[str, int]) ->
         return writes
     for g in range(command["groups"]):
         for p in range(command["planes"]):
-            for r in range(command["rows"]):
-                start = command["addr"] + g * command["group_stride"]
-                start += p * command["plane_stride"] + r * command["row_stride"]
-                for w in range(command["words"]):
-                    at = (start + w * config.word_bytes) % (1 << 32)
-                    lanes = memory[at : at + config.rows]
-                    mask = (1 << config.act_bits) - 1
-                    value = sum((v & mask) << i * config.act_bits for i, v in enumerate(lanes))
-                    writes.append((command["base"] + len(writes), value))
+            start = command["addr"] + g * command["group_stride"] + p * command["plane_stride"]
+            for w in range(command["words"]):
+                at = (start + w * config.word_bytes) % (1 << 32)
+                lanes = memory[at : at + config.rows]
+                mask = (1 << config.act_bits) - 1
+                value = sum((v & mask) << i * config.act_bits for i, v in enumerate(lanes))
+                writes.append((command["base"] + len(writes), value))
     return writes
 
 
@@ -130,8 +127,8 @@ def test_no_gap_from_run_to_run(rows: int, bus_bits: int, pace: int) -> None:
     config = EngineConfig(rows=rows, cols=1, bus_bits=bus_bits)
     stride = 13 * config.word_bytes
     command = {
-        "addr": 64, "words": 11, "rows": 9, "row_stride": stride, "planes": 2,
-        "plane_stride": 32 * stride, "groups": 1, "group_stride": 0, "base": 5,
+        "addr": 64, "words": 11, "planes": 9, "plane_stride": stride, "groups": 2,
+        "group_stride": 32 * stride, "base": 5,
     }  # fmt: skip
     at, _ = _load(config, [command])
     assert len(at) == 11 * 9 * 2
@@ -152,7 +149,7 @@ def test_a_band_beyond_the_buffer_is_not_written(shape: dict[str, int], fit: int
     config = EngineConfig(rows=8, cols=1, buffer_words=64)
     dut = Loading(config)
     loader = dut.loader
-    command = {"addr": 0, "rows": 1, "planes": 1, "groups": 1} | shape
+    command = {"addr": 0, "planes": 1, "groups": 1} | shape
     slave = ReadMemory(dut.reader, bytearray(SIZE), config)
     places: list[int] = []
     wrongs: list[int] = []

@@ -40,7 +40,6 @@ def band(config: EngineConfig, rng: Random, **fixed: int) -> dict[str, int]:
     b["plane_words"] = b["in_width"] * b["in_height"]
     b["row_step"] = rng.randint(1, 60)
     b["tail_taps"] = rng.randint(1, config.window)
-    b["col_step"] = 0 if b["depthwise"] else rng.choice([0, 5])
     b["pixels"] = fixed.get("pixels", rng.randint(1, 3) * b["out_width"])
     b["tile"] = fixed.get("tile", min(rng.randint(1, config.hold), b["pixels"]))
     b["tiles"] = -(-b["pixels"] // b["tile"])
@@ -86,8 +85,6 @@ def expected(config: EngineConfig, b: dict[str, int]) -> tuple[list[tuple], list
                     base = b["buffer_base"] + plane * b["row_step"]
                     if b["depthwise"]:
                         base += plane_of_column * b["plane_words"]
-                    else:
-                        base += column * b["col_step"]
                     tail = b["tail_taps"] if kx == b["kernel_w"] - 1 else config.window
                     pads = sum(
                         1 << i

@@ -153,8 +153,6 @@ class Machine:
             base = d["buffer_base"] + plane * d["row_step"]
             if d["depthwise"]:
                 base += column * config.cols // config.rows * d["plane_words"]
-            else:
-                base += column * d["col_step"]
             x = self.rows(d["mode"], self.words(d, pixels, base, ky, kx))
             shift = config.magnitudes - np.abs(codes)
             terms = np.where(codes == 0, 0, np.where(codes > 0, x, top - x) << shift)
