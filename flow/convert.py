@@ -36,6 +36,16 @@ def convert(
         str | None,
         typer.Option(help="Greedy by default; compensated, scale+bias, ... need pictures."),
     ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="N per layer, by sensitivity: mean terms per weight, 1.3 say; with --preset, "
+            "cycles of a picture on that engine. Writes curve.json and curve.svg too."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Engine whose cycles --budget means, or a JSON file.")
+    ] = None,
     observer: Annotated[
         str | None,
         typer.Option(help="Activation scales by error (the default), max or percentile."),
@@ -74,12 +84,14 @@ def convert(
     )  # fmt: skip
     request = Request(
         source=network, terms=terms, bits=bits, scale=scale.value if scale else None,
-        rounding=rounding, observer=observer, calibration=calibration, pictures=pictures,
-        options=options,
+        rounding=rounding, budget=budget, preset=preset, observer=observer,
+        calibration=calibration, pictures=pictures, options=options,
     )  # fmt: skip
     converted = convert_network(request, log)
     net = converted.network
     net.save(out_dir)
+    if converted.mixing is not None:
+        converted.mixing.save(out_dir)
     convolutions = list(net.convolutions())
     figures: dict[str, Any] = {
         "network": net.name,
@@ -90,6 +102,8 @@ def convert(
         "macs": sum(net.macs(layer) for layer in convolutions),
         "bytes": sum(path.stat().st_size for path in out_dir.iterdir() if path.is_file()),
     }
+    if converted.mixing is not None:
+        figures["mean_terms"] = round(converted.mixing.mix.mean_terms, 4)
     if as_json:
         typer.echo(json.dumps(figures | {"notes": list(converted.notes)}, indent=2))
         return

@@ -6,12 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
+from ..hw.config import EngineConfig
 from ..model.calibrate import OBSERVERS, Observer, observe, tied_tensors
 from ..model.codebook import Codebook
 from ..model.graph import ConvNode, Graph
@@ -20,8 +28,11 @@ from ..model.network import Network
 from ..model.quantize import quantize
 from ..model.rounding import open_method, round_graph
 from ..model.zoo import MODELS
-from .inputs import Scale, default_scale, open_network
+from .inputs import Scale, default_scale, open_config, open_network
 from .pictures import PictureOptions, open_folder
+
+if TYPE_CHECKING:
+    from .mixing import Mixing  # draws plots: slow to import
 
 BATCH = 8
 Advance = Callable[[int], None]
@@ -41,6 +52,10 @@ class Request:
         Of the weights; "channel" by default, but "layer" for squeezenet1_1 (as in the paper).
     rounding : str or None
         A method of :mod:`..model.rounding`; "greedy" by default.
+    budget : float or None
+        Mean terms per weight, or with ``preset`` cycles, for N by layer; instead of ``terms``.
+    preset : str or None
+        The engine whose cycles the budget counts.
     observer : str or None
         How activation scales are chosen; "error" by default.
     calibration : Path or None
@@ -56,6 +71,8 @@ class Request:
     bits: int | None = None
     scale: Scale | None = None
     rounding: str | None = None
+    budget: float | None = None
+    preset: str | None = None
     observer: str | None = None
     calibration: Path | None = None
     pictures: int | None = None
@@ -68,6 +85,7 @@ class Converted:
 
     network: Network
     notes: tuple[str, ...]
+    mixing: Mixing | None = None
 
 
 def convert_network(request: Request, console: Console) -> Converted:
@@ -81,8 +99,13 @@ def convert_network(request: Request, console: Console) -> Converted:
     source = request.source
     terms = 2 if request.terms is None else request.terms
     book = Codebook(terms, 4 if request.bits is None else request.bits)
-    method = "greedy" if request.rounding is None else request.rounding
+    method = request.rounding or ("greedy" if request.budget is None else "compensated")
     open_method(method)
+    if request.budget is not None and (terms := request.terms) is not None:
+        raise ValueError(f"--budget chooses the terms of each layer: leave out --terms {terms}")
+    if request.preset is not None and request.budget is None:
+        raise ValueError(f"--preset {request.preset} is the engine of a --budget: give one")
+    config = open_config(request.preset) if request.preset else None
     observer = cast(Observer, request.observer or "error")
     if observer not in OBSERVERS:
         raise ValueError(
@@ -96,7 +119,8 @@ def convert_network(request: Request, console: Console) -> Converted:
         return Converted(open_network(source), ())
     if in_zoo:
         _refuse(request, f"{source} brings pictures of its own", everything=False)
-        if method == "greedy" and request.observer is None and request.pictures is None:
+        plain = method == "greedy" and request.budget is None
+        if plain and request.observer is None and request.pictures is None:
             return Converted(
                 open_network(source, terms=terms, bits=request.bits, scale=request.scale), ()
             )
@@ -110,6 +134,13 @@ def convert_network(request: Request, console: Console) -> Converted:
         batches = _own_pictures(request, graph, console)
         scale = request.scale or "channel"
     frac_bits = _scales(graph, batches, observer, console)
+    if request.budget is not None:
+        if not batches:
+            raise ValueError("--budget needs --calibration: a folder of pictures")
+        if request.scale == "layer":
+            raise ValueError("--budget rounds with one scale per channel: leave out --scale layer")
+        mixing = _mix(request.budget, config, graph, frac_bits, batches, method, book.bits, console)
+        return Converted(mixing.network, graph.notes, mixing)
     rounded = None
     if method != "greedy":
         if not batches:
@@ -134,7 +165,8 @@ def _refuse(request: Request, why: str, *, everything: bool) -> None:
     }
     if everything:
         named = {"terms": request.terms, "bits": request.bits, "scale": request.scale,
-                 "rounding": request.rounding, "observer": request.observer,
+                 "rounding": request.rounding, "budget": request.budget,
+                 "preset": request.preset, "observer": request.observer,
                  "pictures": request.pictures}  # fmt: skip
         given = {f"--{name}": value for name, value in named.items()} | given
     for name, value in given.items():
@@ -178,6 +210,28 @@ def _scales(
     own = {name: known[root] for name, root in owner.items() if root in known}
     same = {n: graph.frac_bits for n, root in owner.items() if root == owner[graph.input]}
     return found | own | same
+
+
+def _mix(
+    budget: float, config: EngineConfig | None, graph: Graph, frac_bits: dict[str, int],
+    batches: list[torch.Tensor], method: str, bits: int, console: Console,
+) -> Mixing:  # fmt: skip
+    """Return the network under a budget."""
+    from .mixing import mix_terms
+
+    columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what.capitalize(), total=total)
+            progress.update(tasks[what], completed=done)
+
+        return mix_terms(
+            graph, frac_bits, torch.cat(batches), budget, config=config, method=method, bits=bits,
+            progress=tell,
+        )  # fmt: skip
 
 
 def _complete(graph: Graph) -> bool:

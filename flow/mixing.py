@@ -1,0 +1,193 @@
+"""A network under a budget: terms by sensitivity, the rounding, and the curve it lies on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import torch
+from matplotlib.figure import Figure
+
+from ..hw.config import EngineConfig
+from ..model.golden import run
+from ..model.graph import ConvNode, Graph
+from ..model.mixed import (
+    Mix,
+    Sensitivity,
+    choose_mix,
+    divergence,
+    measure_sensitivity,
+    mix_curve,
+)
+from ..model.mixed_cycles import layer_cycles, network_cycles
+from ..model.network import Network
+from ..model.predict import to_scores
+from ..model.quantize import quantize
+from ..model.rounding import Rounded, round_graph
+from .files import write_atomic, write_json
+
+BATCH = 8
+SHARE = 5  # one picture in so many is not rounded with: sensitivity is measured on these
+
+
+@dataclass(frozen=True, eq=False)
+class Mixing:
+    """A network under a budget, and what led to it.
+
+    Attributes
+    ----------
+    network : Network
+    rounded : dict[str, Rounded]
+    mix : Mix
+    budget : float
+        Mean terms per weight, or cycles.
+    engine : str or None
+        Whose cycles; None where the budget is in terms.
+    cycles : int or None
+        The network's on that engine, predicted.
+    sensitivities : list[Sensitivity]
+    curve : list[Mix]
+    divergence : float
+        Measured on the pictures held back: of the network's probabilities from the float one's.
+    agreement : float
+        Share of these pictures with the same likeliest class, 0..1.
+    judges : int
+        How many they are.
+    """
+
+    network: Network
+    rounded: dict[str, Rounded]
+    mix: Mix
+    budget: float
+    engine: str | None
+    cycles: int | None
+    sensitivities: list[Sensitivity]
+    curve: list[Mix]
+    divergence: float
+    agreement: float
+    judges: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return {
+            "network": self.network.name,
+            "budget": self.budget,
+            "unit": "terms per weight" if self.engine is None else "cycles",
+            "engine": self.engine,
+            "cycles": self.cycles,
+            "chosen": self.mix.to_dict(),
+            "measured": {
+                "divergence": self.divergence,
+                "agreement": self.agreement,
+                "pictures": self.judges,
+            },
+            "sensitivity": [asdict(row) for row in self.sensitivities],
+            "curve": [mix.to_dict() for mix in self.curve],
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write ``curve.json`` and ``curve.svg``."""
+        write_json(folder / "curve.json", self.to_dict())
+        write_atomic(folder / "curve.svg", self.plot())
+
+    def plot(self) -> str:
+        """Return the curve as SVG: predicted divergence against cost, and what was measured."""
+        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "shiftwork"}):
+            figure = Figure(figsize=(8, 4), layout="constrained")
+            axes = figure.add_subplot()
+            axes.plot(
+                [mix.cost for mix in self.curve], [mix.predicted for mix in self.curve], "k.--",
+                label="predicted, from N=2: sum of the layers' sensitivities",
+            )  # fmt: skip
+            axes.plot(
+                [self.mix.cost], [self.divergence], "o", color="#4477aa",
+                label=f"this network, from float: agrees {100 * self.agreement:.1f} %",
+            )  # fmt: skip
+            what = "mean terms per weight (N)" if self.engine is None else (
+                f"cycles of the convolutions on {self.engine}"
+            )  # fmt: skip
+            axes.set_xlabel(what)
+            axes.set_ylabel("divergence, nats")
+            axes.set_title(f"{self.network.name}: accuracy against cost", loc="left")
+            axes.set_ylim(bottom=0)
+            axes.legend()
+            buffer = io.StringIO()
+            figure.savefig(buffer, format="svg", metadata={"Date": None})
+        return buffer.getvalue()
+
+
+def mix_terms(
+    graph: Graph,
+    frac_bits: dict[str, int],
+    pictures: torch.Tensor,
+    budget: float,
+    *,
+    config: EngineConfig | None = None,
+    method: str = "compensated",
+    bits: int = 4,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Mixing:
+    """Choose N per layer under a budget and round the network with it.
+
+    Parameters
+    ----------
+    graph : Graph
+        Of a network whose output is one score per class.
+    frac_bits : dict[str, int]
+    pictures : Tensor uint8 (P, C, H, W)
+        Without labels, at least SHARE; one in SHARE of them is held back.
+    budget : float
+        Mean terms per weight; with ``config``, cycles of the whole network on that engine.
+    config : EngineConfig, optional
+    method, bits, seed
+        As in ``rounding.round_graph``.
+    progress : callable, optional
+        Called with what is being done, how much of it is done, and how much there is.
+
+    Raises
+    ------
+    ValueError
+        If the budget is too small, there are too few pictures, the network's output is not one
+        score per class, or the engine cannot run it.
+    """
+    if graph.shapes()[graph.output][1:] != (1, 1):
+        raise ValueError(f"network {graph.name!r} has no scores per class to measure terms by")
+    if len(pictures) < SHARE:
+        raise ValueError(f"a budget needs at least {SHARE} pictures, not {len(pictures)}")
+    tell = progress or (lambda what, done, total: None)
+    cycles, others = None, 0
+    if config is not None:
+        cycles, others = layer_cycles(graph, frac_bits, config, bits)
+    least = 1 if cycles is None else sum(low for low, _ in cycles.values()) + others
+    if not budget >= least:
+        unit = "terms per weight" if cycles is None else "cycles"
+        raise ValueError(f"--budget must be at least {least:,} {unit}, not {budget:g}")
+    held = torch.arange(len(pictures)) % SHARE == 0
+    batches, judges = pictures[~held].split(BATCH), pictures[held]
+    convolutions = sum(isinstance(node, ConvNode) for node in graph.nodes)
+    sensitivities = measure_sensitivity(
+        graph, frac_bits, batches, judges, method=method, bits=bits, seed=seed,
+        progress=lambda _name, done: tell("sensitivity", done, 2 * convolutions),
+    )  # fmt: skip
+    mix = choose_mix(sensitivities, budget - others, cycles)
+    rounded = round_graph(
+        graph, frac_bits, batches, method=method, terms=mix.terms, bits=bits, seed=seed,
+        progress=lambda _name, done: tell("round", done, len(mix.terms)),
+    )  # fmt: skip
+    network = quantize(graph, frac_bits, bits=bits, rounded=rounded)
+    parts = judges.split(BATCH)
+    want = torch.cat([graph.run(x)[graph.output].flatten(1) for x in parts])
+    got = torch.cat(
+        [to_scores(network, run(network, x, keep=False)[network.output]) for x in parts]
+    )
+    return Mixing(
+        network, rounded, mix, budget, config.name if config else None,
+        network_cycles(network, config) if config else None,
+        sensitivities, mix_curve(sensitivities, cycles), divergence(want, got),
+        float((got.argmax(1) == want.argmax(1)).double().mean()), len(judges),
+    )  # fmt: skip
