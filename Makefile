@@ -77,8 +77,8 @@ bench: $(WARM)  ## area and Fmax of the presets that fit ECP5, as one table
 bench-train: $(READY)  ## DeepShift and two terms trained on Fashion-MNIST, under an hour
 	@$(BIN)/shiftwork bench-train -o $(OUT)/train --page docs/reference/training.md
 
-accuracy: $(READY)  ## top-1, top-5 and agreement on the labelled pictures, in build/accuracy
-	@$(BIN)/shiftwork accuracy -o $(OUT)/accuracy
+accuracy: $(READY)  ## what each way to round costs in accuracy, in build/accuracy and docs/reference
+	@$(BIN)/shiftwork accuracy -o $(OUT)/accuracy --page docs/reference
 
 readme: $(READY)  ## the figures in README.md from the last demo and accuracy
 	@$(BIN)/python -m shiftwork.flow.readme

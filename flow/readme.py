@@ -56,7 +56,8 @@ def figures_table(report: Report, accuracy: str) -> str:
         "|---|---|",
         *(f"| {name} | {figure} |" for name, figure in rows),
         "",
-        "Without retraining, weight scale per layer; `make accuracy` measures this table:",
+        "Without labels and without retraining; `make accuracy` measures this table and more",
+        "([accuracy](docs/reference/accuracy.md), [how to round](docs/guide/rounding.md)):",
         "",
         accuracy.strip(),
     ]
