@@ -13,7 +13,7 @@ from .axi import read_members, write_members
 from .config import EngineConfig
 from .control import Control
 from .drain import Drain
-from .geometry import AHEAD
+from .geometry import AHEAD, fifo_depths
 from .loader import Loader
 from .queue import Queue
 from .reader import Reader
@@ -83,8 +83,7 @@ class Core(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self.config
-        burst = config.burst_beats
-        reader: Any = Reader(config, (16, 2 * burst, config.weight_fifo))
+        reader: Any = Reader(config, fifo_depths(config))
         m.submodules.reader = reader
         m.submodules.control = control = Control(config)
         m.submodules.loader = loader = Loader(config)

@@ -9,6 +9,9 @@ from .config import EngineConfig
 
 MIN_BLOCK_BEATS = 4  # a pixel's accumulator is read in stage D1 and written in E
 SETTLE = 3  # cycles from a new band until everything derived from it is registered
+READS = 16  # read bursts under way at once
+WRITES = 15  # write bursts under way at once
+DESCRIPTOR_FIFO = 16  # beats of descriptors that may wait
 AHEAD = 4  # bands that may be loaded and not yet begun
 TOKENS = 4  # the storer's tokens that may wait, so that a pipeline in front need not run empty
 JOBS = 4  # the storer's tokens whose addresses may go ahead of their data
@@ -27,6 +30,11 @@ def burst_block(*limits: int) -> int:
     if smallest < 1:
         raise ValueError(f"a burst has at least 1 beat, not {smallest}")
     return 1 << (smallest.bit_length() - 1)
+
+
+def fifo_depths(config: EngineConfig) -> tuple[int, int, int]:
+    """Return the reader's FIFO depths in beats: of descriptors, of the loader, of the weights."""
+    return DESCRIPTOR_FIFO, 2 * config.burst_beats, config.weight_fifo
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,8 @@ from .axi import (
 )
 from .burst import BurstSplitter
 from .config import EngineConfig
-from .geometry import burst_block
+from .geometry import READS, burst_block
 from .queue import Queue
-
-OUTSTANDING = 16  # bursts under way at once
 
 
 class Reader(wiring.Component):
@@ -124,7 +122,7 @@ class Reader(wiring.Component):
         beats_bits = ADDR_BITS - (self.config.bus_bytes - 1).bit_length()
         tag_bits = max(1, (len(clients) - 1).bit_length())
         tag = data.StructLayout({"client": tag_bits, "layer": LAYER_BITS})
-        m.submodules.tags = tags = Queue(tag, OUTSTANDING)
+        m.submodules.tags = tags = Queue(tag, READS)
         client = tags.i.payload.client
         bursts: list[Any] = []
         offers: list[Signal] = []

@@ -18,11 +18,9 @@ from .axi import (
 )
 from .burst import BurstSplitter
 from .config import EngineConfig
-from .geometry import JOBS, Geometry, burst_block
+from .geometry import JOBS, WRITES, Geometry, burst_block
 from .queue import Queue
 from .stage import Stage, store_token_layout
-
-OUTSTANDING = 15  # bursts under way at once
 
 __all__ = ["Storer", "store_token_layout"]
 
@@ -132,8 +130,8 @@ class Storer(wiring.Component):
         ]
 
         present, commit = Signal(), Signal()  # a burst's address, its last beat
-        granted = Signal(range(OUTSTANDING + 1))  # addresses presented, data not yet read
-        outstanding = Signal(range(OUTSTANDING + 1))  # addresses presented, not yet answered
+        granted = Signal(range(WRITES + 1))  # addresses presented, data not yet read
+        outstanding = Signal(range(WRITES + 1))  # addresses presented, not yet answered
         # A response with nothing outstanding is to a burst from before a reset: not ours.
         answer = Signal()
         m.d.comb += answer.eq(bus.m_axi_bvalid & (outstanding != 0))
@@ -144,7 +142,7 @@ class Storer(wiring.Component):
 
         # Address channel: arready reaches one flip-flop.
         m.d.comb += [
-            present.eq(splitter.o.valid & ~bus.m_axi_awvalid & (outstanding != OUTSTANDING)),
+            present.eq(splitter.o.valid & ~bus.m_axi_awvalid & (outstanding != WRITES)),
             splitter.o.ready.eq(present),
             bus.m_axi_awsize.eq((config.bus_bytes - 1).bit_length()),
             bus.m_axi_awburst.eq(BURST_INCREMENT),

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..hw.config import EngineConfig
-from ..hw.geometry import burst_block
+from ..hw.geometry import READS, burst_block
 from .clock import Clock, Process, Signal
 
-OUTSTANDING = 16  # bursts under way at once
 SPLIT = 2  # cycles from a request to its first burst, and from one burst to the next
 SHALLOW = 16  # entries of a FIFO that takes one cycle, not two
 
@@ -122,7 +121,7 @@ class Bus:
             return
         while self._ends and self._ends[0] < now:
             self._ends.popleft()
-        if len(self._ends) >= OUTSTANDING:
+        if len(self._ends) >= READS:
             self._plan(self._ends[0] + 1)
             return
         count = len(self.clients)

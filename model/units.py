@@ -20,6 +20,7 @@ from ..hw.geometry import (
     TOKENS,
     Geometry,
     burst_block,
+    fifo_depths,
 )
 from ..hw.registers import COUNTERS
 from .bus import Bus
@@ -74,8 +75,7 @@ class Engine:
         self.geometry = Geometry(config)
         self.requantise = REQUANTISE + (BEND_STAGES if config.leaky else 0)
         self.clock = clock = Clock()
-        depths = (16, 2 * config.burst_beats, config.weight_fifo)
-        self.bus = Bus(clock, config, depths, read)
+        self.bus = Bus(clock, config, fifo_depths(config), read)
         self.streams, self.bands = Channel(clock, AHEAD), Channel(clock, AHEAD)
         self.sizes = Channel(clock, 2)
         self.finished = Channel(clock, 4)  # column blocks for the drain

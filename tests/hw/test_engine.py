@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -22,7 +22,7 @@ from shiftwork.hw.engine import Engine
 from shiftwork.hw.registers import COUNTERS, REGISTER
 from shiftwork.model import golden
 from shiftwork.model.compile import compile_network
-from shiftwork.model.program import HEADER_BYTES, Program
+from shiftwork.model.program import HEADER_BYTES, Program, round_up
 from tests.hw.axi_slave import ReadMemory, WriteMemory
 from tests.hw.bench import simulate, until
 from tests.hw.test_axilite import Host
@@ -299,33 +299,71 @@ def test_a_size_beyond_its_range_stops_the_engine_before_it_writes(
     bench.run(body)
 
 
-def output_span(case: Case) -> tuple[int, int]:
-    """Return the first and last byte of the last layer's output bursts."""
-    place = case.program.places[case.program.layers[-1].output]
-    return place.address, place.address + place.size - 1
+LOW = 256  # where the last output of a moved case lies
+
+
+def moved(case: Case) -> Case:
+    """Return the case with its program above all tensors, and its last output below the others."""
+    program = case.program
+    name = program.layers[-1].output
+    place = program.places[name]
+    up, down = round_up(program.size, 4096), place.address - LOW
+    image = bytearray(program.image)
+    for number in range(sum(plan.descriptors for plan in program.layers)):
+        at = HEADER_BYTES + number * DESCRIPTOR_BYTES
+        fields = unpack_descriptor(image[at : at + DESCRIPTOR_BYTES])
+        del fields["checksum"]
+        fields["weight_addr"] += up
+        if fields["layer"] == LAYERS - 1:
+            fields["out_addr"] -= down
+        image[at : at + DESCRIPTOR_BYTES] = pack_descriptor(**fields)
+    tensors = case.image[len(image) :]
+    memory = (bytes(len(image)) + tensors).ljust(up, b"\0") + image
+    places = program.places | {name: replace(place, address=LOW)}
+    first = program.first_descriptor + up
+    return Case(
+        replace(program, first_descriptor=first, places=places, size=len(memory)),
+        memory,
+        case.want,
+    )
 
 
 @pytest.mark.parametrize("side", ["base", "limit"])
 def test_a_write_outside_the_window_is_not_made(case: Case, side: str) -> None:
-    """The window shuts out one tensor only: the last output, or the first layer's weights."""
-    first, last = output_span(case)
-    last = max(last, case.program.size - 1)
+    """The window shuts out the last output only; it lies below all else, or above."""
+    if side == "base":
+        case = moved(case)
+    place = case.program.places[case.program.layers[-1].output]
+    end = case.program.size - 1
+    window = (LOW + 1, end) if side == "base" else (0, place.address + CONFIG.bus_bytes - 2)
     bench = Bench(case)
-    limits = {"base": (first + 1, last), "limit": (0, first + CONFIG.bus_bytes - 2)}[side]
 
     async def body(ctx: Any, bench: Bench) -> None:
-        await bench.write("BASE", limits[0])
-        await bench.write("LIMIT", limits[1])
+        await bench.write("BASE", window[0])
+        await bench.write("LIMIT", window[1])
         await bench.start()
         await until(ctx, bench.dut.irq)
-        # Below the window stands the program itself: nothing at all is read.
-        layer = LAYERS - 1 if side == "limit" else 0
-        assert await bench.read("ERROR") == ErrorCode.ADDRESS | layer << 16
+        assert await bench.read("ERROR") == ErrorCode.ADDRESS | (LAYERS - 1) << 16
+        assert bench.writes.bursts  # of layer 0
         for start, beats in (*bench.reads.bursts, *bench.writes.bursts):
-            assert limits[0] <= start
-            assert start + beats * CONFIG.bus_bytes - 1 <= limits[1]
+            assert window[0] <= start
+            assert start + beats * CONFIG.bus_bytes - 1 <= window[1]
         await bench.write("BASE", 0)
-        await bench.write("LIMIT", case.program.size - 1)  # just enough
+        await bench.write("LIMIT", end)  # just enough
         await stopped_and_runs_again(ctx, bench)
+
+    bench.run(body)
+
+
+def test_nothing_is_read_below_the_window(case: Case) -> None:
+    bench = Bench(case)
+
+    async def body(ctx: Any, bench: Bench) -> None:
+        await bench.write("BASE", case.program.first_descriptor + 1)
+        await bench.start()
+        await until(ctx, bench.dut.irq)
+        assert await bench.read("ERROR") == ErrorCode.ADDRESS  # of layer 0
+        assert not bench.reads.bursts
+        assert not bench.writes.bursts
 
     bench.run(body)
