@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..hw.config import EngineConfig
 from ..hw.descriptor import DESCRIPTOR_BYTES, pack_descriptor
 from .bands import MOST_BANDS, Work, cut_bands
+from .copies import insert_copies
 from .layout import Blocks, blocks_of, one_after_another, place_tensors
 from .lower import Lowered, lower
 from .network import Concat, Layer, Network
@@ -49,6 +50,8 @@ def compile_network(
     layers = layers_until(network, until)
     if not layers:
         raise ValueError(f"network {network.name!r} has no layers: there is nothing to run")
+    network, copies = insert_copies(network, config.rows)
+    layers = layers_until(network, until)
     blocks = blocks_of(network, layers, config)
     _check_end(layers, blocks, base, base + max(map(blocks.size, blocks.wholes)))
     apart, unshared = one_after_another(blocks)
@@ -104,6 +107,7 @@ def compile_network(
         header + body, base, base + HEADER_BYTES, end - base, places, plans,
         kept=tuple(places) if keep_all else kept, peak_map_bytes=sharing.size,
         unshared_map_bytes=unshared,
+        copies={copy: name for copy, name in copies.items() if copy in places},
     )  # fmt: skip
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..hw.config import EngineConfig
-from .network import Concat, Conv, Layer, Network
+from .network import Concat, Conv, Layer, Network, TensorInfo
 from .program import ALIGN, Place, round_up
 
 
-def is_depthwise(network: Network, layer: Conv) -> bool:
+def is_depthwise(tensors: Mapping[str, TensorInfo], layer: Conv) -> bool:
     """Whether every channel goes its own way."""
-    channels = network.tensors[layer.input].channels
-    return channels > 1 and layer.groups == channels == network.tensors[layer.output].channels
+    channels = tensors[layer.input].channels
+    return channels > 1 and layer.groups == channels == tensors[layer.output].channels
 
 
 def slots_of(network: Network, layers: Sequence[Layer], rows: int) -> dict[str, np.ndarray]:
@@ -27,17 +27,23 @@ def slots_of(network: Network, layers: Sequence[Layer], rows: int) -> dict[str, 
     """
     slots = {network.input: np.arange(network.tensors[network.input].channels)}
     for layer in layers:
-        if isinstance(layer, Conv) and not is_depthwise(network, layer):
-            slots[layer.output] = np.arange(network.tensors[layer.output].channels)
-        elif isinstance(layer, Concat):
-            parts, start = [], 0
-            for name in layer.inputs:
-                parts.append(slots[name] + start)
-                start += round_up(int(slots[name].max()) + 1, rows)
-            slots[layer.output] = np.concatenate(parts)
-        else:
-            slots[layer.output] = slots[layer.inputs[0]]
+        slots[layer.output] = output_slots(network.tensors, layer, slots, rows)
     return slots
+
+
+def output_slots(
+    tensors: Mapping[str, TensorInfo], layer: Layer, slots: Mapping[str, np.ndarray], rows: int
+) -> np.ndarray:
+    """Return the slots, int (C,), of what a layer writes, from those of what it reads."""
+    if isinstance(layer, Conv) and not is_depthwise(tensors, layer):
+        return np.arange(tensors[layer.output].channels)
+    if isinstance(layer, Concat):
+        parts, start = [], 0
+        for name in layer.inputs:
+            parts.append(slots[name] + start)
+            start += round_up(int(slots[name].max()) + 1, rows)
+        return np.concatenate(parts)
+    return slots[layer.inputs[0]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..hw.config import EngineConfig
+from .copies import Realign
 from .network import Conv, Layer
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def check_conv(layer: Conv, config: EngineConfig) -> None:
             layer.weights.codebook.code_bits, config.code_bits, "raise code_bits or use fewer"
         ),
         "fan-in": (
-            int(np.prod(codes.shape[2:])), config.max_fan_in, "raise max_fan_in or use more groups"
+            1 if isinstance(layer, Realign) else int(np.prod(codes.shape[2:])),
+            config.max_fan_in, "raise max_fan_in or use more groups",
         ),
         "output channels": (codes.shape[1], 0xFFFF, SPLIT),
     })  # fmt: skip

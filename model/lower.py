@@ -13,6 +13,7 @@ from ..hw.descriptor import Mode, Op
 from ..hw.record import pack_record, pack_slope
 from . import blocks as arrange
 from .bands import Window
+from .copies import Copy, Realign
 from .fixed import Requantiser
 from .layout import is_depthwise
 from .limits import check, check_conv, check_lowered
@@ -116,7 +117,7 @@ def lower(
             )
     place = places[layer.inputs[0]]
     if isinstance(layer, Conv):
-        convolve = _depthwise if is_depthwise(network, layer) else _conv
+        convolve = _depthwise if is_depthwise(network.tensors, layer) else _conv
         lowered = convolve(layer, infos[0], out, place, config)
     elif isinstance(layer, MaxPool):
         lowered = _max_pool(layer, infos[0], out, place, config)
@@ -135,6 +136,8 @@ def lower(
                 f"layer {layer.name!r}: engine {config.name!r} has no leaky ReLU; set leaky"
             )
         lowered = replace(lowered, slope=pack_slope(rq.slope), zero=rq.zero)
+    if isinstance(layer, Copy | Realign):
+        lowered = replace(lowered, kind="copy", macs=0)
     check_lowered(layer, lowered, config)
     return lowered
 
@@ -346,11 +349,7 @@ def _add(
     config: EngineConfig,
 ) -> Lowered:
     first, second = places
-    if not np.array_equal(first.slots, second.slots):
-        raise ValueError(
-            f"layer {layer.name!r}: {infos[0].name!r} and {infos[1].name!r} have their channels in "
-            "different lanes: put a 1 x 1 convolution between a concatenation and a sum"
-        )
+    assert np.array_equal(first.slots, second.slots), f"{layer.name}: `copies` has not aligned them"
     check(layer, config, {
         "shift of an addend": (
             max(layer.shifts), config.magnitudes - 1, "raise code_bits or bring the scales closer"

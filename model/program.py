@@ -116,6 +116,8 @@ class Program:
         Bytes of all feature maps where those that are never needed at once share memory.
     unshared_map_bytes : int
         Bytes of all feature maps where each has its own memory.
+    copies : dict[str, str]
+        Tensors that the compiler has added, and of each the network's tensor it is a copy of.
     """
 
     image: bytes
@@ -127,6 +129,7 @@ class Program:
     kept: tuple[str, ...] = ()
     peak_map_bytes: int = 0
     unshared_map_bytes: int = 0
+    copies: dict[str, str] = field(default_factory=dict)
 
     def write_tensor(self, memory: np.ndarray, name: str, x: np.ndarray) -> None:
         """Store x, uint8 (C, H, W), into memory, uint8 (bytes from ``base``,).

@@ -52,7 +52,8 @@ def order_bands(layers: Sequence[Lowered], bands: Sequence[list[Band]]) -> list[
 def _follows(layer: Lowered, following: Lowered) -> bool:
     """Whether a layer only pools what the one before it has written, alone or as a part."""
     return (
-        following.kind in ("max_pool", "average_pool")
+        following.kind in ("max_pool", "average_pool", "copy")
+        and following.window.separate
         and len(following.inputs) == 1
         and not layer.window.separate
         and layer.window.out == following.window.size

@@ -11,7 +11,43 @@ from shiftwork.model.fixed import Requantiser
 from shiftwork.model.network import Conv, Network, TensorInfo, window_size
 from shiftwork.sim.builder import NetworkBuilder
 
-__all__ = ["NetworkBuilder", "random_conv"]
+__all__ = ["NetworkBuilder", "dense_net", "random_conv", "u_net"]
+
+
+def dense_net(b: NetworkBuilder) -> None:
+    """A DenseNet's block: every layer reads all before it, 3 channels each; then a transition."""
+    features = [b.conv(6, (3, 3), padding=(1, 1, 1, 1), source="input")]
+    for _ in range(4):
+        squeezed = b.conv(8, source=b.concat(*features))
+        features.append(b.conv(3, (3, 3), padding=(1, 1, 1, 1), source=squeezed))
+    whole = b.concat(*features)
+    shortcut = b.conv(18, source=features[0])
+    b.add(whole, shortcut)
+    b.average_pool((2, 2), (2, 2))
+
+
+def u_net(b: NetworkBuilder) -> None:
+    """A U-Net of two levels of 5 and 9 channels that joins the picture and every level again."""
+
+    def double(channels: int) -> str:
+        b.conv(channels, (3, 3), padding=(1, 1, 1, 1))
+        return b.conv(channels, (3, 3), padding=(1, 1, 1, 1))
+
+    levels = []
+    for channels in (5, 9):
+        levels.append(double(channels))
+        b.max_pool((2, 2), (2, 2))
+    double(7)
+    for level, channels in ((levels[1], 9), (levels[0], 5)):
+        size = b.tensors[level]
+        up = b.upsample()
+        if b.tensors[up].height != size.height or b.tensors[up].width != size.width:
+            extra = (size.height - b.tensors[up].height, size.width - b.tensors[up].width)
+            up = b.max_pool((1, 1), (1, 1), (0, 0, *extra))
+        b.concat(level, up)
+        double(channels)
+    last = b.concat("input", levels[0], b.last)
+    b.add(last, b.conv(b.tensors[last].channels, source=last))
 
 
 def random_conv(seed: int) -> tuple[Network, torch.Tensor]:

@@ -66,6 +66,7 @@ def run(builder: NetworkBuilder, config: EngineConfig, base: int = 0) -> Program
     network, x = builder.build(), builder.picture()
     want = golden.run(network, x, exact="integer")
     programs = [compile_network(network, config, base=base, keep_all=k) for k in (True, False)]
+    want |= {copy: want[name] for copy, name in programs[0].copies.items()}
     for program, eager in zip([*programs, programs[1]], (False, False, True), strict=True):
         memory = np.full(program.size, 0xA5, np.uint8)
         memory[: len(program.image)] = np.frombuffer(program.image, np.uint8)

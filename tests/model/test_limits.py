@@ -33,22 +33,6 @@ def drawn(draw: Callable[[NetworkBuilder], object], shape: Shape = SMALL) -> Net
     return builder.build()
 
 
-def sum_with_holes(b: NetworkBuilder) -> None:
-    whole = b.concat(b.conv(3), b.conv(5, source="input"))
-    b.add(whole, b.conv(8, source=whole))
-
-
-def concatenations(*names: str) -> Callable[[NetworkBuilder], object]:
-    """Two convolutions of the input, then a concatenation of each pair of letters."""
-
-    def draw(b: NetworkBuilder) -> None:
-        known = {"a": b.conv(4), "b": b.conv(4, source="input"), "i": "input"}
-        for pair in names:
-            b.concat(*(known[letter] for letter in pair))
-
-    return draw
-
-
 @pytest.mark.parametrize(
     ("network", "changes", "layer", "message"),
     [
@@ -94,19 +78,10 @@ def concatenations(*names: str) -> Callable[[NetworkBuilder], object]:
          "32-bit addresses reach; the largest map is 'input' with 7200000000 bytes: " + SMALLER),
         (drawn(lambda b: b.global_average(), (2, 8, 9)), {"max_fan_in": 71}, "average0",
          "window must be at most 71 on {e}, not 72: raise max_fan_in or pool in two layers"),
-        (drawn(sum_with_holes), {}, "add4",
-         ("'concat2.out' and 'conv3.out' have their channels in different lanes: put a 1 x 1 "
-         "convolution between a concatenation and a sum")),
         (drawn(lambda b: b.add(b.conv(4, bits=3), b.conv(4, bits=3, source="input"), (0, 6))),
          {"code_bits": 3}, "add2",
          ("shift of an addend must be at most 2 on {e}, not 6: raise code_bits or bring the scales "
          "closer")),
-        *((drawn(concatenations(*names)), {}, layer,
-           (f"tensor {tensor!r} already has its place in memory; concatenate a copy of it, a max "
-           "pool of 1 x 1"))
-          for names, layer, tensor in (
-              (["aa"], "concat2", "conv0.out"), (["ab", "ba"], "concat3", "conv1.out"),
-              (["ia"], "concat2", "input"))),
     ],
 )  # fmt: skip
 def test_a_layer_beyond_the_engine_is_refused(
@@ -144,6 +119,12 @@ def test_an_address_beyond_the_bus_names_the_layer() -> None:
     )
     with pytest.raises(ValueError, match=f"^{message}$"):
         compile_network(conv((1, 1, 1)), EngineConfig(rows=1, cols=1), base=0xFFFFF000)
+
+
+def test_a_network_without_layers_is_refused() -> None:
+    message = r"^network 'random' has no layers: there is nothing to run$"
+    with pytest.raises(ValueError, match=message):
+        compile_network(NetworkBuilder(1, *SMALL).build(), preset("small"))
 
 
 def test_more_layers_than_descriptors_are_refused() -> None:

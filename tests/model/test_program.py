@@ -202,8 +202,11 @@ def test_a_damaged_file_is_refused_wherever_the_damage_is(program: Program, tmp_
     weights = check_header(program.image, CONFIG)["weights_offset"]
     refused = dict.fromkeys(range(8), "not a Shiftwork program: ")
     for index, word in enumerate(WORDS):
-        said = {"version": "program version must be 1, not ", "bytes": "the program must have ",
-                "fingerprint": "the program was compiled for another engine than 'odd'"}  # fmt: skip
+        said = {
+            "version": "program version must be 1, not ",
+            "fingerprint": "the program was compiled for another engine than 'odd'",
+            "bytes": "the program must have ",
+        }
         message = said.get(word, "program checksum is wrong: the file is damaged")
         refused |= dict.fromkeys(range(8 + 4 * index, 12 + 4 * index), message)
     refused |= dict.fromkeys(range(44, 64), "bytes 44..63 of a program's header must be 0")
