@@ -214,7 +214,6 @@ class _Lowering:
     @_lower.register
     def _(self, op: ops.Pool, ref: Ref) -> Ref:
         size = self.at.map_size(op, ref)
-        unsigned = ref.tensor in self.at.unsigned
         padding = resolve_padding(op.padding, size, op.kernel, op.stride, (1, 1))
         whole = op.kernel == size and padding == NO_PADDING
         if op.kind == "average" and whole:
@@ -223,8 +222,7 @@ class _Lowering:
         if op.kernel == (1, 1) and op.stride == (1, 1) and padding == NO_PADDING:
             return ref
         ref = self.at.settle_affine(ref)
-        if op.kind == "max" and not unsigned:
-            ref = self.at.settle(ref)  # a pool pads with the smallest value, not with zeros
+        unsigned = ref.tensor in self.at.unsigned
         full = ceil_padding(padding, size, op.kernel, op.stride) if op.ceil else padding
         if op.kind == "average" and (full != padding or (any(padding) and not op.count_pad)):
             raise op.site.refuse(
@@ -232,6 +230,11 @@ class _Lowering:
                 "use count_include_pad=True and ceil_mode=False, or no padding",
             )
         out = output_size(op.site, size, op.kernel, op.stride, full)
+        if op.kind == "max":  # pads with the smallest value: not with 0, where that is smaller
+            rows, columns = op.kernel
+            total = add_padding(full, ref.pad)
+            seen = max(total[0], total[2]) < rows and max(total[1], total[3]) < columns
+            ref = ref if unsigned and seen else self.at.settle(ref)
         kind = MaxPoolNode if op.kind == "max" else AveragePoolNode
         name = self.at.fresh(op.site.name)
         total = add_padding(full, ref.pad)
@@ -267,8 +270,8 @@ class _Lowering:
         return replace(out, dims=(channels, *(1 for _ in rest)) if op.keep else (channels,))
 
     def _global(self, op: ops.Op, ref: Ref) -> Ref:
-        unsigned = ref.tensor in self.at.unsigned
         ref = self.at.settle(ref)
+        unsigned = ref.tensor in self.at.unsigned
         channels, height, width = self.at.shape[ref.tensor]
         if (height, width) == (1, 1):
             return ref
@@ -369,7 +372,8 @@ class _Lowering:
 
     @_lower.register
     def _(self, op: ops.Quantiser, ref: Ref) -> Ref:
-        if op.ceiling is not None or (op.unsigned and ref.tensor not in self.at.unsigned):
+        negative = ref.scale is not None or ref.tensor not in self.at.unsigned
+        if op.ceiling is not None or (op.unsigned and negative):
             both = ops.Activation(op.unsigned, ceiling=op.ceiling)
             ref = self._lower(ops.Activate(op.site, op.inputs, op.output, both), ref)
         if ref.scale is None and ref.tensor != self.at.start:

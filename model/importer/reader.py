@@ -116,6 +116,8 @@ class Reader:
         given |= dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
         given["meta"] = node.meta.get("val")
         short = schema.name.partition("::")[2]
+        if short.startswith("_assert") and not node.users:
+            return  # torch.export's own checks of types and sizes
         maker = self.makers.get(short)
         if maker is None:
             raise site.refuse("is not supported", REMEDIES.get(short, "leave it out of forward()"))
