@@ -80,6 +80,9 @@ def expect(
         raise ValueError(
             f"tensor {unknown[0]!r} is not in the program; it has {', '.join(program.places)}"
         )
+    given = {**inputs, **expected}
+    copies = {copy: given[of] for copy, of in getattr(program, "copies", {}).items() if of in given}
+    expected = {**expected, **copies}
     arrays = {name: _array(name, value) for name, value in expected.items() if name not in inputs}
     kept = getattr(program, "kept", program.places)
     shared = any(name not in kept for name in program.places)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,10 +15,11 @@ from shiftwork.flow.emit import emit
 from shiftwork.hw.config import EngineConfig, preset
 from shiftwork.model import golden
 from shiftwork.model.compile import compile_network
+from shiftwork.model.fixed import Requantiser
 from shiftwork.model.network import Conv, Network
 from shiftwork.sim.result import SimResult
 from shiftwork.sim.scoreboard import FAST, SLOW, Latency, simulate
-from tests.networks import NetworkBuilder, random_conv
+from tests.networks import NetworkBuilder, dense_net, random_conv, u_net
 
 # The layers of tests/model/test_golden.py with the fewest beats on 8 x 8 lanes: Icarus runs some
 # thousand cycles per second.
@@ -66,12 +71,8 @@ def run(
         program, config, verilog, {network.input: x[0]}, want, simulator, latency=latency, seed=3
     )
     assert result.ok, result.summary()
-    assert result.checked_bytes == sum(
-        network.tensors[plan.output].channels
-        * network.tensors[plan.output].height
-        * network.tensors[plan.output].width
-        for plan in program.layers
-    )
+    outputs = (program.copies.get(plan.output, plan.output) for plan in program.layers)
+    assert result.checked_bytes == sum(math.prod(network.tensors[name].shape) for name in outputs)
     return result
 
 
@@ -140,6 +141,31 @@ def test_every_layer_kind_on_engines_of_odd_sizes(name: str, latency: Latency, v
     if config.max_terms >= 3:
         builder.conv(6, terms=3)
     run(builder.build(), builder.picture(), config, verilog(config), "icarus", latency)
+
+
+@pytest.mark.parametrize("draw", [dense_net, u_net])
+def test_networks_whose_tensors_are_copied(draw: Callable[[NetworkBuilder], None], verilog) -> None:
+    """Parts of two concatenations, the picture as a part, sums of tensors with holes."""
+    builder = NetworkBuilder(3, 4, 8, 6)
+    draw(builder)
+    config = preset("tiny")
+    run(builder.build(), builder.picture(), config, verilog(config), "icarus", SLOW)
+
+
+@pytest.mark.parametrize("bits", [2, 3])
+def test_a_narrower_codebook_with_a_nearly_dead_channel(bits: int, verilog) -> None:
+    """Right shifts near the limit: the engine's wider codebook takes none of its room."""
+    builder = NetworkBuilder(4, 5, 6, 5)
+    builder.conv(6, (2, 2), bits=bits, terms=2)
+    builder.depthwise((2, 2), bits=bits)
+    layer = builder.layers[0]
+    assert isinstance(layer, Conv)
+    scale = np.array([1e-30, 1e-14, 1e-12, 1e-9, 1e-3, 1e-2])
+    dead = Requantiser.from_real(scale, np.array([200.0, 100.0, 50.0, -3.0, 60.0, 128.0]))
+    assert int(dead.right.max()) >= 35
+    builder.layers[0] = replace(layer, requantiser=dead)
+    config = preset("small")
+    run(builder.build(), builder.picture(), config, verilog(config), "icarus")
 
 
 def test_both_simulators_take_the_same_cycles(verilog) -> None:
