@@ -22,7 +22,7 @@ def accuracy(
     method: Annotated[
         list[str] | None, typer.Option(help="Only variants of this rounding method; repeatable.")
     ] = None,
-    crops: Annotated[int, typer.Option(help="Unlabelled crops to round with.")] = 128,
+    crops: Annotated[int, typer.Option(help="Unlabelled crops to round with.")] = 256,
     page: Annotated[
         Path | None,
         typer.Option(help="Folder for accuracy.md, the page, with its plots.", callback=writable),

@@ -26,8 +26,8 @@ from .zoo.loader import Labelled
 
 BATCH = 8
 CALIBRATION_PICTURES = 48
-CROPS = 128  # pictures to round with
-JUDGES = 32  # pictures that sensitivity is measured on
+CROPS = 256  # pictures to round with
+JUDGES = 40  # pictures that sensitivity is measured on
 NETWORKS = ("squeezenet1_1", "efficientnet_lite0")
 NOTE = (
     "Small and easy set (cut-outs and close-ups): compare rows pairwise with float; "

@@ -306,6 +306,7 @@ def _short_form(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for term in range(MULTIPLIER_TERMS):
         power = np.maximum(np.frexp(np.abs(value).astype(np.float64))[1] - 1, 0).astype(np.int64)
         power += 2 * np.abs(value) > np.int64(3) << power
+        power = np.minimum(power, MULTIPLIER_SHIFT_MAX)
         sign[:, term] = np.sign(value)
         shift[:, term] = np.where(value != 0, power, 0)
         value = value - (np.sign(value) << power)

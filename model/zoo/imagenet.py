@@ -37,15 +37,21 @@ def calibration(preprocess: Preprocess, limit: int) -> torch.Tensor:
 
 
 def rounding_crops(preprocess: Preprocess, count: int, seed: int = 0) -> torch.Tensor:
-    """Return random crops to round with, of four in five pictures without labels."""
-    chosen = [p.open() for i, p in enumerate(pictures.calibration()) if i % HELD_OUT]
-    return crops(chosen, preprocess, count, seed)
+    """Return random crops to round with: photos and cut-outs in turn, four in five of them."""
+    return _crops(preprocess, count, seed, held_out=False)
 
 
 def held_out_crops(preprocess: Preprocess, count: int, seed: int = 0) -> torch.Tensor:
     """Return random crops to judge roundings on, of the fifth of the pictures left over."""
-    chosen = [picture.open() for picture in pictures.calibration()[::HELD_OUT]]
-    return crops(chosen, preprocess, count, seed)
+    return _crops(preprocess, count, seed, held_out=True)
+
+
+def _crops(preprocess: Preprocess, count: int, seed: int, held_out: bool) -> torch.Tensor:
+    parts = []
+    for kind in (pictures.calibration(), pictures.cutouts()):
+        chosen = [p.open() for i, p in enumerate(kind) if (i % HELD_OUT == 0) == held_out]
+        parts.append(crops(chosen, preprocess, -(-count // 2), seed))
+    return torch.stack(parts, 1).flatten(0, 1)[:count]
 
 
 def labelled(preprocess: Preprocess, limit: int | None = None) -> Labelled:

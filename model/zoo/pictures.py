@@ -100,20 +100,33 @@ def calibration(limit: int | None = None) -> list[Picture]:
     limit : int, optional
         At most so many, spread evenly over all there are.
     """
+    pictures = _unlabelled("calibration", 200)
+    if limit is not None and limit < len(pictures):
+        pictures = [pictures[i * len(pictures) // limit] for i in range(limit)]
+    return pictures
+
+
+def cutouts() -> list[Picture]:
+    """Return cut-outs like many of the labelled pictures, none of them labelled."""
+    return _unlabelled("cutouts", 100)
+
+
+def _unlabelled(kind: str, side: int) -> list[Picture]:
+    """Return the pictures of one kind with sides of so many pixels or more."""
     table = _table()
     # a labelled picture may be in its package twice: leave out whatever shares its name
     taken = {Path(path).stem for entries in table["labelled"].values() for path in entries}
     pictures = []
-    for package, patterns in table["calibration"].items():
+    for package, patterns in table[kind].items():
         folder = fetch(package)
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
-            if path.stem not in taken and any(fnmatch.fnmatch(name, p) for p in patterns):
+            stem = path.stem.removesuffix("_mirror").removesuffix("_flip")
+            if stem in taken or path.stem in taken:
+                continue
+            if any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
                 pictures.append(Picture(package, path))
-    pictures = [picture for picture in pictures if min(_size(picture.path)) >= 200]
-    if limit is not None and limit < len(pictures):
-        pictures = [pictures[i * len(pictures) // limit] for i in range(limit)]
-    return pictures
+    return [picture for picture in pictures if min(_size(picture.path)) >= side]
 
 
 def demo() -> Picture:

@@ -178,3 +178,10 @@ def test_a_wide_layer_is_fitted_at_once() -> None:
         assert all(
             torch.equal(a[channel : channel + 1], b) for a, b in zip(together, alone, strict=True)
         )
+
+
+def test_cut_multipliers_stay_within_their_shifts() -> None:
+    # 1537 is nearer to 2^11 than to 2^10, and the field ends at 10
+    sign, shift, right = fit_multiplier(np.array([1537.0 * 2.0**-22]), 22)
+    assert int(shift.max()) <= MULTIPLIER_SHIFT_MAX and right.tolist() == [22]
+    assert int((sign.long() << shift.long()).sum()) == 1537
