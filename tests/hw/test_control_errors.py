@@ -171,6 +171,22 @@ def test_sizes_at_their_limits_are_admitted() -> None:
     assert not system.errors
 
 
+def test_reserved_bits_are_ignored() -> None:
+    config = CONFIGS["bus64"]
+    only = descriptor(config, Random(11), last=1)
+    words = list(struct.unpack("<32I", pack_descriptor(**only)))
+    used = [0] * len(words)
+    for field in FIELD.values():
+        used[field.word] |= (1 << field.width) - 1 << field.lsb
+    filled = [w | ~u & 0xFFFFFFFF for w, u in zip(words, used, strict=True)]
+    packed = refit(struct.pack("<32I", *filled))
+    assert packed != pack_descriptor(**only)
+    system = System(config, [only], Random(11), packed=[packed])
+    system.run()
+    assert system.stored == 1
+    assert not system.errors
+
+
 def test_a_band_that_does_not_fit_the_buffer_is_reported() -> None:
     config = CONFIGS["bus64"]
     rng = Random(9)

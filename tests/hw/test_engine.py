@@ -311,7 +311,7 @@ def moved(case: Case) -> Case:
     image = bytearray(program.image)
     for number in range(sum(plan.descriptors for plan in program.layers)):
         at = HEADER_BYTES + number * DESCRIPTOR_BYTES
-        fields = unpack_descriptor(image[at : at + DESCRIPTOR_BYTES])
+        fields = unpack_descriptor(bytes(image[at : at + DESCRIPTOR_BYTES]))
         del fields["checksum"]
         fields["weight_addr"] += up
         if fields["layer"] == LAYERS - 1:
