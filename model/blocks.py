@@ -10,6 +10,7 @@ import numpy as np
 
 from ..hw.config import EngineConfig
 from ..hw.geometry import Geometry
+from .packing import block_codes
 
 
 def planes_touched(config: EngineConfig) -> int:
@@ -18,13 +19,8 @@ def planes_touched(config: EngineConfig) -> int:
 
 
 def dense(codes: np.ndarray, config: EngineConfig) -> np.ndarray:
-    """Arrange codes int8 (N, Cout, slots, kh, kw) plane by plane."""
-    terms, cout, slots, kh, kw = codes.shape
-    columns, planes = -(-cout // config.cols), slots // config.rows
-    padded = np.zeros((terms, columns * config.cols, slots, kh, kw), np.int8)
-    padded[:, :cout] = codes
-    split = padded.reshape(terms, columns, config.cols, planes, config.rows, kh, kw)
-    return _joined(split.transpose(1, 5, 6, 3, 0, 2, 4))
+    """Arrange codes int8 (N, Cout, slots, kh, kw) plane by plane: the order of `packing`."""
+    return _joined(block_codes(codes, config.rows, config.cols))
 
 
 def packed(codes: np.ndarray, config: EngineConfig) -> np.ndarray:
@@ -35,7 +31,7 @@ def packed(codes: np.ndarray, config: EngineConfig) -> np.ndarray:
     padded[:, :cout, :, :, :kw] = codes
     split = padded.reshape(terms, columns, config.cols, lanes, kh, steps, config.window)
     ordered = split.transpose(1, 4, 5, 0, 2, 6, 3)
-    return _joined(ordered.reshape(columns, kh, steps, 1, terms, config.cols, -1))
+    return _joined(ordered.reshape(columns, kh, steps, 1, terms, config.lanes))
 
 
 def separate(codes: np.ndarray, config: EngineConfig) -> np.ndarray:
@@ -47,7 +43,7 @@ def separate(codes: np.ndarray, config: EngineConfig) -> np.ndarray:
     split = padded.reshape(terms, columns, config.cols, kh, steps, config.window)
     full = np.zeros((columns, kh, steps, 1, terms, config.cols, config.rows), np.int8)
     full[..., : config.window] = split.transpose(1, 3, 4, 0, 2, 5)[:, :, :, None]
-    return _joined(full)
+    return _joined(full.reshape(columns, kh, steps, 1, terms, config.lanes))
 
 
 def diagonal(codes: np.ndarray, config: EngineConfig) -> np.ndarray:
@@ -65,10 +61,9 @@ def diagonal(codes: np.ndarray, config: EngineConfig) -> np.ndarray:
         plane = slot // config.rows - column * config.cols // config.rows
         own = codes[:, :, slot].transpose(2, 3, 1, 0)
         full[column, :, :, plane, :, :, col, slot % config.rows] = own
-    return _joined(full.reshape(columns, kh, kw, planes * tensors, terms, config.cols, -1))
+    return _joined(full.reshape(columns, kh, kw, planes * tensors, terms, config.lanes))
 
 
 def _joined(blocks: np.ndarray) -> np.ndarray:
-    """Return (columns, kh, steps, planes, terms, cols, rows) with the order of reading joined."""
-    columns, *_, cols, rows = blocks.shape
-    return np.ascontiguousarray(blocks).reshape(columns, -1, cols * rows)
+    """Return blocks (columns, kh, steps, planes, terms, codes) with the order of reading joined."""
+    return np.ascontiguousarray(blocks).reshape(len(blocks), -1, blocks.shape[-1])

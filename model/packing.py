@@ -55,12 +55,12 @@ def unpack_bits(data: bytes, shape: tuple[int, ...], bits: int, align_bits: int 
     return (columns * weights).sum(-1, dtype=np.int8)
 
 
-def block_codes(codes: torch.Tensor, rows: int, cols: int) -> np.ndarray:
+def block_codes(codes: torch.Tensor | np.ndarray, rows: int, cols: int) -> np.ndarray:
     """Arrange codes in the engine's order of reading, channels padded with code 0.
 
     Parameters
     ----------
-    codes : Tensor int8 (N, Cout, Cin, kh, kw)
+    codes : Tensor or ndarray int8 (N, Cout, Cin, kh, kw)
     rows, cols : int
         Input and output channels of one block.
 
@@ -72,7 +72,7 @@ def block_codes(codes: torch.Tensor, rows: int, cols: int) -> np.ndarray:
     n, cout, cin, kh, kw = codes.shape
     blocks_out, blocks_in = -(-cout // cols), -(-cin // rows)
     padded = np.zeros((n, blocks_out * cols, blocks_in * rows, kh, kw), np.int8)
-    padded[:, :cout, :cin] = codes.numpy()
+    padded[:, :cout, :cin] = np.asarray(codes)
     split = padded.reshape(n, blocks_out, cols, blocks_in, rows, kh, kw)
     ordered = split.transpose(1, 5, 6, 3, 0, 2, 4)
     return np.ascontiguousarray(ordered).reshape(blocks_out, kh, kw, blocks_in, n, cols * rows)

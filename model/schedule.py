@@ -22,10 +22,10 @@ class Step:
 
 
 def order_bands(layers: Sequence[Lowered], bands: Sequence[list[Band]]) -> list[Step]:
-    """Return all bands, layer after layer, but pooling as soon as its input is there.
+    """Return all bands, layer after layer, but pooling and copying as soon as the input is there.
 
-    Pooling hardly computes, it loads; between the bands of the layer before, which hardly load,
-    it costs little.
+    They hardly compute, they load; between the bands of the layer before, which hardly load,
+    they cost little.
     """
     steps: list[Step] = []
     index = 0
@@ -50,7 +50,7 @@ def order_bands(layers: Sequence[Lowered], bands: Sequence[list[Band]]) -> list[
 
 
 def _follows(layer: Lowered, following: Lowered) -> bool:
-    """Whether a layer only pools what the one before it has written, alone or as a part."""
+    """Whether a layer only pools or copies, and may run between the bands of the one before."""
     return (
         following.kind in ("max_pool", "average_pool", "copy")
         and following.window.separate
