@@ -276,9 +276,8 @@ class _Lowering:
         if (height, width) == (1, 1):
             return ref
         name = self.at.fresh(op.site.name)
-        return self.at.put(
-            GlobalAverageNode(name, ref.tensor, name), (channels, 1, 1), unsigned=unsigned
-        )
+        node = GlobalAverageNode(name, ref.tensor, name)
+        return self.at.put(node, (channels, 1, 1), unsigned=unsigned)
 
     @_lower.register
     def _(self, op: ops.Sum, a: Ref, b: Ref) -> Ref:
@@ -288,9 +287,9 @@ class _Lowering:
             raise op.site.refuse(
                 f"adds {text(a.dims)} and {text(b.dims)}", "only equal shapes can be added"
             )
-        name = self.at.fresh(op.site.name)
-        unsigned = {a.tensor, b.tensor} <= self.at.unsigned  # then ReLU changes nothing
-        node = AddNode(name, (a.tensor, b.tensor), name, relu=unsigned)
+        name, pair = self.at.fresh(op.site.name), (a.tensor, b.tensor)
+        unsigned = set(pair) <= self.at.unsigned  # then ReLU changes nothing
+        node = AddNode(name, pair, name, relu=unsigned)
         return self.at.put(node, shapes[0], unsigned=unsigned, dims=a.dims)
 
     @_lower.register

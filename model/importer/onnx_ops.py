@@ -15,6 +15,7 @@ from . import ops
 from .checks import NO_RELU, ONLY_2D, TRANSPOSED, TWO_MAPS, clamp, enlargement, leaky, per_channel
 from .onnx_file import OnnxFile, attributes, levels
 from .ops import Activation, AutoPad, Op, Site
+from .resize import repeats
 
 Marks = dict[str, Any]
 Maker = Callable[["Reader", onnx.NodeProto, Site, Marks], Op]
@@ -286,33 +287,12 @@ def _resize(r: Reader, node: onnx.NodeProto, site: Site, m: Marks) -> Op:
         raise site.refuse(f"interpolates by {m['mode']}", "use nearest upsampling")
     factor = enlargement(site, before, after)
     for size in before:
-        if not _repeats(size, factor, m):
+        if not repeats(size, factor, m):
             raise site.refuse(
                 f"picks other pixels than the nearest repeated {factor} times",
                 "use coordinate_transformation_mode asymmetric with nearest_mode floor",
             )
     return ops.Enlarge(site, (r.value(site, node),), node.output[0], factor)
-
-
-def _repeats(size: int, factor: int, m: Marks) -> bool:
-    """Return whether every pixel is repeated; formulas of ONNX's Resize."""
-    mode = m.get("coordinate_transformation_mode", "half_pixel")
-    at = np.arange(size * factor)
-    if mode in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric"):
-        source = (at + 0.5) / factor - 0.5
-    elif mode == "align_corners":
-        source = at * (size - 1) / max(size * factor - 1, 1)
-    elif mode == "asymmetric":
-        source = at / factor
-    else:
-        return False
-    rounding = {
-        "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-        "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-        "floor": np.floor,
-        "ceil": np.ceil,
-    }[m.get("nearest_mode", "round_prefer_floor")]
-    return bool((np.clip(rounding(source), 0, size - 1) == at // factor).all())
 
 
 def _pad(r: Reader, node: onnx.NodeProto, site: Site, m: Marks) -> Op:
