@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ..model.accuracy import Result
 from .report.plots import paired_bars
 
-_STYLE: dict[str, Any] = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "shiftwork",
     "font.family": "sans-serif",

@@ -31,7 +31,7 @@ def layer_cycles(
     ValueError
         If the engine cannot run the network.
     """
-    found: list[dict[str, int]] = []
+    found: list[Mapping[str, int]] = []
     for terms in (LOW, HIGH):
         network = quantize(graph, frac_bits, terms=terms, bits=bits)
         found.append(_by_layer(network, config))

@@ -28,7 +28,8 @@ def blocks(signed: bool = True) -> Graph:
         weight *= (cin // groups * kernel * kernel) ** -0.5
         bias = 0.2 * torch.randn(cout, generator=generator)
         pad = kernel // 2
-        return ConvNode(name, source, name, weight, bias, (stride, stride), (pad,) * 4, relu,
+        return ConvNode(name, source, name, weight, bias, (stride, stride),
+                        (pad, pad, pad, pad), relu,
                         groups=groups, ceiling=6.0 if relu else None)  # fmt: skip
 
     nodes = [
