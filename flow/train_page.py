@@ -22,7 +22,8 @@ Top-1 is the trained module's; *golden* that of the integer network exported fro
 hardware's to the last bit. *Differs*: share of test pictures on which the two name different
 classes; *steps*: the largest difference of a score, in steps of the stored output; *exact*: share
 of scores that differ when the module computes with the requantisers' own numbers. "Float, trained
-on" is the float network given the epochs that the pre-trained ones are given.
+on" is the float network given the epochs that the pre-trained ones are given; those learn from
+the float network's scores (temperature {temperature:g}) beside the classes.
 
 | network | start | epochs | top-1 % | to float | golden % | differs % | steps | exact % | CPU s |
 |---|---|---|---|---|---|---|---|---|---|

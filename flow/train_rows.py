@@ -83,7 +83,7 @@ def variants(epochs: tuple[int, int, int], batch: int) -> list[Variant]:
         Pictures per step.
     """
     base = Recipe(epochs=epochs[0], batch=batch, rate=5e-3, weight_decay=1e-3, seed=SEED)
-    tuned = replace(base, epochs=epochs[2], rate=3e-3, freeze=0.25, seed=SEED + 1)
+    tuned = replace(base, epochs=epochs[2], rate=1e-3, freeze=0.1, seed=SEED + 1)
     scratch = replace(base, epochs=epochs[1], recalibrate=0.5, freeze=0.1)
     found = [
         Variant("float", None, 0, 0, False, base),
@@ -96,7 +96,7 @@ def variants(epochs: tuple[int, int, int], batch: int) -> list[Variant]:
             found.append(
                 Variant(f"DeepShift-Q {bits} bits", "deepshift_q", 1, bits, pretrained, recipe)
             )
-            rate = 5e-3 if pretrained else 3e-2  # p and s have a way to go
+            rate = 3e-3 if pretrained else 3e-2  # p and s have a way to go
             recipe = replace(recipe, rate=rate, **ps)  # type: ignore[arg-type]
             found.append(
                 Variant(f"DeepShift-PS {bits} bits", "deepshift_ps", 1, bits, pretrained, recipe)

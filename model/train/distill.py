@@ -41,7 +41,7 @@ def divergence(
 
 
 class Distillation:
-    """The loss of a student beside its float teacher, for :func:`.fit.fit`; classes are not read.
+    """The loss of a student beside its float teacher, for :func:`.fit.fit`.
 
     Parameters
     ----------
@@ -54,6 +54,8 @@ class Distillation:
         alike: the mean squared difference over the teacher's variance is added.
     weight : float
         Of the mean of the layers' terms.
+    labels : float
+        Factor of the cross entropy with the classes; at 0, the default, they are not read.
 
     Raises
     ------
@@ -67,11 +69,15 @@ class Distillation:
         temperature: float = 2.0,
         layers: dict[str, str] | None = None,
         weight: float = 1.0,
+        labels: float = 0.0,
     ) -> None:
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, not {temperature}")
         if weight < 0:
             raise ValueError(f"weight must not be negative, not {weight}")
+        if labels < 0:
+            raise ValueError(f"labels must not be negative, not {labels}")
+        self.labels = labels
         self.teacher, self.temperature = teacher.eval(), temperature
         self.layers, self.weight = dict(layers or {}), weight
         known = dict(teacher.named_modules())
@@ -79,7 +85,7 @@ class Distillation:
             if path not in known:
                 raise ValueError(f"the teacher has no module {path!r}")
 
-    def __call__(self, student: nn.Module, x: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    def __call__(self, student: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return the loss on a batch of real inputs."""
         inner = getattr(student, "module", student)  # what a distributed wrapper holds
         if not isinstance(inner, ShiftModule):
@@ -98,10 +104,13 @@ class Distillation:
         try:
             with torch.no_grad():
                 target = self.teacher(x)
-            loss = divergence(student(x), target, self.temperature)
+            scores = student(x)
+            loss = divergence(scores, target, self.temperature)
         finally:
             for hook in hooks:
                 hook.remove()
+        if self.labels:
+            loss = loss + self.labels * F.cross_entropy(scores, y)
         if self.layers:
             terms = [
                 F.mse_loss(seen[name], wanted[name]) / wanted[name].var().clamp(min=1e-12)

@@ -140,6 +140,12 @@ def test_divergence_is_kullback_leiblers() -> None:
     assert divergence(a, a).item() == pytest.approx(0.0, abs=1e-6)
     with pytest.raises(ValueError, match="temperature must be positive, not 0"):
         divergence(a, b, 0)
+    real, y = torch.rand(6, *SHAPE), torch.arange(6) % 4
+    student, teacher = converted().eval(), Tiny().eval()
+    plain, both = (Distillation(teacher, labels=k)(student, real, y) for k in (0.0, 0.5))
+    assert torch.allclose(both - plain, 0.5 * nn.functional.cross_entropy(student(real), y))
+    with pytest.raises(ValueError, match="labels must not be negative"):
+        Distillation(teacher, labels=-1.0)
     with pytest.raises(ValueError, match="no module 'conv9'"):
         Distillation(Tiny(), layers={"conv": "conv9"})
     with pytest.raises(ValueError, match="no layer 'conv9'"):
