@@ -101,6 +101,8 @@ class Band:
     tile: int
     tiles: int
     words: int  # of the buffer
+    pitch: int = 0  # words from row to row of the buffer, in_width if 0
+    variant: int = 0  # weight stream among the layer's, one after another
 
 
 def cut_bands(name: str, window: Window, work: Work, config: EngineConfig) -> list[Band]:
@@ -122,7 +124,7 @@ def cut_bands(name: str, window: Window, work: Work, config: EngineConfig) -> li
         bands = (_runs if window.pointwise else _rows)(name, window, work, config, words)
         if bands is not None:
             return bands
-    planes = _plane_step(window, config) if window.separate else window.planes
+    planes = plane_step(window, config) if window.separate else window.planes
     words = 1 if window.pointwise else window.rows_in(1) * window.size[1]
     need = words * planes * window.tensors
     what = "pixel" if window.pointwise else "row"
@@ -138,7 +140,7 @@ def least_pixels(config: EngineConfig) -> int:
     return 2 * config.block_beats + 8
 
 
-def _tiles(pixels: int, config: EngineConfig) -> Pair:
+def tiles_of(pixels: int, config: EngineConfig) -> Pair:
     """Return (pixels per tile, tiles), tiles as equal as can be."""
     tiles = -(-pixels // config.hold)
     tile = -(-pixels // tiles)
@@ -155,7 +157,7 @@ def _shares(total: int, most: int, config: EngineConfig, unit: int = 1) -> int:
     return -(-total // max(count, wanted, 1))
 
 
-def _check_count(name: str, count: int) -> None:
+def check_count(name: str, count: int) -> None:
     """Check that a layer's bands are not more than there may be, before they are made."""
     if count > MOST_BANDS:
         raise ValueError(
@@ -170,14 +172,14 @@ def _runs(
     total = window.size[0] * window.size[1]
     group = window.planes
     if window.separate:
-        step = _plane_step(window, config)
+        step = plane_step(window, config)
         room = words // (min(total, config.hold) * window.tensors)
         group = min(window.planes, max(room // step * step, step))
     longest = words // (group * window.tensors)
     if longest < 1:
         return None
     run = _shares(total, min(longest, config.hold, total), config)
-    _check_count(name, -(-total // run) * -(-window.planes // group))
+    check_count(name, -(-total // run) * -(-window.planes // group))
     bands = []
     for first in range(0, total, run):
         pixels = min(run, total - first)
@@ -185,7 +187,7 @@ def _runs(
             planes = min(group, window.planes - plane)
             bands.append(Band(
                 plane, planes, first, pixels, pixels, 1, 0, 0, first, pixels, pixels,
-                *_tiles(pixels, config), planes * pixels * window.tensors,
+                *tiles_of(pixels, config), planes * pixels * window.tensors,
             ))  # fmt: skip
     return bands
 
@@ -195,7 +197,7 @@ def _rows(
 ) -> list[Band] | None:
     out_height, out_width = window.out
     width = window.size[1]
-    step = _plane_step(window, config) if window.separate else window.planes
+    step = plane_step(window, config) if window.separate else window.planes
     rows = _rows_that_fit(window, words // (step * width * window.tensors))
     if rows < 1:
         return None
@@ -204,18 +206,18 @@ def _rows(
     if window.separate:
         used = window.rows_in(rows) * width * window.tensors
         group = min(window.planes, max(words // used // step * step, step))
-    _check_count(name, -(-out_height // rows) * -(-window.planes // group))
+    check_count(name, -(-out_height // rows) * -(-window.planes // group))
     bands = []
     for top in range(0, out_height, rows):
         count = min(rows, out_height - top)
-        a, b, pad_top = _input_rows(window, top, count)
+        a, b, pad_top = input_rows(window, top, count)
         pixels = count * out_width
         for plane in range(0, window.planes, group):
             planes = min(group, window.planes - plane)
             load = (b - a + 1) * width
             bands.append(Band(
                 plane, planes, a * width, load, width, b - a + 1, pad_top, window.padding[1],
-                top * out_width, out_width, pixels, *_tiles(pixels, config),
+                top * out_width, out_width, pixels, *tiles_of(pixels, config),
                 planes * load * window.tensors,
             ))  # fmt: skip
     return bands
@@ -251,7 +253,7 @@ def _load_beats(window: Window, config: EngineConfig, rows: int) -> int:
     return words * config.word_bytes // config.bus_bytes
 
 
-def _input_rows(window: Window, top: int, count: int) -> tuple[int, int, int]:
+def input_rows(window: Window, top: int, count: int) -> tuple[int, int, int]:
     """Return the first and last input row under output rows, and the padding rows above."""
     if window.upsample > 1:
         return top // window.upsample, (top + count - 1) // window.upsample, 0
@@ -263,7 +265,7 @@ def _input_rows(window: Window, top: int, count: int) -> tuple[int, int, int]:
     return a, b, a - first
 
 
-def _plane_step(window: Window, config: EngineConfig) -> int:
+def plane_step(window: Window, config: EngineConfig) -> int:
     """Return the planes that a band of separate planes is a multiple of: whole column blocks."""
     planes = 1
     while planes * config.rows % config.cols:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ..hw.config import EngineConfig
 from ..hw.descriptor import DESCRIPTOR_BYTES, pack_descriptor
-from .bands import MOST_BANDS, Work, cut_bands
+from .bands import MOST_BANDS
 from .copies import insert_copies
 from .layout import Blocks, blocks_of, one_after_another, place_tensors
-from .lower import Lowered, lower
+from .lower import lower
+from .lowered import Lowered
 from .network import Concat, Layer, Network
 from .program import ALIGN, HEADER_BYTES, LayerPlan, Place, Program, pack_header, round_up
 from .schedule import Slot, Step, allocate_buffer, order_bands
@@ -59,10 +60,7 @@ def compile_network(
     lowered = [
         lower(network, layer, places, config) for layer in layers if not isinstance(layer, Concat)
     ]
-    bands = [
-        cut_bands(each.name, each.window, Work(each.beats_per_pixel, len(each.blocks)), config)
-        for each in lowered
-    ]
+    bands = [each.bands(config) for each in lowered]
     steps = order_bands(lowered, bands)
     if len(steps) > MOST_BANDS:
         longest = max(range(len(bands)), key=lambda index: len(bands[index]))
@@ -186,6 +184,9 @@ class _Emitter:
             + first_channel // config.rows * target.plane_stride
             + band.out_first * word
         )
+        pitch = band.pitch or band.in_width
+        column = band.variant * len(layer.blocks) + first_channel // config.cols
+        weight_addr += column * column_bytes
         number = len(self.packed)
         wait = self.writers.load(
             sources, band.load_first, band.load_words,
@@ -216,10 +217,10 @@ class _Emitter:
             passes=layer.passes, blocks=layer.blocks.shape[1],
             pad_value=layer.pad_value, pad_top=band.pad_top, pad_left=band.pad_left,
             lo=layer.lo, hi=layer.hi,
-            base_offset=-(band.pad_top * band.in_width + band.pad_left) & 0xFFFF,
-            row_jump=window.stride[0] * band.in_width & 0xFFFF,
-            tap_jump=window.dilation[0] * band.in_width & 0xFFFF,
-            weight_addr=weight_addr + first_channel // config.cols * column_bytes,
+            base_offset=-(band.pad_top * pitch + band.pad_left) & 0xFFFF,
+            row_jump=window.stride[0] * pitch & 0xFFFF,
+            tap_jump=window.dilation[0] * pitch & 0xFFFF,
+            weight_addr=weight_addr,
             weight_beats=col_blocks * column_bytes // config.bus_bytes,
             out_addr=out_addr, out_plane_stride=target.plane_stride, out_channels=channels,
             slope=layer.slope, zero=layer.zero,

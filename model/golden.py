@@ -114,11 +114,20 @@ def global_average_pool(
 
 
 def average_pool(network: Network, layer: AveragePool, a: torch.Tensor) -> torch.Tensor:
-    """Return the requantised sum of (a - zero_point) in each window, uint8; padding adds 0."""
+    """Return the requantised sum of (a - zero_point) in each window, uint8; padding adds 0.
+
+    Windows that count fewer values than the kernel has are requantised by a factor of their own.
+    """
     zero_point = network.tensors[layer.input].zero_point
     real = pad(a, layer.padding, zero_point).long() - zero_point
     total = windows(real, layer.kernel, layer.stride, (1, 1)).sum((-2, -1))
-    return requantise(total, layer.requantiser)
+    out = requantise(total, layer.requantiser)
+    if layer.edges:
+        counts = layer.counts((a.shape[2], a.shape[3]))
+        counted = torch.tensor(counts.rows)[:, None] * torch.tensor(counts.columns)
+        for count, edge in layer.edges:
+            out = torch.where(counted == count, requantise(total, edge), out)
+    return out
 
 
 def add(network: Network, layer: Add, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

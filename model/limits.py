@@ -12,7 +12,7 @@ from .copies import Realign
 from .network import Conv, Layer
 
 if TYPE_CHECKING:
-    from .lower import Lowered
+    from .lowered import Lowered
 
 Limit = tuple[int, int, str]  # value, the most it may be, what to do about it
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from ..hw.config import PARAMETER_BYTES, EngineConfig
+from ..hw.config import EngineConfig
 from ..hw.descriptor import Mode, Op
 from ..hw.record import pack_record, pack_slope
 from . import blocks as arrange
@@ -17,6 +17,7 @@ from .copies import Copy, Realign
 from .fixed import Requantiser
 from .layout import is_depthwise
 from .limits import check, check_conv, check_lowered
+from .lowered import NOTHING, Lowered
 from .network import (
     Add,
     AveragePool,
@@ -28,73 +29,9 @@ from .network import (
     TensorInfo,
     Upsample,
 )
-from .packing import pack_bits
 from .program import Place
 
-NOTHING = pack_record(0, (0, 0, 0, 0), (0, 0, 0, 0), 0)
 PASS_ON = pack_record(0, (1, 0, 0, 0), (0, 0, 0, 0), 0)
-
-
-@dataclass(frozen=True, eq=False)
-class Lowered:
-    """One layer on the array.
-
-    Attributes
-    ----------
-    window : Window
-        Geometry, kernel columns counted in steps of ``window_step`` words.
-    blocks : ndarray int8 (column blocks, blocks, cols x rows)
-        Weight stream; with ``held`` one block serves all taps of a column block.
-    row_blocks : int
-        Planes read per column block and kernel step.
-    tail_taps : int
-        Words in use in the last step of a kernel row.
-    records : list of bytes
-        One requantiser record per output slot.
-    """
-
-    name: str
-    kind: str
-    inputs: tuple[str, ...]
-    output: str
-    window: Window
-    op: Op
-    mode: Mode
-    blocks: np.ndarray
-    held: bool
-    row_blocks: int
-    passes: int
-    records: list[bytes]
-    lo: int
-    hi: int
-    pad_value: int
-    macs: int
-    tail_taps: int = 1
-    step: int = 1  # pixels from one kernel step to the next
-    slope: int = 0  # packed terms of a leaky ReLU
-    zero: int = 0
-
-    @property
-    def beats_per_pixel(self) -> int:
-        """Beats of one pixel of one column block."""
-        kh, steps = self.window.kernel
-        return kh * steps * self.row_blocks * self.passes
-
-    def column_bytes(self, config: EngineConfig) -> int:
-        """Return the bytes of one column block in the weight stream."""
-        return (
-            config.cols * PARAMETER_BYTES
-            + self.blocks.shape[1] * config.block_beats * config.bus_bytes
-        )
-
-    def stream(self, config: EngineConfig) -> bytes:
-        """Return the weight stream: for each column block its records, then its blocks."""
-        parts = []
-        for index, block in enumerate(self.blocks):
-            records = self.records[index * config.cols : (index + 1) * config.cols]
-            parts += records + [NOTHING] * (config.cols - len(records))
-            parts.append(pack_bits(block, config.code_bits, config.bus_bits))
-        return b"".join(parts)
 
 
 def lower(
@@ -318,6 +255,7 @@ def _average(
     """Sum each window with weights of 1; words beyond the kernel count as the zero point."""
     mode = _separate_mode(config, 1)
     window, step, tail = _window(layer, info, out, place.planes, config, mode, separate=True)
+    kernel = layer.kernel if isinstance(layer, AveragePool) else window.size
     words = config.window if mode is Mode.SEPARATE else 1
     summed = window.kernel[0] * window.kernel[1] * words
     check(layer, config, {
@@ -330,14 +268,24 @@ def _average(
     else:
         blocks, held, row_blocks = _identity(place, config, window.kernel)
     rq = layer.requantiser
-    records = [NOTHING] * slots
-    folded = _records(layer.name, rq, [info.zero_point * summed] * len(place.slots))
-    for slot, record in zip(place.slots, folded, strict=True):
-        records[slot] = record
+
+    def records_of(rq: Requantiser) -> list[bytes]:
+        records = [NOTHING] * slots
+        folded = _records(layer.name, rq, [info.zero_point * summed] * len(place.slots))
+        for slot, record in zip(place.slots, folded, strict=True):
+            records[slot] = record
+        return records
+
+    if isinstance(layer, AveragePool) and layer.edges:
+        counts = layer.counts((info.height, info.width))
+        edges = tuple((count, records_of(edge)) for count, edge in layer.edges)
+    else:
+        counts, edges = None, ()
     kind = "average_pool" if isinstance(layer, AveragePool) else "global_average_pool"
     return Lowered(
         layer.name, kind, (layer.input,), layer.output, window, Op.SUM, mode, blocks, held,
-        row_blocks, 1, records, rq.lo, rq.hi, info.zero_point, 0, tail, step,
+        row_blocks, 1, records_of(rq), rq.lo, rq.hi, info.zero_point, 0, tail, step,
+        counts=counts, variants=edges, whole=kernel[0] * kernel[1],
     )  # fmt: skip
 
 

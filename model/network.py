@@ -8,10 +8,14 @@ from pathlib import Path
 
 from .codebook import ShiftWeights
 from .fixed import Requantiser
+from .means import Counts, Padding, Pair, check_counts, counts_of
 from .preprocess import Preprocess
 
-Pair = tuple[int, int]
-Padding = tuple[int, int, int, int]  # top, left, bottom, right
+__all__ = [
+    "ADD_SHIFT_MAX", "Add", "AveragePool", "Concat", "Conv", "GlobalAveragePool", "Layer",
+    "MaxPool", "Network", "OneInput", "Padding", "Pair", "Requantised", "TensorInfo", "Upsample",
+    "window_size",
+]  # fmt: skip
 
 
 class OneInput:
@@ -134,7 +138,9 @@ class GlobalAveragePool(OneInput):
 class AveragePool(OneInput):
     """Sum of each window of every channel, requantised (1 / (kh kw) is in its scale).
 
-    Padding inserts the input's zero point, so it counts as real 0 in the mean.
+    Padding inserts the input's zero point, so it counts as real 0 in the mean, but for its
+    outermost rows and columns ``left_out``: windows over these have a requantiser of their own, in
+    ``edges`` by the number of values they count, see `means`.
     """
 
     name: str
@@ -144,6 +150,12 @@ class AveragePool(OneInput):
     stride: Pair
     padding: Padding
     requantiser: Requantiser
+    left_out: Padding = (0, 0, 0, 0)
+    edges: tuple[tuple[int, Requantiser], ...] = ()
+
+    def counts(self, size: Pair) -> Counts:
+        """Return how many values each window counts on a map of ``size``."""
+        return counts_of(size, self.kernel, self.stride, self.padding, self.left_out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,6 +318,8 @@ class Network:
             channels = out.channels
             size = window_size(size, layer.kernel, layer.stride, layer.padding, layer.dilation)
         elif isinstance(layer, MaxPool | AveragePool):
+            if isinstance(layer, AveragePool):
+                check_counts(layer, layer.counts(size))
             size = window_size(size, layer.kernel, layer.stride, layer.padding, (1, 1))
         elif isinstance(layer, Concat):
             channels = sum(part.channels for part in parts)
@@ -325,7 +339,9 @@ class Network:
             )
         if isinstance(layer, Requantised):
             rq = layer.requantiser
-            if rq.channels != channels or rq.hi > out.top:
+            edges = layer.edges if isinstance(layer, AveragePool) else ()
+            every = [rq, *(edge for _, edge in edges)]
+            if any(each.channels != channels or each.hi > out.top for each in every):
                 raise ValueError(f"layer {layer.name!r}: requantiser does not fit {out.name!r}")
             if rq.slope and rq.zero != out.zero_point:
                 raise ValueError(

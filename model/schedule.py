@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..hw.config import EngineConfig
 from .bands import Band
-from .lower import Lowered
+from .lowered import Lowered
 
 LAG = 2  # bands of the producer after the last one needed, so that its output is stored in time
 

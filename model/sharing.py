@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from .allocate import Hold, allocate
 from .bands import Band
 from .layout import Blocks
-from .lower import Lowered
+from .lowered import Lowered
 from .network import Layer, Network
 from .schedule import Step
 

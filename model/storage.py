@@ -35,8 +35,9 @@ from .packing import pack_bits, unpack_bits
 from .preprocess import Preprocess
 
 FORMAT = "shiftwork-network"
-VERSION = 3
-READABLE = (1, 2, 3)  # 1 had one output, no groups, slopes, sums or upsampling; 2 no mean or gain
+VERSION = 4
+# 1 had one output, no groups, slopes, sums or upsampling; 2 no mean or gain; 3 no edges of pools
+READABLE = (1, 2, 3, 4)
 JSON_NAME = "network.json"
 WEIGHTS_NAME = "weights.safetensors"
 FIELDS = ("name", "input", "output", "tensors", "layers", "preprocess", "classes", "arrays")
@@ -201,14 +202,22 @@ def _layer_to_json(layer: Layer, arrays: Arrays) -> dict[str, Any]:
         packed = pack_bits(codes.numpy(), book.code_bits, 1)
         arrays[f"{layer.name}.codes"] = torch.from_numpy(np.frombuffer(packed, np.uint8).copy())
         arrays[f"{layer.name}.scale"] = layer.weights.scale.clone()
+    if isinstance(layer, AveragePool) and layer.edges:
+        entry |= {"left_out": list(layer.left_out), "edges": [count for count, _ in layer.edges]}
+        for count, edge in layer.edges:
+            _store_requantiser(f"{layer.name}.edge{count}", edge, arrays)
     if isinstance(layer, Requantised):
         rq = layer.requantiser
         entry["clamp"] = [rq.lo, rq.hi]
         if rq.slope:
             entry |= {"slope": [list(term) for term in rq.slope], "slope_zero": rq.zero}
-        for name in ("sign", "shift", "bias", "right"):
-            arrays[f"{layer.name}.requantise.{name}"] = getattr(rq, name).contiguous().clone()
+        _store_requantiser(f"{layer.name}.requantise", rq, arrays)
     return entry
+
+
+def _store_requantiser(name: str, rq: Requantiser, arrays: Arrays) -> None:
+    for part in ("sign", "shift", "bias", "right"):
+        arrays[f"{name}.{part}"] = getattr(rq, part).contiguous().clone()
 
 
 def _layer_from_json(entry: dict[str, Any], arrays: Arrays) -> Layer:
@@ -230,14 +239,19 @@ def _layer_from_json(entry: dict[str, Any], arrays: Arrays) -> Layer:
         except KeyError:
             raise ValueError(f"{WEIGHTS_NAME}: array '{entry['name']}.{name}' is missing") from None
 
-    parts = {name: array(f"requantise.{name}") for name in ("sign", "shift", "bias", "right")}
-    rq = Requantiser(
-        **parts,
-        lo=entry["clamp"][0],
-        hi=entry["clamp"][1],
-        slope=tuple((sign, shift) for sign, shift in entry.get("slope", ())),
-        zero=entry.get("slope_zero", 0),
-    )
+    def requantiser(name: str) -> Requantiser:
+        return Requantiser(
+            **{part: array(f"{name}.{part}") for part in ("sign", "shift", "bias", "right")},
+            lo=entry["clamp"][0],
+            hi=entry["clamp"][1],
+            slope=tuple((sign, shift) for sign, shift in entry.get("slope", ())),
+            zero=entry.get("slope_zero", 0),
+        )
+
+    rq = requantiser("requantise")
+    if "edges" in entry:
+        common["left_out"] = tuple(entry["left_out"])
+        common["edges"] = tuple((count, requantiser(f"edge{count}")) for count in entry["edges"])
     if kind is not Conv:
         return kind(**common, requantiser=rq)
     book = Codebook(entry["terms"], entry["bits"], entry.get("zero", True))

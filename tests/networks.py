@@ -4,14 +4,38 @@ from __future__ import annotations
 
 from random import Random
 
+import numpy as np
 import torch
 
 from shiftwork.model.codebook import Codebook
 from shiftwork.model.fixed import Requantiser
-from shiftwork.model.network import Conv, Network, TensorInfo, window_size
+from shiftwork.model.means import counts_of
+from shiftwork.model.network import AveragePool, Conv, Network, TensorInfo, window_size
 from shiftwork.sim.builder import NetworkBuilder
 
-__all__ = ["NetworkBuilder", "dense_net", "random_conv", "u_net"]
+__all__ = ["NetworkBuilder", "dense_net", "edge_pool", "mean_of", "random_conv", "u_net"]
+
+
+def mean_of(channels: int, count: int, zero_point: int) -> Requantiser:
+    """The requantiser that divides by a count."""
+    return Requantiser.from_real(np.full(channels, 1 / count), np.array(float(zero_point)))
+
+
+def edge_pool(
+    shape: tuple[int, int, int], kernel: tuple[int, int], stride: tuple[int, int],
+    padding: tuple[int, int, int, int], left_out: tuple[int, int, int, int], zero_point: int = 0,
+) -> Network:  # fmt: skip
+    """A network of one average pool, p, that leaves some of its padding out of the mean."""
+    channels, *size = shape
+    counts = counts_of((size[0], size[1]), kernel, stride, padding, left_out)
+    whole = kernel[0] * kernel[1]
+    edges = tuple((n, mean_of(channels, n, zero_point)) for n in counts.distinct if n != whole)
+    rq = mean_of(channels, whole, zero_point)
+    layer = AveragePool("p", "x", "y", kernel, stride, padding, rq, left_out, edges)
+    out = window_size((size[0], size[1]), kernel, stride, padding, (1, 1))
+    tensors = {"x": TensorInfo("x", *shape, 0, zero_point),
+               "y": TensorInfo("y", channels, *out, 0, zero_point)}  # fmt: skip
+    return Network("pool", "x", "y", tensors, [layer])
 
 
 def dense_net(b: NetworkBuilder) -> None:

@@ -87,6 +87,7 @@ class Machine:
         y, x = pixels // d["out_width"], pixels % d["out_width"]
         if d["upsample"]:
             y, x = y // 2, x // 2
+        row = (y * d["row_jump"] + ky * d["tap_jump"] + d["base_offset"])[:, None] + d["pad_left"]
         y = (y * d["stride_y"] + ky * d["dilation_y"] - d["pad_top"])[:, None]
         index = np.arange(self.config.window)
         x = (x * d["stride_x"] + kx * d["dilation_x"] - d["pad_left"])[:, None] + index
@@ -94,7 +95,7 @@ class Machine:
         if kx == d["kernel_w"] - 1:
             real &= index < d["tail_taps"]
         # Planes beyond the band are read where codes are 0: from anywhere in the buffer.
-        found = self.buffer[(base + y * d["in_width"] + x) % self.config.buffer_words]
+        found = self.buffer[(base + row + x) % self.config.buffer_words]
         return np.where(real[:, :, None], found, d["pad_value"] & (1 << self.config.act_bits) - 1)
 
     def rows(self, mode: int, words: np.ndarray) -> np.ndarray:

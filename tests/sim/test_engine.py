@@ -19,7 +19,7 @@ from shiftwork.model.fixed import Requantiser
 from shiftwork.model.network import Conv, Network
 from shiftwork.sim.result import SimResult
 from shiftwork.sim.scoreboard import FAST, SLOW, Latency, simulate
-from tests.networks import NetworkBuilder, dense_net, random_conv, u_net
+from tests.networks import NetworkBuilder, dense_net, edge_pool, random_conv, u_net
 
 # The layers of tests/model/test_golden.py with the fewest beats on 8 x 8 lanes: Icarus runs some
 # thousand cycles per second.
@@ -166,6 +166,15 @@ def test_a_narrower_codebook_with_a_nearly_dead_channel(bits: int, verilog) -> N
     builder.layers[0] = replace(layer, requantiser=dead)
     config = preset("small")
     run(builder.build(), builder.picture(), config, verilog(config), "icarus")
+
+
+@pytest.mark.parametrize("name", ["odd", "tall", "window4"])
+def test_a_mean_without_padding(name: str, verilog) -> None:
+    """Runs of one count in each row, the map's rows further apart than a run is wide."""
+    config = ODD_ENGINES[name]
+    network = edge_pool((7, 6, 8), (3, 3), (2, 1), (1, 1, 1, 1), (1, 1, 1, 1), 128)
+    x = torch.randint(0, 256, (1, 7, 6, 8), generator=torch.Generator().manual_seed(1))
+    run(network, x.to(torch.uint8), config, verilog(config), "icarus", SLOW)
 
 
 def test_both_simulators_take_the_same_cycles(verilog) -> None:
