@@ -18,6 +18,7 @@ from .problem import Moments, MomentSum, Problem, Samples
 from .rounded import Rounded
 
 POSITIONS = 100  # output pixels per picture that the second moments are taken from
+FLOOR = 0.1  # of the pictures' mean power: no picture counts as if it had less
 SAMPLES = 6144  # columns kept for the rounders that want them, at most
 SAMPLE_VALUES = 1 << 25  # values in these columns, at most
 
@@ -174,16 +175,17 @@ class _Flow:
         size = node.weight[0].numel()
         total = MomentSum(node.groups, size)
         info = self.skeleton.tensors[node.input]
-        pictures = sum(len(batch[node.input]) for batch in self.stored)
+        weights = self._weights(node.input)
+        pictures = sum(map(len, weights))
         keep = min(SAMPLES, SAMPLE_VALUES // (node.groups * size)) // pictures
         kept: list[tuple[torch.Tensor, torch.Tensor]] = []
-        for stored, floats in zip(self.stored, self.floats, strict=True):
+        for stored, floats, weight in zip(self.stored, self.floats, weights, strict=True):
             real = (stored[node.input].float() - info.zero_point) * 2.0**-info.frac_bits
             state = generator.get_state()
             x_float = sample_columns(node, floats[node.input], POSITIONS, generator)
             generator.set_state(state)  # the same pixels
             x = sample_columns(node, real, POSITIONS, generator)
-            total.add(x_float, x)
+            total.add(x_float, x, weight.repeat_interleave(x.shape[1] // len(weight)))
             if want_samples:
                 few = slice(0, max(1, keep) * len(real))
                 kept.append((x[:, few], self._target(node, x_float[:, few])))
@@ -191,6 +193,18 @@ class _Flow:
         if want_samples:
             samples = Samples(*(torch.cat(part, 1) for part in zip(*kept, strict=True)))
         return total.moments(), samples
+
+    def _weights(self, name: str) -> list[torch.Tensor]:
+        """Return a weight for every picture, by batch, 1 on average: bright ones count no more.
+
+        Without it the pictures with the largest activations, those with much white, decide.
+        """
+        power = [batch[name].square().flatten(1).mean(1) for batch in self.floats]
+        mean = torch.cat(power).mean()
+        if not bool(mean > 0):
+            return [torch.ones_like(part) for part in power]
+        weights = [1 / (part + FLOOR * mean) for part in power]
+        return [part / torch.cat(weights).mean() for part in weights]
 
     def _target(self, node: ConvNode, x_float: torch.Tensor) -> torch.Tensor:
         weight = node.weight.reshape(node.groups, -1, x_float.shape[2])

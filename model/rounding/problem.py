@@ -53,21 +53,25 @@ class MomentSum:
         shape = (groups, size, size)
         self._sums = [torch.zeros(groups, size, dtype=torch.float64) for _ in range(2)]
         self._products = [torch.zeros(shape, dtype=torch.float64) for _ in range(2)]
-        self._count = 0
+        self._count, self._weight = 0, 0.0
 
-    def add(self, x_float: torch.Tensor, x: torch.Tensor) -> None:
-        """Add columns of both kinds, float32 (groups, columns, n)."""
+    def add(
+        self, x_float: torch.Tensor, x: torch.Tensor, weight: torch.Tensor | None = None
+    ) -> None:
+        """Add columns of both kinds, float32 (groups, columns, n), with weights (columns,)."""
+        weight = torch.ones(x.shape[1]) if weight is None else weight
         self._count += x.shape[1]
-        for total, part in zip(self._sums, (x_float, x), strict=True):
-            total += part.double().sum(1)
-        for total, left in zip(self._products, (x_float, x), strict=True):
-            total += left.transpose(1, 2) @ x  # float32 products, sums over batches in float64
+        self._weight += float(weight.double().sum())
+        for total, product, part in zip(self._sums, self._products, (x_float, x), strict=True):
+            heavy = part * weight[:, None]
+            total += heavy.double().sum(1)
+            product += heavy.transpose(1, 2) @ x  # products in float32, sums of them in float64
 
     def moments(self) -> Moments:
         """Return the moments of all columns so far; there must be one."""
-        mean_float, mean = (total / self._count for total in self._sums)
+        mean_float, mean = (total / self._weight for total in self._sums)
         cross, second = (
-            total / self._count - left[:, :, None] * mean[:, None, :]
+            total / self._weight - left[:, :, None] * mean[:, None, :]
             for total, left in zip(self._products, (mean_float, mean), strict=True)
         )
         return Moments(mean_float, mean, cross, second, self._count)
