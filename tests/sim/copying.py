@@ -1,18 +1,36 @@
 """A program for copy_engine.v with the compiler's interface: one layer that flips bits."""
 
+import atexit
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from shiftwork.hw.config import EngineConfig
+from shiftwork.sim.host import identity, offset
 
-ENGINE = Path(__file__).parent / "verilog" / "copy_engine.v"
+_ENGINE = Path(__file__).parent / "verilog" / "copy_engine.v"
 CONFIG = EngineConfig(name="copy", rows=8, cols=8)
 WIDE = CONFIG.replace(bus_bits=128)
 MODULE = "copy_engine"
 WORD = 8  # bytes of a pixel word
 SOURCE = 256
+
+
+@cache
+def stand_in(config: EngineConfig) -> tuple[Path, Path]:
+    """Return the sources of copy_engine.v with the identity of an engine."""
+    folder = TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    lines = [
+        f"`define REG_{name} 12'h{offset(name):x}\n`define IDENTITY_{name} 32'h{value:x}\n"
+        for name, value in identity(config).items()
+    ]
+    header = Path(folder.name) / "identity.v"
+    header.write_text("".join(lines))
+    return header, _ENGINE
 
 
 @dataclass

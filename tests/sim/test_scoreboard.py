@@ -5,17 +5,17 @@ from shiftwork.sim.host import COUNTER_NAMES
 from shiftwork.sim.result import layer_counters
 from shiftwork.sim.scoreboard import FAST, SLOW, Faults, Latency, simulate
 
-from .copying import CONFIG, ENGINE, MODULE, WIDE, CopyProgram, Layer
+from .copying import CONFIG, MODULE, WIDE, CopyProgram, Layer, stand_in
 
 both = pytest.mark.parametrize("simulator", ["icarus", "verilator"])
 
 
-def run(program, simulator, tmp_path, *, config=CONFIG, expected=None, **options):
+def run(program, simulator, tmp_path, *, config=CONFIG, engine=CONFIG, expected=None, **options):
     inputs, golden = program.example()
     golden = expected(golden) if expected else golden
     return simulate(
-        program, config, ENGINE, inputs, golden, simulator, module=MODULE, work=tmp_path / "run",
-        **{"max_cycles": 50_000, **options},
+        program, config, stand_in(engine), inputs, golden, simulator, module=MODULE,
+        work=tmp_path / "run", **{"max_cycles": 50_000, **options},
     )  # fmt: skip
 
 
@@ -193,11 +193,11 @@ def test_error_answers_reach_the_engine(simulator, faults, tmp_path):
 def test_wide_bus(tmp_path):
     for latency in (FAST, SLOW):
         program = CopyProgram(bus_bytes=16)
-        result = run(program, "icarus", tmp_path, config=WIDE, latency=latency)
+        result = run(program, "icarus", tmp_path, config=WIDE, engine=WIDE, latency=latency)
         assert result.ok, result.summary()
         assert result.write_beats == 64
     program = CopyProgram(flaw=1, beat=3, bus_bytes=16)
-    result = run(program, "icarus", tmp_path, config=WIDE, waveform=False)
+    result = run(program, "icarus", tmp_path, config=WIDE, engine=WIDE, waveform=False)
     (found,) = result.mismatches
     assert (found.channel, found.y, found.x) == (1, 0, 6)
 
@@ -206,7 +206,7 @@ def test_a_good_run_cleans_up_after_itself(tmp_path, monkeypatch):
     monkeypatch.setattr("shiftwork.sim.runner.BUILD_ROOT", tmp_path)
     program = CopyProgram()
     inputs, golden = program.example()
-    result = simulate(program, CONFIG, ENGINE, inputs, golden, module=MODULE)
+    result = simulate(program, CONFIG, stand_in(CONFIG), inputs, golden, module=MODULE)
     assert result.ok
     assert not list((tmp_path / "runs").iterdir())
 
@@ -238,9 +238,9 @@ def test_bad_tensors_are_refused(tmp_path):
     program = CopyProgram()
     inputs, golden = program.example()
     with pytest.raises(ValueError, match="'z' is not in the program; it has x, y"):
-        simulate(program, CONFIG, ENGINE, inputs, {"z": golden["y"]})
+        simulate(program, CONFIG, stand_in(CONFIG), inputs, {"z": golden["y"]})
     with pytest.raises(ValueError, match="'y' must be \\(C, H, W\\) uint8"):
-        simulate(program, CONFIG, ENGINE, inputs, {"y": golden["y"].astype(np.int64)})
+        simulate(program, CONFIG, stand_in(CONFIG), inputs, {"y": golden["y"].astype(np.int64)})
     with pytest.raises(ValueError, match="stall must be in 0"):
         Latency(stall=1.5)
 
@@ -250,7 +250,9 @@ def test_shared_memory_of_compared_tensors_is_refused(tmp_path):
     program.places["again"] = program.places["y"]
     inputs, golden = program.example()
     both_equal = {"y": golden["y"], "again": golden["y"]}
-    result = simulate(program, CONFIG, ENGINE, inputs, both_equal, module=MODULE)
+    result = simulate(program, CONFIG, stand_in(CONFIG), inputs, both_equal, module=MODULE)
     assert result.ok
     with pytest.raises(ValueError, match="'again' shares byte"):
-        simulate(program, CONFIG, ENGINE, inputs, {**both_equal, "again": golden["y"] ^ 1})
+        simulate(
+            program, CONFIG, stand_in(CONFIG), inputs, {**both_equal, "again": golden["y"] ^ 1}
+        )

@@ -183,9 +183,10 @@ module copy_engine (
             if (s_axil_arvalid && s_axil_arready) begin
                 s_axil_rvalid <= 1;
                 case (s_axil_araddr)
-                    12'h000: s_axil_rdata <= 32'h53484654;
-                    12'h004: s_axil_rdata <= 32'h00000201;
-                    12'h008: s_axil_rdata <= 32'h38340808; // of copying.CONFIG
+                    `REG_ID: s_axil_rdata <= `IDENTITY_ID; // of copying.stand_in
+                    `REG_VERSION: s_axil_rdata <= `IDENTITY_VERSION;
+                    `REG_CONFIG: s_axil_rdata <= `IDENTITY_CONFIG;
+                    `REG_FINGERPRINT: s_axil_rdata <= `IDENTITY_FINGERPRINT;
                     12'h010: s_axil_rdata <= {29'd0, error != 0, done, state != IDLE};
                     12'h014: s_axil_rdata <= {16'd0, 8'd0, error};
                     12'h018: s_axil_rdata <= program_address;
