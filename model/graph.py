@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
+from .means import Counts, counts_of
 from .network import OneInput, Padding, Pair, window_size
 from .preprocess import Preprocess
 
@@ -66,7 +67,7 @@ class GlobalAverageNode(OneInput):
 
 @dataclass(frozen=True)
 class AveragePoolNode(OneInput):
-    """Mean of each window; padding counts as zeros."""
+    """Mean of each window; padding counts as zeros, but for its outermost ``left_out``."""
 
     name: str
     input: str
@@ -74,6 +75,11 @@ class AveragePoolNode(OneInput):
     kernel: Pair
     stride: Pair
     padding: Padding = (0, 0, 0, 0)
+    left_out: Padding = (0, 0, 0, 0)
+
+    def counts(self, size: Pair) -> Counts:
+        """Return how many values each window counts on a map of ``size``."""
+        return counts_of(size, self.kernel, self.stride, self.padding, self.left_out)
 
 
 @dataclass(frozen=True)
@@ -211,7 +217,12 @@ def apply_node(node: Node, parts: list[torch.Tensor]) -> torch.Tensor:
     if isinstance(node, MaxPoolNode):
         return F.max_pool2d(_pad(parts[0], node.padding, -torch.inf), node.kernel, node.stride)
     if isinstance(node, AveragePoolNode):
-        return F.avg_pool2d(_pad(parts[0], node.padding), node.kernel, node.stride)
+        value = F.avg_pool2d(_pad(parts[0], node.padding), node.kernel, node.stride)
+        if not any(node.left_out):
+            return value
+        counts = node.counts((parts[0].shape[2], parts[0].shape[3]))
+        counted = torch.tensor(counts.rows)[:, None] * torch.tensor(counts.columns)
+        return value * (node.kernel[0] * node.kernel[1] / counted).to(value)
     if isinstance(node, UpsampleNode):
         return F.interpolate(parts[0], scale_factor=2, mode="nearest")
     if isinstance(node, ConcatNode):

@@ -12,7 +12,6 @@ from .codebook import Codebook, Scale
 from .fixed import Requantiser, fit_slope
 from .graph import (
     AddNode,
-    AveragePoolNode,
     ConcatNode,
     ConvNode,
     GlobalAverageNode,
@@ -127,13 +126,20 @@ def _layer(node: Node, tensors: dict[str, TensorInfo], rounded: Mapping[str, Rou
         return Concat(node.name, node.inputs, node.output)
     if isinstance(node, UpsampleNode):
         return Upsample(node.name, node.input, node.output)
-    pool = isinstance(node, AveragePoolNode)
-    area = node.kernel[0] * node.kernel[1] if pool else first.height * first.width
-    rq = Requantiser.from_real(np.full(first.channels, step / area), np.array(zero), 0, out.top)
+
+    def mean_of(count: int) -> Requantiser:
+        per_unit = np.full(first.channels, step / count)
+        return Requantiser.from_real(per_unit, np.array(zero), 0, out.top)
+
     if isinstance(node, GlobalAverageNode):
+        rq = mean_of(first.height * first.width)
         return GlobalAveragePool(node.name, node.input, node.output, rq)
+    whole = node.kernel[0] * node.kernel[1]
+    counts = node.counts((first.height, first.width)).distinct
+    edges = tuple((count, mean_of(count)) for count in counts if count != whole)
     return AveragePool(
-        node.name, node.input, node.output, node.kernel, node.stride, node.padding, rq
+        node.name, node.input, node.output, node.kernel, node.stride, node.padding,
+        mean_of(whole), node.left_out, edges,
     )  # fmt: skip
 
 

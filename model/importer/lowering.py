@@ -224,22 +224,23 @@ class _Lowering:
         ref = self.at.settle_affine(ref)
         unsigned = ref.tensor in self.at.unsigned
         full = ceil_padding(padding, size, op.kernel, op.stride) if op.ceil else padding
-        if op.kind == "average" and (full != padding or (any(padding) and not op.count_pad)):
-            raise op.site.refuse(
-                "leaves what lies outside the map out of the mean",
-                "use count_include_pad=True and ceil_mode=False, or no padding",
-            )
         out = output_size(op.site, size, op.kernel, op.stride, full)
         if op.kind == "max":  # pads with the smallest value: not with 0, where that is smaller
             rows, columns = op.kernel
             total = add_padding(full, ref.pad)
             seen = max(total[0], total[2]) < rows and max(total[1], total[3]) < columns
             ref = ref if unsigned and seen else self.at.settle(ref)
-        kind = MaxPoolNode if op.kind == "max" else AveragePoolNode
         name = self.at.fresh(op.site.name)
         total = add_padding(full, ref.pad)
         self.at.alone[name] = ref.alone
-        node = kind(name, ref.tensor, name, op.kernel, op.stride, total)
+        window = (name, ref.tensor, name, op.kernel, op.stride, total)
+        if op.kind == "max":
+            node = MaxPoolNode(*window)
+        else:  # what ceil mode adds is never counted
+            beyond = (0, 0, full[2] - padding[2], full[3] - padding[3])
+            node = AveragePoolNode(*window, beyond if op.count_pad else full)
+            if min(node.counts(self.at.shape[ref.tensor][1:]).distinct) < 1:
+                raise op.site.refuse("has a window over nothing but padding", "use less padding")
         return self.at.put(node, (self.at.shape[ref.tensor][0], *out), unsigned=unsigned)
 
     @_lower.register

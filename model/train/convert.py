@@ -172,6 +172,11 @@ def _step(node: Node, inputs: tuple[str, ...]) -> Step | FloatConv:
     if isinstance(node, MaxPoolNode):
         return MaxPoolStep(node.name, inputs[0], node.kernel, node.stride, node.padding)
     if isinstance(node, AveragePoolNode):
+        if any(node.left_out):
+            raise ValueError(
+                f"layer {node.name!r}: means that leave padding out are not trained; use "
+                "count_include_pad=True and ceil_mode=False"
+            )
         return AverageStep(node.name, inputs[0], node.kernel, node.stride, node.padding)
     if isinstance(node, GlobalAverageNode):
         return AverageStep(node.name, inputs[0])

@@ -210,12 +210,6 @@ ONNX_CASES = (
         "interpolates by linear",
     ),
     onnx_case(
-        "average_without_border",
-        lambda: model(one("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1]), [W]),
-        "'culprit'",
-        "count_include_pad",
-    ),
-    onnx_case(
         "softmax_inside",
         lambda: model(
             [

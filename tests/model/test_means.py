@@ -15,8 +15,10 @@ from shiftwork.hw.config import EngineConfig
 from shiftwork.model import golden
 from shiftwork.model.compile import compile_network
 from shiftwork.model.fixed import requantise
+from shiftwork.model.graph import AveragePoolNode, Graph
 from shiftwork.model.importer.windows import ceil_padding
 from shiftwork.model.network import AveragePool, Network, window_size
+from shiftwork.model.quantize import quantize
 from tests.networks import edge_pool, mean_of
 
 from .machine import Machine
@@ -109,6 +111,21 @@ def test_every_engine_runs_three_by_three_with_padding(name: str, zero_point: in
     assert not torch.equal(golden.run(whole, picture(network))["y"],
                            golden.run(network, picture(network))["y"])  # fmt: skip
     on_engine(whole, picture(network), ENGINES[name])
+
+
+def test_a_quantised_mean_is_the_floating_point_one() -> None:
+    ring = (1, 1, 1, 1)
+    node = AveragePoolNode("p", "x", "y", (3, 3), (1, 1), ring, ring)
+    graph = Graph("g", "x", "y", (2, 6, 5), [node], frac_bits=4, zero_point=128)
+    x = torch.randint(0, 256, (3, 2, 6, 5), generator=torch.Generator().manual_seed(3)).byte()
+    network = quantize(graph, {"x": 4, "y": 5})
+    info = network.tensors["y"]
+    got = (golden.run(network, x)["y"].double() - info.zero_point) * 2.0**-info.frac_bits
+    want = F.avg_pool2d((x.double() - 128) / 16, 3, 1, 1, count_include_pad=False)
+    assert torch.allclose(graph.run(x)["y"].double(), want)
+    inside = want.abs() < 3.9
+    assert inside.double().mean() > 0.8
+    assert float((got - want).abs()[inside].max()) <= (0.5 + 0.006 * 128) * 2.0**-info.frac_bits
 
 
 def test_pools_with_edges_come_back_from_disk(tmp_path: Path) -> None:
