@@ -45,7 +45,7 @@ def _array(name: str, tensor: Any) -> NDArray[np.uint8]:
 
 def _mark_writable(program: Any, mask: Bytes, name: str) -> None:
     """Mark the bytes of a tensor, and the lanes a concatenation leaves open between them."""
-    program.mask_tensor(mask, name)
+    program.mask_tensor(mask[program.base :], name)
     place = program.places[name]
     slots = getattr(place, "slots", None)
     if slots is not None:
@@ -60,7 +60,7 @@ def expect(
     seed: int,
     word_bytes: int,
 ) -> Expected:
-    """Lay out a program, its inputs and the golden tensors in memory.
+    """Lay out a program, its inputs and the golden tensors in memory from address 0 on.
 
     Where tensors share memory, only those that are whole after the run are compared in place; all
     are by their writes, see `turns`. Bytes that are compared in place start with a wrong value,
@@ -69,12 +69,11 @@ def expect(
     Raises
     ------
     ValueError
-        If the program's base is not 0, a tensor is not in it or has another shape, or if two
-        compared tensors want different values in the same byte.
+        If a tensor is not in the program or has another shape, or if two compared tensors want
+        different values in the same byte.
     """
-    if program.base:
-        raise ValueError(f"the bench runs programs compiled for base 0, not {program.base:#x}")
-    size = -(-int(program.size) // word_bytes) * word_bytes
+    base = int(program.base)
+    size = -(-(base + int(program.size)) // word_bytes) * word_bytes
     unknown = [name for name in (*inputs, *expected) if name not in program.places]
     if unknown:
         raise ValueError(
@@ -89,13 +88,13 @@ def expect(
     names = tuple(name for name in arrays if name in kept)
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, size, dtype=np.uint8)
-    image[: len(program.image)] = np.frombuffer(program.image, np.uint8)
+    image[base : base + len(program.image)] = np.frombuffer(program.image, np.uint8)
     want = np.zeros(size, np.uint8)
     check = np.zeros(size, bool)
     for name in names:
         mine, mask = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
-        program.write_tensor(mine, name, arrays[name])
-        program.mask_tensor(mask, name)
+        program.write_tensor(mine[base:], name, arrays[name])
+        program.mask_tensor(mask[base:], name)
         marked = mask != 0
         clash = np.flatnonzero(marked & check & (mine != want))
         if len(clash):
@@ -112,7 +111,7 @@ def expect(
     # A compared byte starts wrong, so one that is never written shows.
     image[check] = want[check] ^ rng.integers(1, 256, int(check.sum()), dtype=np.uint8)
     for name, tensor in inputs.items():
-        program.write_tensor(image, name, _array(name, tensor))
+        program.write_tensor(image[base:], name, _array(name, tensor))
     return Expected(
         word_bytes, image, want, check, mask != 0, names, runs_of(check, word_bytes),
         turns_of(program, arrays) if shared else None,

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from ..hw.config import EngineConfig
+from ..hw.descriptor import DESCRIPTOR_BYTES, unpack_descriptor
 from . import files, runner
 from .expected import expect
 from .faults import Fault
 from .scoreboard import BENCH, Latency
 
 MARGIN = 4096  # bytes of memory behind the program, in which nothing may be written
+SILENT = "silent"  # of a fault's setup: the word, and what comes after it, is never answered
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,10 @@ class Outcome:
     hung : bool
         Whether the run, or the soft reset after it, had no end.
     strays : int
-        Write beats outside the program's tensors.
+        Write beats outside the program's tensors, from the start of the case to the end of the
+        run after the reset.
+    early : int
+        Bytes that were written of layers beyond the one at fault.
     recovered : bool
         Whether the run of the good program after the reset was right.
     trouble : str
@@ -48,6 +53,7 @@ class Outcome:
     stated: bool = False
     hung: bool = False
     strays: int = 0
+    early: int = 0
     recovered: bool = False
     trouble: str = ""
 
@@ -71,7 +77,7 @@ def run_faults(
     Parameters
     ----------
     program, config, verilog, inputs, expected, simulator, latency, seed
-        As for `scoreboard.simulate`.
+        As for `scoreboard.simulate`. Memory before a program's base is watched too.
     faults : sequence of Fault
         Of `faults.Faults`, for this program.
     work : Path, optional
@@ -109,11 +115,24 @@ def run_faults(
     files.write_words(folder / "want.hex", want, config.bus_bytes)
     np.save(folder / "want.npy", want)
     np.save(folder / "check.npy", check)
+    np.save(folder / "first.npy", image)
+    turn, last = _turns(program, size)
+    np.save(folder / "turn.npy", turn)
+    at_fault = {
+        program.first_descriptor + number * DESCRIPTOR_BYTES: number
+        for number in range(sum(plan.descriptors for plan in program.layers))
+    }
     cases = []
     for number, fault in enumerate(faults, 1):
         _write_patch(folder / f"load.{number}", image, fault, config.bus_bytes)
-        cases.append({"load": number, "action": fault.action, **fault.setup})
-    job = {"program": program.first_descriptor, "word_bytes": config.bus_bytes, "cases": cases}
+        case = {"load": number, "action": fault.action, **fault.setup}
+        patched = [at_fault[address] for address in fault.patch if address in at_fault]
+        cases.append(case | ({"descriptor": min(patched)} if patched else {}))
+    job = {
+        "program": program.first_descriptor, "base": program.base,
+        "limit": program.base + program.size - 1, "word_bytes": config.bus_bytes, "last": last,
+        "cases": cases,
+    }  # fmt: skip
     (folder / "job.json").write_text(json.dumps(job))
     plusargs = [
         f"+memory_words={words}", f"+timeout={max_cycles}", f"+seed={seed}", "+image=load.0",
@@ -129,6 +148,29 @@ def run_faults(
     return outcomes
 
 
+def _turns(program: Any, size: int) -> tuple[Any, dict[int, int]]:
+    """Return who writes each byte, and the last descriptor of every layer.
+
+    Returns
+    -------
+    ndarray int64 (size,)
+        Number of the first descriptor of the layer whose output the byte is of, -1 for none.
+    dict of int to int
+        Layer to number of its last descriptor.
+    """
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for number in range(sum(plan.descriptors for plan in program.layers)):
+        at = program.first_descriptor - program.base + number * DESCRIPTOR_BYTES
+        layer = unpack_descriptor(program.image[at : at + DESCRIPTOR_BYTES])["layer"]
+        first.setdefault(layer, number)
+        last[layer] = number
+    turn = np.full(size, -1)
+    for plan in sorted(program.layers, key=lambda plan: -first[plan.index]):
+        turn[program.places[plan.output].offsets()] = first[plan.index]  # the earliest stays
+    return turn, last
+
+
 def _write_patch(path: Path, image: Any, fault: Fault, word_bytes: int) -> None:
     """Write the words that a fault changes; the first word unchanged if there are none."""
     changed, runs = image.copy(), []
@@ -142,7 +184,7 @@ def _judge(fault: Fault, got: dict[str, Any], layers: set[int]) -> Outcome:
     """Compare how a fault ended with how it must."""
     if got.get("trouble"):  # the host had no answer from the engine
         return Outcome(fault, hung=True, trouble=f"host: {got['trouble']}")
-    wrong = [] if fault.action in ("soft", "hard") else _ending(fault, got, layers)
+    wrong = _ending(fault, got, layers) if "code" in got else []
     stated = not wrong
     if not got.get("ended", True):
         wrong.append("no end")
@@ -152,16 +194,19 @@ def _judge(fault: Fault, got: dict[str, Any], layers: set[int]) -> Outcome:
         wrong.append(f"{got['strays']} stray writes")
     if got["rules"]:
         wrong.append(f"{got['rules']} breaches of AXI")
-    if not got["reset"]:
-        wrong.append("busy after a soft reset")
+    if got.get("early"):
+        wrong.append(f"{got['early']} bytes written of layers beyond the one at fault")
+    silent = SILENT in fault.setup  # bursts under way never end, so neither does a soft reset
+    if got["reset"] == silent:
+        wrong.append("not busy after a soft reset" if silent else "busy after a soft reset")
     if not got["cleared"]:
         wrong.append("STATUS or ERROR not cleared")
     if not got["recovered"]:
         wrong.append("the next run is wrong")
     return Outcome(
         fault, got.get("code", 0), got.get("layer", 0), stated,
-        not (got.get("ended", True) and got["reset"]), got["strays"], got["recovered"],
-        "; ".join(wrong),
+        not (got.get("ended", True) and got["reset"] != silent), got["strays"],
+        got.get("early", 0), got["recovered"], "; ".join(wrong),
     )  # fmt: skip
 
 

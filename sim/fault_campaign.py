@@ -16,7 +16,7 @@ from ..model import golden
 from ..model.compile import compile_network
 from ..model.cycles import predict_cycles
 from .builder import NetworkBuilder
-from .fault_bench import Outcome, run_faults
+from .fault_bench import MARGIN, Outcome, run_faults
 from .faults import Fault, Faults
 
 WATCHDOG_BITS = 8  # what hangs shows after 2^8 cycles, not the preset's 2^16
@@ -55,8 +55,8 @@ class KindCount:
         How many ended with which error code, by name.
     stated, recovered : int
         How many ended as stated, and after how many the next run was right.
-    strays : int
-        Stray write beats.
+    strays, early : int
+        Stray write beats, and bytes written of layers beyond the one at fault.
     hung : int
     """
 
@@ -65,6 +65,7 @@ class KindCount:
     codes: dict[str, int]
     stated: int
     strays: int
+    early: int
     hung: int
     recovered: int
 
@@ -84,7 +85,7 @@ def small_system(config: EngineConfig) -> System:
     builder.max_pool((2, 2), (1, 1))
     builder.conv(4, bits=codes, terms=min(2, config.max_terms))
     network, x = builder.build(), builder.picture()
-    program = compile_network(network, config, keep_all=True)
+    program = compile_network(network, config, base=MARGIN, keep_all=True)
     want = golden.run(network, x, exact="integer")
     cycles = predict_cycles(program, config).cycles
     return System(config, program, {network.input: x[0]}, want, cycles)
@@ -95,7 +96,8 @@ def all_faults(system: System, seed: int) -> list[Fault]:
     make = Faults(system.program, system.config, seed)
     return [
         *make.checksums(300), *make.headers(), *make.sizes(), *make.stuck(), *make.addresses(),
-        *make.reads(), *make.writes(), *make.disturbances(100, 60, 40, system.cycles),
+        *make.reads(), *make.writes(), *make.silences(8),
+        *make.disturbances(system.cycles, soft=100, hard=60, alone=60, drained=20, start=40),
     ]  # fmt: skip
 
 
@@ -144,8 +146,8 @@ def count_kinds(outcomes: Iterable[Outcome]) -> list[KindCount]:
     return [
         KindCount(
             kind, len(some), dict(Counter(_NAMES.get(o.code, str(o.code)) for o in some)),
-            sum(o.stated for o in some), sum(o.strays for o in some), sum(o.hung for o in some),
-            sum(o.recovered for o in some),
+            sum(o.stated for o in some), sum(o.strays for o in some), sum(o.early for o in some),
+            sum(o.hung for o in some), sum(o.recovered for o in some),
         )
         for kind, some in sorted(kinds.items())
     ]  # fmt: skip

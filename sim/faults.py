@@ -27,6 +27,8 @@ _SIZES = ("pixels", "tile", "tiles", "kernel_h", "kernel_w", "row_blocks", "col_
           "blocks", "weight_beats", "out_width", "out_channels", "tail_taps", "in_width",
           "stride_x", "stride_y", "dilation_x", "dilation_y", "load_planes",
           "load_groups")  # fmt: skip
+_KINDS = {"soft": "soft reset", "hard": "hard reset", "alone": "engine reset",
+          "drained": "drained reset", "start": "start while busy"}  # fmt: skip
 _STUCK = (ErrorCode.WATCHDOG, ErrorCode.SIZE, ErrorCode.ADDRESS)
 
 
@@ -42,9 +44,12 @@ class Fault:
         Bytes put into memory, by address.
     setup : dict of str to int
         ``program``, ``base``, ``limit``: registers; ``read_word``, ``write_word``, ``response``:
-        the bus word that answers with an error, and which; ``at``: cycle of the action.
+        the bus word that answers with an error, and which; ``silent``: with none, nor anything
+        after it; ``at``: cycle of the action.
     action : str
-        ``soft``, ``hard``: a reset at that cycle; ``start``: another start; or nothing.
+        A reset at that cycle: ``soft``; ``hard``, of everything; ``alone``, of the engine while
+        its memory goes on; ``drained``, of the engine after a soft one. ``start``: another start.
+        Or nothing.
     codes : tuple of int
         Error codes it may end with; 0 if it must end as if nothing had been done.
     layers : tuple of int
@@ -70,11 +75,12 @@ class Faults:
         first = program.first_descriptor
         count = sum(plan.descriptors for plan in program.layers)
         self.places = [first + i * DESCRIPTOR_BYTES for i in range(count)]
-        self.packed = [program.image[at : at + DESCRIPTOR_BYTES] for at in self.places]
+        self.packed = [program.image[at - program.base :][:DESCRIPTOR_BYTES] for at in self.places]
         self.fields = [unpack_descriptor(packed) for packed in self.packed]
         for fields in self.fields:
             del fields["checksum"]
-        self.window = {"base": 0, "limit": program.size - 1}
+        self.end = program.base + program.size
+        self.window = {"base": program.base, "limit": self.end - 1}
 
     def _changed(self, kind: str, index: int, codes: tuple[int, ...], **changes: int) -> Fault:
         packed = pack_descriptor(**self.fields[index] | changes)
@@ -149,19 +155,20 @@ class Faults:
 
     def addresses(self) -> Iterator[Fault]:
         """Addresses outside the window, and windows that shut out what a program needs."""
-        beyond = -(-self.program.size // 4096) * 4096
+        beyond = -(-self.end // 4096) * 4096
+        before = [self.program.base - 4096] if self.program.base else []
         code = (ErrorCode.ADDRESS,)
         for index in range(len(self.fields)):
             for name in ("load_addr", "weight_addr", "out_addr"):
-                for address in (beyond, 0x8000_0000, 0xFFFF_FF00):
+                for address in (*before, beyond, 0x8000_0000, 0xFFFF_FF00):
                     yield self._changed("address", index, code, **{name: address})
-        for address in (beyond, 0xFFFF_FF80):
+        for address in (*before, beyond, 0xFFFF_FF80):
             yield Fault(kind="address", name=f"program at {address:#x}", codes=code, layers=(0,),
                         setup=self.window | {"program": address})  # fmt: skip
         for plan in self.program.layers:
             place = self.program.places[plan.output]
             first, last = place.address, place.address + place.size - 1
-            if last + 1 >= self.program.size:  # nothing of another layer behind it
+            if last + 1 >= self.end:  # nothing of another layer behind it
                 for limit in (first - 1, first + self.config.bus_bytes - 2):
                     yield Fault(kind="address", name=f"window ends at {limit:#x}", codes=code,
                                 layers=(plan.index,), setup={"limit": limit})  # fmt: skip
@@ -199,13 +206,17 @@ class Faults:
         for word, layer in words:
             yield self._failing("read", word, ErrorCode.READ, layer)
 
-    def writes(self, count: int | None = None) -> Iterator[Fault]:
-        """Yield a failing write of a word: all of them, or ``count`` drawn at random."""
+    def _written_words(self) -> dict[int, int]:
+        """Return the layer that writes each bus word of the program's tensors."""
         words: dict[int, int] = {}
         for plan in self.program.layers:
             offsets = self.program.places[plan.output].offsets() // self.config.bus_bytes
             words |= {int(word): plan.index for word in offsets.flat}
-        chosen = sorted(words.items())
+        return words
+
+    def writes(self, count: int | None = None) -> Iterator[Fault]:
+        """Yield a failing write of a word: all of them, or ``count`` drawn at random."""
+        chosen = sorted(self._written_words().items())
         if count is not None and count < len(chosen):
             chosen = self.rng.sample(chosen, count)
         for word, layer in chosen:
@@ -217,11 +228,22 @@ class Faults:
         return Fault(kind=kind, name=f"{kind} of word {word:#x} answers {response}", setup=setup,
                      codes=(code,), layers=(layer,))  # fmt: skip
 
-    def disturbances(self, soft: int, hard: int, starts: int, cycles: int) -> Iterator[Fault]:
-        """Yield resets and starts at random cycles of a run of about ``cycles``."""
-        for action, count in (("soft", soft), ("hard", hard), ("start", starts)):
+    def silences(self, count: int) -> Iterator[Fault]:
+        """Yield words drawn at random at which the memory falls silent, reads and writes."""
+        reads = self.rng.sample(sorted(self._read_words().items()), count)
+        writes = self.rng.sample(sorted(self._written_words().items()), count)
+        for kind, words in (("read", reads), ("write", writes)):
+            for word, layer in words:
+                # The oldest layer not through is named: what is read may be of a later one.
+                layers = (layer,) if kind == "write" else tuple(range(layer + 1))
+                yield Fault(kind="silence", name=f"{kind} of word {word:#x} is never answered",
+                            setup=self.window | {f"{kind}_word": word, "silent": 1},
+                            codes=(ErrorCode.WATCHDOG,), layers=layers)  # fmt: skip
+
+    def disturbances(self, cycles: int, **counts: int) -> Iterator[Fault]:
+        """Yield resets and starts, so many of each action, at random cycles of about ``cycles``."""
+        for action, count in counts.items():
             for _ in range(count):
                 at = self.rng.randrange(1, cycles)
-                yield Fault(kind=f"{action} reset" if action != "start" else "start while busy",
-                            name=f"{action} in cycle {at}", action=action,
+                yield Fault(kind=_KINDS[action], name=f"{action} in cycle {at}", action=action,
                             setup=self.window | {"at": at})  # fmt: skip

@@ -249,7 +249,7 @@ def _judge(
         read_beats=events.read_beats,
         write_beats=events.write_beats,
         log=done.log,
-        outputs={name: program.read_tensor(final, name) for name in wanted.names},
+        outputs={name: program.read_tensor(final[program.base :], name) for name in wanted.names},
     )
     first = events.first_cycle
     return result, events.stop_cycle if first is None else first

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rules an AXI4 master of full-width INCR bursts must keep; each breach goes to `log`.
+// Rules an AXI4 master of full-width INCR bursts must keep; each breach goes to `log`. The count
+// runs on over a reset.
 module axi_checker #(
     parameter DATA_BITS = 64
 ) (
@@ -35,6 +36,7 @@ module axi_checker #(
     reg [44:0] aw_held, ar_held;
     reg [DATA_BITS+BYTES:0] w_held;
     reg aw_waits, ar_waits, w_waits;
+    initial violations = 0;
 
     task breach;
         input [8*40-1:0] what;
@@ -63,7 +65,6 @@ module axi_checker #(
 
     always @(posedge clk) begin
         if (rst) begin
-            violations = 0;
             {aw_waits, ar_waits, w_waits} = 3'd0;
         end else begin
             if (^{awvalid, wvalid, bready, arvalid, rready} === 1'bx)

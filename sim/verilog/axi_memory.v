@@ -20,7 +20,8 @@
 //   +records=N        events written to the log, of each kind (default 16)
 //   +writes=F         file that gets a line CYCLE ADDRESS DATA STROBES per beat that lands
 //
-// A write whose beat was chosen for an error does not change the memory. Events go to `log`:
+// A write whose beat was chosen for an error does not change the memory. The counts of what went
+// wrong run on over a reset. Events go to `log`:
 //   mismatch CYCLE ADDRESS DATA WANT LANES / forbidden CYCLE ADDRESS DATA LANES / violation ...
 module axi_memory #(
     parameter DATA_BITS = 64,
@@ -40,7 +41,10 @@ module axi_memory #(
     input  wire [31:0]            fault_read, // word whose reads, and whose writes, answer
     input  wire [31:0]            fault_write, // `fault_code`; all ones for none
     input  wire [1:0]             fault_code,
+    input  wire                   fault_silent, // no answer at all instead, from that word on
     output reg                    reloaded,   // follows `reload`
+    input  wire                   isolate,    // take the writes under way to their ends, no more
+    output reg                    isolated,   // they have been taken
 
     input  wire [31:0]            s_axi_awaddr,
     input  wire [7:0]             s_axi_awlen,
@@ -90,6 +94,7 @@ module axi_memory #(
     integer    writes;
     reg [31:0] bad_read, bad_write; // words
     reg [1:0]  bad_code;
+    reg        bad_silent;
 
     initial begin
         if (!$value$plusargs("memory_words=%d", memory_words)) memory_words = WORDS;
@@ -129,6 +134,9 @@ module axi_memory #(
         bad_read = 32'hffffffff;
         bad_write = 32'hffffffff;
         bad_code = 0;
+        bad_silent = 0;
+        isolated = 0;
+        {mismatches, forbidden, violations} = 96'd0;
     end
 
     // State below is blocking: only this module's one clocked block reads it.
@@ -142,7 +150,10 @@ module axi_memory #(
     reg [BYTES-1:0]     w_strb [0:W_DEPTH-1];
     reg                 w_last [0:W_DEPTH-1];
     reg [31:0] ar_head, ar_tail, aw_head, aw_tail, b_head, b_tail, w_head, w_tail; // never wrap
-    reg [31:0] wrong_beats, stray_beats, breaches;
+    reg [31:0] aw_beats; // of all bursts whose address was taken
+    reg [31:0] b_end;    // responses that are given, if `b_ends`
+    reg        b_ends;
+    reg [31:0] wrong_beats = 0, stray_beats = 0, breaches = 0;
     reg [31:0] r_word, r_left, w_word, w_left, r_count, w_count;
     reg [1:0]  w_resp;
 
@@ -171,6 +182,10 @@ module axi_memory #(
                 w_resp = error_code[1:0];
             end else if (w_word == bad_write) begin
                 w_resp = bad_code;
+                if (bad_silent && !b_ends) begin
+                    b_ends = 1;
+                    b_end = b_head;
+                end
             end else begin
                 for (lane = 0; lane < BYTES; lane = lane + 1) lanes[8*lane +: 8] = {8{strb[lane]}};
                 old = memory[w_word];
@@ -224,6 +239,7 @@ module axi_memory #(
             bad_read = fault_read;
             bad_write = fault_write;
             bad_code = fault_code;
+            bad_silent = fault_silent;
         end
         reloaded <= reload;
 
@@ -231,8 +247,10 @@ module axi_memory #(
             random = {seed, ~seed} ^ 64'h9e3779b97f4a7c15;
             {ar_head, ar_tail, aw_head, aw_tail, b_head, b_tail, w_head, w_tail} = 256'd0;
             {r_left, w_left, r_count, w_count} = 128'd0;
-            {wrong_beats, stray_beats, breaches} = 96'd0;
-            {mismatches, forbidden, violations, read_beats, write_beats} <= 160'd0;
+            aw_beats = 0;
+            b_ends = 0;
+            isolated <= 0;
+            {read_beats, write_beats} <= 64'd0;
             w_resp = 0;
             s_axi_arready <= 0;
             s_axi_awready <= 0;
@@ -260,7 +278,8 @@ module axi_memory #(
                     r_left = ar_len[ar_tail % DEPTH] + 1;
                     ar_tail = ar_tail + 1;
                 end
-                if (r_left != 0 && random[7:0] >= stall_r) begin
+                if (r_left != 0 && random[7:0] >= stall_r
+                    && !(bad_silent && r_word == bad_read)) begin
                     r_count = r_count + 1;
                     r_left = r_left - 1;
                     s_axi_rvalid <= 1;
@@ -289,6 +308,7 @@ module axi_memory #(
                 aw_len[aw_head % DEPTH] = s_axi_awlen;
                 aw_time[aw_head % DEPTH] = cycle + write_latency + extra(random[47:32]);
                 aw_head = aw_head + 1;
+                aw_beats = aw_beats + s_axi_awlen + 1;
             end
             if (s_axi_wvalid && s_axi_wready) begin
                 w_data[w_head % W_DEPTH] = s_axi_wdata;
@@ -310,7 +330,8 @@ module axi_memory #(
                 end
             end
             if (!s_axi_bvalid || s_axi_bready) begin
-                if (b_tail != b_head && random[23:16] >= stall_b) begin
+                if (b_tail != b_head && random[23:16] >= stall_b
+                    && !(b_ends && b_tail == b_end)) begin
                     s_axi_bvalid <= 1;
                     s_axi_bresp <= b_resp[b_tail % DEPTH];
                     b_tail = b_tail + 1;
@@ -318,8 +339,11 @@ module axi_memory #(
                     s_axi_bvalid <= 0;
                 end
             end
-            s_axi_awready <= aw_head - b_tail < DEPTH && random[31:24] >= stall_aw;
-            s_axi_wready <= w_head - w_tail < W_DEPTH && random[39:32] >= stall_w;
+            s_axi_awready <= aw_head - b_tail < DEPTH && random[31:24] >= stall_aw
+                             && !(isolate && aw_beats >= w_head);
+            s_axi_wready <= w_head - w_tail < W_DEPTH && random[39:32] >= stall_w
+                            && !(isolate && aw_beats <= w_head);
+            isolated <= isolate && aw_beats == w_head;
             read_beats <= r_count;
             write_beats <= w_count;
             mismatches <= wrong_beats;

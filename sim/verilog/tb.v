@@ -30,6 +30,8 @@ module tb;
     reg [31:0] fault_read /*verilator public_flat_rw*/ = 32'hffffffff;
     reg [31:0] fault_write /*verilator public_flat_rw*/ = 32'hffffffff;
     reg [1:0]  fault_code /*verilator public_flat_rw*/ = 0;
+    reg        fault_silent /*verilator public_flat_rw*/ = 0;
+    reg        reset_alone /*verilator public_flat_rw*/ = 0; // the engine, not its memory
 
     // Read by Python.
     wire        done /*verilator public_flat_rd*/;
@@ -41,7 +43,9 @@ module tb;
     wire [31:0] write_beats /*verilator public_flat_rd*/;
     wire [31:0] mismatches /*verilator public_flat_rd*/;
     wire [31:0] forbidden /*verilator public_flat_rd*/;
-    wire [31:0] broken_rules /*verilator public_flat_rd*/;
+    wire [31:0] broken_rules /*verilator public_flat_rd*/; // the checker's finds
+    wire [31:0] lost_rules /*verilator public_flat_rd*/;   // the memory's
+    wire        pending /*verilator public_flat_rd*/;
     wire        irq /*verilator public_flat_rd*/;
     reg         stop /*verilator public_flat_rd*/ = 0;
     reg         timeout /*verilator public_flat_rd*/ = 0;
@@ -54,7 +58,15 @@ module tb;
     reg [31:0] cycle = 0;
     always #5 clk = ~clk;
     reg        rst = 1;
-    always @(posedge clk) rst <= reset;
+    // The engine alone is reset for one cycle, as soon as no data of a write under way are lacking:
+    // no memory could go on without them. Reads, and responses to writes, may be under way.
+    reg        engine_rst = 1, was_isolated = 0;
+    wire       isolated;
+    always @(posedge clk) begin
+        rst <= reset;
+        was_isolated <= isolated;
+        engine_rst <= reset || (reset_alone && isolated && !was_isolated);
+    end
 
     wire [31:0]            awaddr, araddr;
     wire [7:0]             awlen, arlen;
@@ -74,11 +86,10 @@ module tb;
     wire        l_awvalid, l_awready, l_wvalid, l_wready, l_bvalid, l_bready;
     wire        l_arvalid, l_arready, l_rvalid, l_rready;
 
-    wire [31:0] read_beats, lost_rules;
-    wire        pending;
+    wire [31:0] read_beats;
 
     `ENGINE engine (
-        .clk(clk), .rst(rst), .irq(irq),
+        .clk(clk), .rst(engine_rst), .irq(irq),
         .m_axi_awaddr(awaddr), .m_axi_awlen(awlen), .m_axi_awsize(awsize),
         .m_axi_awburst(awburst), .m_axi_awprot(awprot), .m_axi_awcache(awcache),
         .m_axi_awvalid(awvalid), .m_axi_awready(awready),
@@ -116,6 +127,7 @@ module tb;
         .dump(dump), .dump_first(dump_first), .dump_last(dump_last), .dump_index(dump_index),
         .dumped(dumped), .reload(reload), .reload_index(reload_index), .fault_read(fault_read),
         .fault_write(fault_write), .fault_code(fault_code), .reloaded(reloaded),
+        .fault_silent(fault_silent), .isolate(reset_alone), .isolated(isolated),
         .s_axi_awaddr(awaddr), .s_axi_awlen(awlen), .s_axi_awvalid(awvalid),
         .s_axi_awready(awready), .s_axi_wdata(wdata), .s_axi_wstrb(wstrb), .s_axi_wlast(wlast),
         .s_axi_wvalid(wvalid), .s_axi_wready(wready), .s_axi_bresp(bresp),
@@ -128,7 +140,7 @@ module tb;
     );
 
     axi_checker #(.DATA_BITS(`BUS_BITS)) rules (
-        .clk(clk), .rst(rst), .cycle(cycle), .log(log),
+        .clk(clk), .rst(engine_rst), .cycle(cycle), .log(log),
         .awaddr(awaddr), .awlen(awlen), .awsize(awsize), .awburst(awburst), .awvalid(awvalid),
         .awready(awready), .wdata(wdata), .wstrb(wstrb), .wlast(wlast), .wvalid(wvalid),
         .wready(wready), .bready(bready), .araddr(araddr), .arlen(arlen), .arsize(arsize),

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from shiftwork.flow import zoo
+from shiftwork.flow import emit, zoo
 from shiftwork.flow import zoo_page as flow_page
 from shiftwork.flow.cli import main
 from shiftwork.flow.zoo_page import update, zoo_page
@@ -122,6 +122,34 @@ def test_a_wrong_prediction_of_cycles_is_an_error(
     assert "the cycle model is off by -4.0% on good" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("cycles", "status"), [(100, 0), (112, 1)])
+def test_an_idle_engine_is_an_error(
+    cycles: int, status: int, small_zoo, tmp_path: Path, capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    stalls = dict.fromkeys(zoo.STALLS, 0)
+    row = zoo.ZooRow(network="good", cycles=cycles, utilisation=90 / cycles, stalls=stalls,
+                     trouble=[])  # fmt: skip
+    monkeypatch.setattr(zoo, "run_network", lambda *args, **options: row)
+    monkeypatch.setitem(zoo.LEAST_UTILISATION, "good", 0.9)
+    monkeypatch.setattr(emit, "emit", lambda *_: SimpleNamespace(verilog=tmp_path))
+    assert main(["sim-zoo", "good", "-o", str(tmp_path)]) == status
+    captured = capsys.readouterr()
+    assert ("80.4% < 90%" in captured.out) == bool(status)
+    assert ("utilisation of good is 80.4%, below 90%" in captured.err) == bool(status)
+
+
+def test_utilisation_is_asked_for_where_it_is_promised() -> None:
+    base = preset("base")
+    assert set(zoo.LEAST_UTILISATION) <= set(zoo.MODELS)
+    assert zoo.least_utilisation("squeezenet1_1", base, 2) == 0.9
+    assert zoo.least_utilisation("resnet8", base, 2) == 0.85
+    assert zoo.least_utilisation("efficientnet_lite0", base, 2) == 0.6
+    assert zoo.least_utilisation("nanodet", base, 2) == 0
+    assert zoo.least_utilisation("resnet8", base, 3) == 0
+    assert zoo.least_utilisation("resnet8", base.replace(hold=128), 2) == 0
+
+
 def test_an_unknown_network_is_refused_before_any_work(tmp_path: Path, capsys: Capture) -> None:
     assert main(["sim-zoo", "lenet", "-o", str(tmp_path / "zoo")]) == 1
     assert "no network 'lenet' in the zoo" in capsys.readouterr().err
@@ -151,15 +179,15 @@ def test_fuzz_reports_and_prints_how_to_run_a_failure_again(
     assert [failure["again"] for failure in report["failures"]] == [again]
 
 
-FAULTS = ["faults", "--count", "11", "--simulator", "icarus"]
+FAULTS = ["faults", "--count", "14", "--simulator", "icarus"]
 
 
 def test_faults_are_injected_counted_and_reported(tmp_path: Path, capsys: Capture) -> None:
     assert main([*FAULTS, "-o", str(tmp_path), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown == json.loads((tmp_path / "report.json").read_text())
-    assert shown["faults"] == 11 and shown["wrong"] == 0
-    assert len(shown["kinds"]) == 11  # one of each
+    assert shown["faults"] == 14 and shown["wrong"] == 0
+    assert len(shown["kinds"]) == 14  # one of each
     assert all(kind["stated"] == kind["recovered"] == 1 for kind in shown["kinds"])
 
 
@@ -167,8 +195,8 @@ def test_a_fault_that_ends_otherwise_is_an_error(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(system, verilog, faults, simulator):
-        yield Outcome(faults[0], 5, 0, True, False, 0, True)
-        yield Outcome(faults[1], 0, 0, False, True, 7, False, "no end; 7 stray writes")
+        yield Outcome(faults[0], 5, 0, True, False, 0, 0, True)
+        yield Outcome(faults[1], 0, 0, False, True, 7, 3, False, "no end; 7 stray writes")
 
     monkeypatch.setattr(fault_campaign, "run_campaign", run)
     monkeypatch.setenv("COLUMNS", "120")
@@ -177,7 +205,7 @@ def test_a_fault_that_ends_otherwise_is_an_error(
     assert "no end; 7 stray writes" in captured.err
     assert "1 of 2 faults did not end as they must" in captured.err
     assert [int(n) for n in captured.out.split("all ")[1].split("s")[1].split() if n.isdigit()] == [
-        2, 1, 7, 1, 1,
+        2, 1, 7, 3, 1, 1,
     ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 from shiftwork.flow.emit import emit
 from shiftwork.hw.config import preset
 from shiftwork.hw.descriptor import ErrorCode
-from shiftwork.sim.fault_bench import run_faults
+from shiftwork.sim.fault_bench import Outcome, run_faults
 from shiftwork.sim.fault_campaign import (
     ENGINE,
     System,
@@ -21,9 +21,18 @@ from shiftwork.sim.fault_campaign import (
     small_system,
 )
 from shiftwork.sim.faults import Fault, Faults
+from shiftwork.sim.scoreboard import Latency, simulate
+from tests.sim.mutants import (
+    counts_every_response,
+    inverts_wlast,
+    mutant,
+    withdraws_writes_at_a_soft_reset,
+    writes_ahead,
+)
 
 KINDS = {"checksum", "operation", "version", "size", "stuck", "address", "read", "write",
-         "soft reset", "hard reset", "start while busy"}  # fmt: skip
+         "soft reset", "hard reset", "engine reset", "drained reset",
+         "silence", "start while busy"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +54,7 @@ def inject(system: System, verilog: Path, faults: list[Fault], simulator: str) -
     assert sum(kind.faults for kind in kinds) == len(faults)
     for kind in kinds:
         assert kind.faults == kind.stated == kind.recovered == sum(kind.codes.values())
-        assert kind.strays == kind.hung == 0
+        assert kind.strays == kind.early == kind.hung == 0
 
 
 def test_faults_of_every_kind(system: System, verilog: Path) -> None:
@@ -75,12 +84,12 @@ def test_every_preset_has_faults(name: str) -> None:
 
 def test_a_fault_that_ends_otherwise_is_told(system: System, verilog: Path, tmp_path: Path) -> None:
     """The bench itself: outcomes that are not as stated are found."""
-    good = {"base": 0, "limit": system.program.size - 1}
+    make = Faults(system.program, ENGINE, seed=2)
     faults = [
-        Fault(kind="none", name="nothing wrong", setup=good, codes=(ErrorCode.READ,)),
+        Fault(kind="none", name="nothing wrong", setup=make.window, codes=(ErrorCode.READ,)),
         Fault(kind="address", name="another layer", setup={"base": 64, "limit": 63},
               codes=(ErrorCode.ADDRESS,), layers=(1,)),
-        next(iter(Faults(system.program, ENGINE, seed=2).reads(1))),
+        *make.reads(1),
     ]  # fmt: skip
     outcomes = run_faults(
         system.program, ENGINE, verilog, system.inputs, system.want, faults, "icarus",
@@ -91,6 +100,61 @@ def test_a_fault_that_ends_otherwise_is_told(system: System, verilog: Path, tmp_
     assert outcomes[0].trouble == "error 0, not one of [5]"
     assert outcomes[1].trouble == "error 8 in layer 0, not in [1]"
     assert outcomes[2].trouble == ""
+
+
+def injected(system: System, verilog: Path, faults: list[Fault], work: Path) -> list[Outcome]:
+    return run_faults(
+        system.program, ENGINE, verilog, system.inputs, system.want, faults, "icarus",
+        latency=Latency(read=6, write=4, random=5, stall=0.5), work=work,
+    )  # fmt: skip
+
+
+def test_a_breach_of_axi_by_a_soft_reset_is_told(
+    system: System, verilog: Path, tmp_path: Path
+) -> None:
+    glitch = mutant(verilog, tmp_path / "rtl", withdraws_writes_at_a_soft_reset)
+    cycles = system.cycles * 3 // 2  # the memory is slow
+    faults = [*Faults(system.program, ENGINE, seed=1).disturbances(cycles, soft=30)]
+    outcomes = injected(system, glitch, faults, tmp_path / "run")
+    troubles = {outcome.trouble for outcome in outcomes}
+    assert troubles == {"", "1 breaches of AXI"}  # a reset while nothing waits breaks no rule
+
+
+def test_an_engine_that_trusts_responses_from_before_its_reset_is_told(
+    system: System, verilog: Path, tmp_path: Path
+) -> None:
+    trusting = mutant(verilog, tmp_path / "rtl", counts_every_response, everywhere=True)
+    faults = [*Faults(system.program, ENGINE, seed=1).disturbances(system.cycles, alone=12)]
+    troubles = {o.trouble for o in run_campaign(system, trusting, faults, "icarus")}
+    assert troubles == {"", "the next run is wrong"}
+
+
+def test_a_layer_written_before_its_time_is_told(
+    system: System, verilog: Path, tmp_path: Path
+) -> None:
+    place = system.program.places[system.program.layers[-1].output]
+    early = mutant(verilog, tmp_path / "rtl", writes_ahead(place.address, 2))
+    first, *_, last = Faults(system.program, ENGINE, seed=1).headers()
+    (outcome,) = injected(system, early, [first], tmp_path / "run")
+    assert outcome.trouble == f"{outcome.early} bytes written of layers beyond the one at fault"
+    assert outcome.early > 4 and outcome.strays == 0
+    assert injected(system, early, [last], tmp_path / "run")[0].early == 0  # it was its turn
+
+
+def test_a_breach_of_axi_that_only_the_memory_sees_is_told(
+    system: System, verilog: Path, tmp_path: Path
+) -> None:
+    inverted = mutant(verilog, tmp_path / "rtl", inverts_wlast)
+    make = Faults(system.program, ENGINE, seed=1)
+    faults = [Fault(kind="none", name="nothing wrong", setup=make.window), *make.reads(1)]
+    for outcome in injected(system, inverted, faults, tmp_path / "run"):
+        assert "breaches of AXI" in outcome.trouble
+    result = simulate(
+        system.program, ENGINE, inverted, system.inputs, system.want, "icarus", waveform=False,
+        work=tmp_path / "simulate",
+    )  # fmt: skip
+    assert not result.ok and result.broken_rules > 1
+    assert "WLAST is wrong" in result.summary()
 
 
 @pytest.mark.slow

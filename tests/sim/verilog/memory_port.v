@@ -45,6 +45,8 @@ module memory_port (
     axi_memory #(.DATA_BITS(64), .WORDS(4096)) memory (
         .clk(clk), .rst(rst), .cycle(cycle), .log(32'd1),
         .dump(1'b0), .dump_first(0), .dump_last(0), .dump_index(0), .dumped(),
+        .reload(1'b0), .reload_index(0), .fault_read(~32'd0), .fault_write(~32'd0),
+        .fault_code(2'd0), .fault_silent(1'b0), .reloaded(), .isolate(1'b0), .isolated(),
         .s_axi_awaddr(s_axi_awaddr), .s_axi_awlen(s_axi_awlen), .s_axi_awvalid(s_axi_awvalid),
         .s_axi_awready(s_axi_awready), .s_axi_wdata(s_axi_wdata), .s_axi_wstrb(s_axi_wstrb),
         .s_axi_wlast(s_axi_wlast), .s_axi_wvalid(s_axi_wvalid), .s_axi_wready(s_axi_wready),
