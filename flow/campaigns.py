@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -101,49 +102,58 @@ def fuzz(
     seed: Annotated[int, typer.Option(help="Seed of the first network; then one more each.")] = 1,
     preset: Engine = "base",
     changes: Set = None,
+    engines: Annotated[
+        int, typer.Option(help="Small engines of many shapes, in turn, instead of the preset.")
+    ] = 0,
     simulator: Sim = Simulator.verilator,
     out_dir: Out = Path("build/fuzz"),
     as_json: Json = False,
 ) -> None:
     """Run random small networks and memories through the Verilog against the golden model.
 
-    Example: shiftwork fuzz --count 1000 --seed 5000
+    Example: shiftwork fuzz --count 1000 --seed 5000 --engines 6
     """
     from ..sim import fuzz as fuzzer
     from ..sim.fuzz_coverage import coverage
+    from ..sim.fuzz_engines import ENGINES
     from ..sim.tools import find_simulator
     from .emit import emit
     from .inputs import open_config
 
-    config = open_config(preset, changes)
+    if not 0 <= engines <= len(ENGINES):
+        raise ValueError(f"--engines must be in 0..{len(ENGINES)}, not {engines}")
+    if engines and (changes or preset != "base"):
+        raise ValueError("--engines has engines of its own: leave --preset and --set away")
+    configs = ENGINES[:engines] or (open_config(preset, changes),)
     find_simulator(simulator.value)
-    emitted = emit(config, out_dir / "rtl")
+    emitted = [(config, emit(config, out_dir / "rtl").verilog) for config in configs]
     start = time.monotonic()
     cases: list[fuzzer.Case] = []
-    again = ["shiftwork", "fuzz", "--count", "1", "--preset", preset]
+    again = ["shiftwork", "fuzz", "--count", "1"]
+    again += ["--engines", str(engines)] if engines else ["--preset", preset]
     for change in changes or []:
         again += ["--set", change]
     failures: list[dict[str, Any]] = []
-    for case in fuzzer.fuzz(
-        config, emitted.verilog, count=count, seed=seed, simulator=simulator.value
-    ):
+    for case in fuzzer.fuzz_engines(emitted, count=count, seed=seed, simulator=simulator.value):
         cases.append(case)
         command = shlex.join([*again, "--simulator", simulator.value, "--seed", str(case.seed)])
         if case.trouble:
             failures.append(
-                {"seed": case.seed, "layers": case.layers, "latency": asdict(case.latency),
-                 "trouble": case.trouble, "again": command}
+                {"seed": case.seed, "engine": case.engine, "layers": case.layers,
+                 "latency": asdict(case.latency), "trouble": case.trouble, "again": command}
             )  # fmt: skip
             log.print(f"seed {case.seed}: {case.trouble}\n  again: {command}", markup=False,
                       soft_wrap=True)  # fmt: skip
         elif log.is_terminal or len(cases) % 10 == 0:
             log.print(f"{len(cases)} of {count}, seed {case.seed}, {case.cycles:,} cycles, "
                       f"{len(failures)} failed", end="\r" if log.is_terminal else "\n")  # fmt: skip
+    name = f"{engines} engines" if engines else configs[0].name
     figures = {
-        "engine": config.name,
+        "engine": name,
+        "engines": dict(Counter(case.engine for case in cases)),
         "simulator": simulator.value,
         "networks": len(cases),
-        "coverage": (covered := coverage((case.features for case in cases), config)),
+        "coverage": (covered := coverage((case.features for case in cases), *configs)),
         "layers": sum(len(case.layers) for case in cases),
         "values": sum(case.values for case in cases),
         "cycles": sum(case.cycles for case in cases),
@@ -154,11 +164,12 @@ def fuzz(
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
     else:
-        out.print("networks with: " + ", ".join(f"{name} {n}" for name, n in covered.items()),
+        seen = {**covered, **figures["engines"]} if engines else covered
+        out.print("networks with: " + ", ".join(f"{what} {n}" for what, n in seen.items()),
                   soft_wrap=True)  # fmt: skip
         out.print(
             f"{len(cases)} networks, {figures['layers']:,} layers, {figures['values']:,} values, "
-            f"{figures['cycles']:,} cycles on {config.name} in {simulator.value}, "
+            f"{figures['cycles']:,} cycles on {name} in {simulator.value}, "
             f"{figures['seconds']} s: {len(failures)} failed", soft_wrap=True,
         )  # fmt: skip
     if failures:

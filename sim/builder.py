@@ -47,9 +47,19 @@ class NetworkBuilder:
         self.layers: list[Layer] = []
         self.last = "input"
 
-    def _output(self, layer: str, channels: int, size: Pair, zero_point: int) -> str:
+    def snapshot(self) -> tuple[dict[str, TensorInfo], list[Layer], str]:
+        """Return what `restore` takes back."""
+        return dict(self.tensors), list(self.layers), self.last
+
+    def restore(self, snapshot: tuple[dict[str, TensorInfo], list[Layer], str]) -> None:
+        """Forget the layers added since a snapshot."""
+        self.tensors, self.layers, self.last = dict(snapshot[0]), list(snapshot[1]), snapshot[2]
+
+    def _output(
+        self, layer: str, channels: int, size: Pair, zero_point: int, bits: int | None = None
+    ) -> str:
         name = f"{layer}.out"
-        self.tensors[name] = TensorInfo(name, channels, *size, 0, zero_point, self.bits)
+        self.tensors[name] = TensorInfo(name, channels, *size, 0, zero_point, bits or self.bits)
         self.last = name
         return name
 
@@ -67,10 +77,12 @@ class NetworkBuilder:
         groups: int = 1,
         slope: float | None = None,
         limits: Pair | None = None,
+        act_bits: int | None = None,
     ) -> str:
-        """Add a convolution with a scale per channel that spreads its outputs over 0..255.
+        """Add a convolution with a scale per channel that spreads its outputs over all values.
 
-        ``limits`` (lo, hi) are the stored values it is clamped to, all by default.
+        ``limits`` (lo, hi) are the stored values it is clamped to, all by default; ``act_bits``
+        the bits of its output, the network's by default.
         """
         info = self.tensors[source or self.last]
         book = Codebook(terms, bits)
@@ -80,15 +92,17 @@ class NetworkBuilder:
         )
         weights = ShiftWeights(codes, torch.tensor(1.0, dtype=torch.float64), book)
         integers = weights.integers().flatten(1).double().numpy()
-        spread = np.sqrt((integers**2).sum(1)) * 74 + 1
+        values = 1 << (act_bits or self.bits)
+        spread = np.sqrt((integers**2).sum(1)) * (74 * (info.top + 1) / 256) + 1
+        gain = 60 * values / 256 / spread
         mean = integers.sum(1) * (info.top / 2 - info.zero_point)
         rq = Requantiser.from_real(
-            60 / spread, (info.top + 1) / 2 - mean * 60 / spread, *(limits or (0, info.top)),
+            gain, values / 2 - mean * gain, *(limits or (0, values - 1)),
             fit_slope(slope) if slope is not None else (), zero_point,
         )  # fmt: skip
         size = window_size((info.height, info.width), kernel, stride, padding, dilation)
         name = f"conv{len(self.layers)}"
-        out = self._output(name, channels, size, zero_point)
+        out = self._output(name, channels, size, zero_point, act_bits)
         self.layers.append(
             Conv(name, info.name, out, kernel, stride, padding, weights, rq, dilation, groups)
         )
@@ -106,14 +120,16 @@ class NetworkBuilder:
         bits: int = 4,
         slope: float | None = None,
         limits: Pair | None = None,
+        act_bits: int | None = None,
     ) -> str:
-        """Add a depthwise convolution, or one of ``groups`` groups; keeps the zero point."""
+        """Add a depthwise convolution, or one of ``groups`` groups; stays signed or unsigned."""
         info = self.tensors[self.last]
         groups = groups or info.channels
         channels = channels or info.channels
+        zero_point = 1 << ((act_bits or self.bits) - 1) if info.zero_point else 0
         return self.conv(
-            channels, kernel, stride, padding, dilation, terms, bits, zero_point=info.zero_point,
-            groups=groups, slope=slope, limits=limits,
+            channels, kernel, stride, padding, dilation, terms, bits, zero_point=zero_point,
+            groups=groups, slope=slope, limits=limits, act_bits=act_bits,
         )  # fmt: skip
 
     def max_pool(
@@ -123,7 +139,7 @@ class NetworkBuilder:
         info = self.tensors[source or self.last]
         size = window_size((info.height, info.width), kernel, stride, padding, (1, 1))
         name = f"pool{len(self.layers)}"
-        out = self._output(name, info.channels, size, info.zero_point)
+        out = self._output(name, info.channels, size, info.zero_point, info.bits)
         self.layers.append(MaxPool(name, info.name, out, kernel, stride, padding))
         return out
 
@@ -132,7 +148,8 @@ class NetworkBuilder:
         infos = [self.tensors[s] for s in sources]
         name = f"concat{len(self.layers)}"
         out = self._output(name, sum(i.channels for i in infos),
-                           (infos[0].height, infos[0].width), infos[0].zero_point)  # fmt: skip
+                           (infos[0].height, infos[0].width), infos[0].zero_point,
+                           infos[0].bits)  # fmt: skip
         self.layers.append(Concat(name, sources, out))
         return out
 
@@ -144,7 +161,7 @@ class NetworkBuilder:
         scale = np.full(info.channels, 1 / (kernel[0] * kernel[1]))
         rq = Requantiser.from_real(scale, np.full(info.channels, float(info.zero_point)),
                                    0, info.top)  # fmt: skip
-        out = self._output(name, info.channels, size, info.zero_point)
+        out = self._output(name, info.channels, size, info.zero_point, info.bits)
         self.layers.append(AveragePool(name, info.name, out, kernel, stride, padding, rq))
         return out
 
@@ -155,9 +172,11 @@ class NetworkBuilder:
         for name, shift in ((a, shifts[0]), (b, shifts[1])):
             self._rescale(name, low - shift)
         name = f"add{len(self.layers)}"
-        scale = np.full(info.channels, 1 / (2 << max(shifts)))
-        rq = Requantiser.from_real(scale, np.full(info.channels, 60.0 + zero_point / 2),
-                                   0, info.top)  # fmt: skip
+        largest = max(info.top, self.tensors[b].top)
+        values = 1 << self.bits
+        scale = np.full(info.channels, values / (largest + 1) / (2 << max(shifts)))
+        middle = 60.0 * values / 256 + zero_point / 2
+        rq = Requantiser.from_real(scale, np.full(info.channels, middle), 0, values - 1)
         out = self._output(name, info.channels, (info.height, info.width), zero_point)
         self.layers.append(Add(name, (a, b), out, shifts, rq))
         return out
@@ -171,7 +190,7 @@ class NetworkBuilder:
         info = self.tensors[self.last]
         name = f"upsample{len(self.layers)}"
         size = (2 * info.height, 2 * info.width)
-        out = self._output(name, info.channels, size, info.zero_point)
+        out = self._output(name, info.channels, size, info.zero_point, info.bits)
         self.layers.append(Upsample(name, info.name, out))
         return out
 
@@ -185,7 +204,7 @@ class NetworkBuilder:
             0,
             info.top,
         )
-        out = self._output(name, info.channels, (1, 1), 0)
+        out = self._output(name, info.channels, (1, 1), 0, info.bits)
         self.layers.append(GlobalAveragePool(name, info.name, out, rq))
         return out
 

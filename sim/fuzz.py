@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -11,7 +11,7 @@ from random import Random
 from ..hw.config import EngineConfig
 from ..model import golden
 from ..model.compile import compile_network
-from .fuzz_coverage import features
+from .fuzz_coverage import features, program_features
 from .fuzz_networks import random_network
 from .result import SimResult
 from .runner import SimulatorError
@@ -24,6 +24,8 @@ class Case:
 
     Attributes
     ----------
+    engine : str
+        The engine's name.
     seed : int
         All of network, input and memory follow from it and the engine.
     layers : tuple of str
@@ -42,6 +44,7 @@ class Case:
         Wall time, golden model and compiler included.
     """
 
+    engine: str
     seed: int
     layers: tuple[str, ...]
     shared: bool
@@ -92,12 +95,32 @@ def fuzz(
     ValueError
         If ``count`` or ``seed`` is out of range.
     """
+    yield from fuzz_engines(
+        [(config, verilog)], count=count, seed=seed, simulator=simulator, waveform=waveform
+    )
+
+
+def fuzz_engines(
+    engines: Sequence[tuple[EngineConfig, Path]],
+    *,
+    count: int,
+    seed: int,
+    simulator: str = "verilator",
+    waveform: bool = False,
+) -> Iterator[Case]:
+    """Do the same on several engines with their Verilog: seed modulo their number is whose turn.
+
+    Raises
+    ------
+    ValueError
+        If ``count`` or ``seed`` is out of range.
+    """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
     if not 0 <= seed < (1 << 31) - count:
         raise ValueError(f"seed must be in 0..{(1 << 31) - count - 1}, not {seed}")
     for number in range(seed, seed + count):
-        yield _run(config, verilog, number, simulator, waveform)
+        yield _run(*engines[number % len(engines)], number, simulator, waveform)
 
 
 def _run(config: EngineConfig, verilog: Path, seed: int, simulator: str, waveform: bool) -> Case:
@@ -107,8 +130,10 @@ def _run(config: EngineConfig, verilog: Path, seed: int, simulator: str, wavefor
     kinds = tuple(type(layer).__name__ for layer in network.layers)
     shared = Random(f"sharing {seed}").randrange(4) > 0
     values = cycles = 0
+    seen = features(network, latency)
     try:
         program = compile_network(network, config, keep_all=not shared)
+        seen |= program_features(program, config)
         want = golden.run(network, x, exact="integer")
         result = simulate(
             program, config, verilog, {network.input: x[0]}, want, simulator, latency=latency,
@@ -121,9 +146,17 @@ def _run(config: EngineConfig, verilog: Path, seed: int, simulator: str, wavefor
     except (ValueError, ArithmeticError, AssertionError) as error:
         # the compiler has to take every network
         trouble = f"{type(error).__name__}: {error}"
-    seen = features(network, latency)
     return Case(
-        seed, kinds, shared, seen, latency, values, cycles, trouble, time.monotonic() - start
+        config.name,
+        seed,
+        kinds,
+        shared,
+        seen,
+        latency,
+        values,
+        cycles,
+        trouble,
+        time.monotonic() - start,
     )
 
 

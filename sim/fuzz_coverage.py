@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from ..hw.config import EngineConfig
+from ..hw.descriptor import DESCRIPTOR_BYTES, unpack_descriptor
 from ..model.network import (
     Add,
     AveragePool,
@@ -18,6 +19,7 @@ from ..model.network import (
     TensorInfo,
     Upsample,
 )
+from ..model.program import Program
 from .scoreboard import Latency
 
 Sees = Callable[[Layer, Network], bool]
@@ -95,7 +97,10 @@ MEMORY: dict[str, Callable[[Latency], bool]] = {
     "random latency": lambda latency: latency.random > 0,
     "back-pressure": lambda latency: latency.stall > 0,
 }
-FEATURES = (*LAYERS, NETWORK, *MEMORY)
+NARROW = "bits differ"
+FEATURES = (*LAYERS, NETWORK, NARROW, *MEMORY)
+BANDS, LARGE, EMPTY = "several bands", "input beyond the buffer", "band without input"
+PROGRAM = (BANDS, LARGE, EMPTY)
 
 
 def features(network: Network, latency: Latency) -> frozenset[str]:
@@ -107,7 +112,28 @@ def features(network: Network, latency: Latency) -> frozenset[str]:
     }  # fmt: skip
     if max(readers.values()) > 1:
         found.add(NETWORK)
+    if len({info.bits for info in network.tensors.values()}) > 1:
+        found.add(NARROW)
     return frozenset(found | {name for name, sees in MEMORY.items() if sees(latency)})
+
+
+def program_features(program: Program, config: EngineConfig) -> frozenset[str]:
+    """Return the names of `PROGRAM` that a program has on its engine."""
+    found: set[str] = set()
+    words: Counter[int] = Counter()
+    loads = False
+    descriptors = sum(plan.descriptors for plan in program.layers)
+    for number in range(descriptors):
+        at = program.first_descriptor - program.base + number * DESCRIPTOR_BYTES
+        fields = unpack_descriptor(program.image[at : at + DESCRIPTOR_BYTES])
+        load = fields["load_words"] * fields["load_planes"] * fields["load_groups"]
+        words[fields["layer"]] += load
+        loads = loads or not load
+    if any(plan.descriptors > 1 for plan in program.layers):
+        found.add(BANDS)
+    if max(words.values()) > config.buffer_words:
+        found.add(LARGE)
+    return frozenset(found | ({EMPTY} if loads else set()))
 
 
 def impossible(config: EngineConfig) -> frozenset[str]:
@@ -119,7 +145,8 @@ def impossible(config: EngineConfig) -> frozenset[str]:
     return frozenset(found)
 
 
-def coverage(seen: Iterable[frozenset[str]], config: EngineConfig) -> dict[str, int]:
-    """Return how many networks had each feature that the engine can have, in order."""
+def coverage(seen: Iterable[frozenset[str]], *engines: EngineConfig) -> dict[str, int]:
+    """Return how many networks had each feature that one of the engines can have, in order."""
     counts = Counter(name for some in seen for name in some)
-    return {name: counts[name] for name in FEATURES if name not in impossible(config)}
+    never = frozenset.intersection(*map(impossible, engines))
+    return {name: counts[name] for name in (*FEATURES, *PROGRAM) if name not in never}

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..hw.config import EngineConfig
+from ..model.compile import compile_network
 from ..model.network import Concat, Network, window_size
 from .builder import NetworkBuilder, Padding, Pair
 
@@ -15,6 +16,7 @@ LAYERS = (2, 8)  # fewest and most layers of a network
 MOST_BEATS = 4000  # of one layer on the array
 MOST_PIXELS = 1024  # of a tensor
 TRIES = 50  # draws of a layer before another kind is drawn
+ROOMY = 2048  # buffer words in which whatever is drawn fits
 
 
 def random_network(seed: int, config: EngineConfig) -> tuple[Network, torch.Tensor]:
@@ -45,11 +47,11 @@ class _Drawing:
         self.rng = rng = Random(f"shiftwork {seed}")
         self.config = config
         self.wanted = rng.randint(*LAYERS)
-        self.middle = 1 << (config.act_bits - 1)
         channels = rng.choice([1, 2, 3, 3, rng.randint(1, 2 * config.rows)])
         channels = min(channels, config.max_fan_in)
         size = rng.randint(1, 24), rng.randint(1, 24)
-        self.builder = NetworkBuilder(seed, channels, *size, self._zero(), config.act_bits)
+        zero = self._zero(config.act_bits)
+        self.builder = NetworkBuilder(seed, channels, *size, zero, config.act_bits)
         self.ended = False
 
     @property
@@ -62,7 +64,7 @@ class _Drawing:
         return self.wanted - len(self.builder.layers)
 
     def step(self) -> None:
-        """Add one layer, or a branch of several."""
+        """Add one layer, or a branch of several, unless the buffer is too small for it."""
         rng = self.rng
         kinds = {
             self._conv: 5, self._depthwise: 3, self._grouped: 1, self._max_pool: 2,
@@ -70,10 +72,30 @@ class _Drawing:
             self._branches: 3, self._global_average: 1,
         }  # fmt: skip
         kind = rng.choices([*kinds], [*kinds.values()])[0]
+        before = self.builder.snapshot()
         kind()
+        if self.config.buffer_words < ROOMY and not self._fits():
+            self.builder.restore(before)
+            self.ended = False
 
-    def _zero(self) -> int:
-        return self.rng.choice([0, 0, self.middle])
+    def _fits(self) -> bool:
+        """Whether at least one row of every layer fits the activation buffer."""
+        if not self.builder.layers:
+            return True
+        try:
+            compile_network(self.builder.build(), self.config)
+        except ValueError as error:
+            # All else must compile, and is told when the network is run.
+            return "words of activations" not in str(error)
+        return True
+
+    def _bits(self) -> int:
+        """Draw the bits of a tensor's values: mostly all that the engine has."""
+        most = self.config.act_bits
+        return self.rng.choice([most, most, most, self.rng.randint(2, most)])
+
+    def _zero(self, bits: int) -> int:
+        return self.rng.choice([0, 0, 1 << (bits - 1)])
 
     def _info(self, name: str | None = None):
         return self.builder.tensors[name or self.builder.last]
@@ -88,7 +110,9 @@ class _Drawing:
             stride = rng.randint(1, steps), rng.randint(1, steps)
             dilation = rng.choice([(1, 1), (1, 1), (2, 1), (1, 2), (2, 2)]) if dilate else (1, 1)
             far = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-            top, left, bottom, right = (rng.randint(0, min(3, f)) for f in far + far)
+            wide = rng.randrange(8) == 0  # than the kernel: there are rows of padding alone
+            most = [far[n % 2] + 4 if wide else min(3, far[n % 2]) for n in range(4)]
+            top, left, bottom, right = (rng.randint(0, n) for n in most)
             padding = (top, left, bottom, right)
             out = window_size((info.height, info.width), kernel, stride, padding, dilation)
             if min(out) >= 1 and out[0] * out[1] <= MOST_PIXELS:
@@ -99,7 +123,7 @@ class _Drawing:
         """Add a convolution; None if none that is drawn fits the budget."""
         rng, config, info = self.rng, self.config, self._info(source)
         for _ in range(TRIES):
-            largest = rng.choice([1, 1, 3, 3, 7])
+            largest = rng.choice([1, 1, 3, 3, 7, 7])
             steps = rng.choice([1, 1, 2, 4])
             window = self._window(largest, steps, dilate=True, source=source)
             if window is None:
@@ -112,23 +136,28 @@ class _Drawing:
             blocks = -(-info.channels // config.rows) * -(-count // config.cols)
             beats = taps * blocks * terms * max(out[0] * out[1], config.block_beats)
             if beats <= MOST_BEATS and taps * info.channels <= config.max_fan_in:
-                zero = self._zero()
+                bits = self._bits()
+                zero = self._zero(bits)
                 return self.builder.conv(
                     count, kernel, stride, padding, dilation, terms,
-                    rng.randint(2, config.code_bits), source, zero, **self._bend(zero),
+                    rng.randint(2, config.code_bits), source, zero, **self._bend(zero, bits),
                 )  # fmt: skip
         return None
 
-    def _bend(self, zero: int) -> dict[str, Any]:
+    def _bend(self, zero: int, bits: int) -> dict[str, Any]:
         """Draw what follows a convolution: leaky ReLU, ReLU, ReLU6, or nothing."""
-        rng, top = self.rng, 2 * self.middle - 1
+        rng, top = self.rng, (1 << bits) - 1
         if self.config.leaky and rng.randrange(5) < 2:
-            return {"slope": rng.choice([0.1, 0.25])}
-        return {
-            "limits": rng.choice([None, None, (zero, top), (zero, zero + (top - zero) * 3 // 4)])
-        }
+            return {"slope": rng.choice([0.1, 0.25]), "act_bits": bits}
+        limits = rng.choice([None, None, (zero, top), (zero, zero + (top - zero) * 3 // 4)])
+        return {"limits": limits, "act_bits": bits}
 
-    def _pointwise(self, source: str, channels: int, zero: int) -> str | None:
+    def _bend_separate(self) -> dict[str, Any]:
+        """Draw the same for a depthwise or grouped convolution."""
+        bits = self._bits()
+        return self._bend(1 << (bits - 1) if self._info().zero_point else 0, bits)
+
+    def _pointwise(self, source: str, channels: int, zero: int, bits: int) -> str | None:
         """Add a convolution that keeps the size."""
         rng, config, info = self.rng, self.config, self._info(source)
         kernel = rng.choice([(1, 1), (1, 1), (3, 3), (1, 3), (3, 1)])
@@ -141,7 +170,7 @@ class _Drawing:
         y, x = kernel[0] // 2, kernel[1] // 2
         terms = rng.randint(1, min(2, config.max_terms))
         return self.builder.conv(channels, kernel, (1, 1), (y, x, y, x), (1, 1), terms,
-                                 min(4, config.code_bits), source, zero)  # fmt: skip
+                                 min(4, config.code_bits), source, zero, act_bits=bits)  # fmt: skip
 
     def _depthwise(self) -> None:
         rng, config, info = self.rng, self.config, self._info()
@@ -155,7 +184,7 @@ class _Drawing:
             if beats <= MOST_BEATS and taps <= config.max_fan_in:
                 self.builder.depthwise(
                     kernel, stride, padding, dilation, terms, bits=rng.randint(2, config.code_bits),
-                    **self._bend(info.zero_point),
+                    **self._bend_separate(),
                 )  # fmt: skip
 
     def _grouped(self) -> None:
@@ -170,7 +199,7 @@ class _Drawing:
                 self.builder.depthwise(
                     kernel, stride, padding, dilation, rng.randint(1, min(2, config.max_terms)),
                     count, count * each, rng.randint(2, config.code_bits),
-                    **self._bend(info.zero_point),
+                    **self._bend_separate(),
                 )  # fmt: skip
 
     def _max_pool(self) -> None:
@@ -201,9 +230,10 @@ class _Drawing:
         if self.room < 2 or self.config.max_fan_in < 2 or self._holes(source):
             return
         info = self._info(source)
-        other = self._pointwise(source, info.channels, self._zero())
+        bits = self._bits()
+        other = self._pointwise(source, info.channels, self._zero(bits), bits)
         if other is not None:
-            self.builder.add(source, other, zero_point=self._zero())
+            self.builder.add(source, other, zero_point=self._zero(self.config.act_bits))
 
     def _residual(self) -> None:
         """Add two convolutions of the last tensor, of different scales."""
@@ -211,13 +241,14 @@ class _Drawing:
         if self.room < 3 or self.config.max_fan_in < 2:
             return
         channels = self.rng.randint(1, 2 * self.config.cols)
-        first = self._pointwise(source, channels, self._zero())
-        second = self._pointwise(source, channels, self._zero()) if first else None
+        each = [self._bits(), self._bits()]
+        first = self._pointwise(source, channels, self._zero(each[0]), each[0])
+        second = self._pointwise(source, channels, self._zero(each[1]), each[1]) if first else None
         if first and second:
             most = min(6, self.config.magnitudes - 1)
             shift = self.rng.randint(0, most)
             shifts = self.rng.choice([(0, shift), (shift, 0)])
-            self.builder.add(first, second, shifts, self._zero())
+            self.builder.add(first, second, shifts, self._zero(self.config.act_bits))
 
     def _branches(self) -> None:
         """Concatenate two or three of: convolutions of the last tensor, its pool, itself."""
@@ -225,17 +256,18 @@ class _Drawing:
         count = self.rng.randint(2, 3)
         if self.room < count + 1:
             return
-        zero = self._info(source).zero_point if self.rng.randrange(3) else self._zero()
-        kept = self._info(source).zero_point == zero
+        info, bits = self._info(source), self._bits()
+        number = (info.zero_point, info.bits) if self.rng.randrange(3) else (self._zero(bits), bits)
+        kept = (info.zero_point, info.bits) == number
         parts: list[str] = []
-        for number in range(count):
-            kind = self.rng.choice(["conv", "conv", "pool", "same"]) if kept and number else "conv"
+        for place in range(count):
+            kind = self.rng.choice(["conv", "conv", "pool", "same"]) if kept and place else "conv"
             if kind == "same" and self._placeable(source) and source not in parts:
                 part = source
             elif kind == "pool":
                 part = self.builder.max_pool((3, 3), (1, 1), (1, 1, 1, 1), source)
             else:
-                part = self._pointwise(source, self.rng.randint(1, self.config.cols + 3), zero)
+                part = self._pointwise(source, self.rng.randint(1, self.config.cols + 3), *number)
             if part is None:
                 return
             parts.append(part)

@@ -159,13 +159,16 @@ def test_an_unknown_network_is_refused_before_any_work(tmp_path: Path, capsys: C
 def test_fuzz_reports_and_prints_how_to_run_a_failure_again(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cases(config, verilog, *, count, seed, simulator):
+    def cases(engines, *, count, seed, simulator):
+        assert [config.hold for config, _ in engines] == [32]
         for number in range(seed, seed + count):
             trouble = "2 of 9 bytes differ" if number == 8 else ""
             seen = frozenset({"convolution"})
-            yield fuzzer.Case(number, ("Conv",), True, seen, fuzzer.FAST, 9, 100, trouble, 0.1)
+            yield fuzzer.Case(
+                "tiny", number, ("Conv",), True, seen, fuzzer.FAST, 9, 100, trouble, 0.1
+            )
 
-    monkeypatch.setattr(fuzzer, "fuzz", cases)
+    monkeypatch.setattr(fuzzer, "fuzz_engines", cases)
     options = [*ENGINE, "--set", "hold=32", "-o", str(tmp_path)]
     assert main(["fuzz", "--count", "3", "--seed", "7", *options]) == 1
     captured = capsys.readouterr()
@@ -177,6 +180,30 @@ def test_fuzz_reports_and_prints_how_to_run_a_failure_again(
     assert report["coverage"]["convolution"] == 3
     assert "leaky ReLU" not in report["coverage"]  # tiny has none
     assert [failure["again"] for failure in report["failures"]] == [again]
+
+
+def test_fuzz_takes_engines_in_turn(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cases(engines, *, count, seed, simulator):
+        for number in range(seed, seed + count):
+            name = engines[number % 2][0].name
+            seen = frozenset({"several bands"})
+            yield fuzzer.Case(name, number, ("Conv",), True, seen, fuzzer.FAST, 9, 9, "odd", 0.1)
+
+    monkeypatch.setattr(fuzzer, "fuzz_engines", cases)
+    monkeypatch.setattr(emit, "emit", lambda *_: SimpleNamespace(verilog=tmp_path))
+    options = ["--simulator", "icarus", "-o", str(tmp_path)]
+    assert main(["fuzz", "--engines", "2", "--count", "3", "--seed", "5", *options]) == 1
+    captured = capsys.readouterr()
+    assert "shiftwork fuzz --count 1 --engines 2 --simulator icarus --seed 5" in captured.err
+    assert "several bands 3, input beyond the buffer 0" in captured.out
+    assert "cycles on 2 engines in icarus" in captured.out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["engines"] == {"fuzz1": 2, "fuzz0": 1}
+    assert main(["fuzz", "--engines", "99", *options]) == 1
+    assert main(["fuzz", "--engines", "2", "--preset", "tiny", *options]) == 1
+    assert "leave --preset and --set away" in capsys.readouterr().err
 
 
 FAULTS = ["faults", "--count", "14", "--simulator", "icarus"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,20 @@ from shiftwork.model import golden
 from shiftwork.model.compile import compile_network
 from shiftwork.sim import fuzz as fuzzer
 from shiftwork.sim.builder import NetworkBuilder
-from shiftwork.sim.fuzz import fuzz, random_latency
-from shiftwork.sim.fuzz_coverage import FEATURES, coverage, features, impossible
+from shiftwork.sim.fuzz import fuzz, fuzz_engines, random_latency
+from shiftwork.sim.fuzz_coverage import (
+    FEATURES,
+    PROGRAM,
+    coverage,
+    features,
+    impossible,
+    program_features,
+)
+from shiftwork.sim.fuzz_engines import ENGINES
 from shiftwork.sim.fuzz_networks import LAYERS, random_network
 from shiftwork.sim.scoreboard import FAST
 
-SMALL = EngineConfig(name="fuzz4", rows=4, cols=4, hold=32, buffer_words=2048, window=4,
-                     burst_beats=16, weight_fifo=16, requantise_lanes=2, leaky=True)  # fmt: skip
+SMALL = ENGINES[0]
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +44,48 @@ def test_an_engine_can_run_whatever_is_drawn_for_it(name: str) -> None:
         compile_network(network, config)
 
 
-@pytest.mark.parametrize("name", ["tiny", "base"])
-def test_nothing_is_left_out(name: str) -> None:
-    config = preset(name)
-    seen = coverage(
-        (features(random_network(seed, config)[0], random_latency(seed)) for seed in range(1, 301)),
-        config,
-    )
-    assert set(seen) | impossible(config) == set(FEATURES)
-    assert not [(feature, count) for feature, count in seen.items() if count < 10]
+def test_nothing_is_left_out() -> None:
+    """Three hundred networks on the engines of the list."""
+    seen = []
+    for seed in range(1, 301):
+        config = ENGINES[seed % len(ENGINES)]
+        network, _ = random_network(seed, config)
+        program = compile_network(network, config)
+        seen.append(features(network, random_latency(seed)) | program_features(program, config))
+    counts = coverage(seen, *ENGINES)
+    assert set(counts) == {*FEATURES, *PROGRAM}
+    assert not [(feature, count) for feature, count in counts.items() if count < 10]
+
+
+def test_what_an_engine_cannot_have_is_not_counted() -> None:
+    assert impossible(preset("tiny")) == {"leaky ReLU"} | {
+        f"N = {n}" for n in (2, 3) if n > preset("tiny").max_terms
+    }
+    assert "leaky ReLU" not in coverage([], preset("tiny"))
+    assert "leaky ReLU" in coverage([], preset("tiny"), ENGINES[0])
+
+
+def test_engines_differ_in_every_shape() -> None:
+    assert {engine.window for engine in ENGINES} == {1, 2, 4}
+    assert {engine.bus_bits for engine in ENGINES} == {64, 128}
+    assert {(e.rows > e.cols) - (e.rows < e.cols) for e in ENGINES} == {-1, 0, 1}
+    assert min(engine.buffer_words for engine in ENGINES) == 64
+    assert len({engine.requantise_lanes for engine in ENGINES}) > 3
+    assert len({engine.name for engine in ENGINES}) == len(ENGINES)
+
+
+def test_bands_are_seen() -> None:
+    builder = NetworkBuilder(1, 4, 2, 40)
+    builder.conv(4, (3, 3), padding=(9, 1, 0, 1), bits=3, act_bits=5)
+    network = builder.build()
+    for config in (ENGINES[2], ENGINES[0]):
+        program = compile_network(network, config)
+        assert program_features(program, config) == {"several bands", "band without input"}
+    builder = NetworkBuilder(1, 4, 20, 20)
+    builder.conv(4, (3, 3), bits=3)
+    program = compile_network(builder.build(), ENGINES[2])
+    assert program_features(program, ENGINES[2]) == {"several bands", "input beyond the buffer"}
+    assert "bits differ" in features(network, FAST)
 
 
 def test_features_are_seen() -> None:
@@ -78,16 +119,25 @@ def test_a_few_networks_are_bit_exact(verilog: Path) -> None:
     assert all(case.values for case in cases)
 
 
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[EngineConfig, Path]]:
+    folder = tmp_path_factory.mktemp("engines")
+    return [(config, emit(config, folder).verilog) for config in ENGINES]
+
+
 @pytest.mark.slow
-def test_thirty_networks_are_bit_exact_on_icarus(verilog: Path) -> None:
-    cases = fuzz(SMALL, verilog, count=30, seed=1000, simulator="icarus")
+def test_thirty_networks_are_bit_exact_on_icarus(engines: list[tuple[EngineConfig, Path]]) -> None:
+    cases = fuzz_engines(engines, count=30, seed=1000, simulator="icarus")
     assert not [case for case in cases if case.trouble]
 
 
 @pytest.mark.slow
-def test_three_hundred_networks_are_bit_exact_on_verilator(verilog: Path) -> None:
-    cases = fuzz(SMALL, verilog, count=300, seed=1, simulator="verilator")
+def test_three_hundred_networks_are_bit_exact_on_verilator(
+    engines: list[tuple[EngineConfig, Path]],
+) -> None:
+    cases = [*fuzz_engines(engines, count=300, seed=1, simulator="verilator")]
     assert not [case for case in cases if case.trouble]
+    assert set(Counter(case.engine for case in cases).values()) == {50}
 
 
 def test_a_difference_is_reported(verilog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
