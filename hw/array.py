@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from .column import Column
 from .config import EngineConfig
+from .geometry import spreads
 
 
 def beat_layout(config: EngineConfig) -> data.StructLayout:
@@ -34,8 +35,8 @@ def has_separate(config: EngineConfig) -> bool:
 class Array(wiring.Component):
     """Rows x cols select-and-accumulate array: a beat per cycle, no back-pressure.
 
-    A beat enters as control one cycle before its activations (stage B, where the buffer is
-    read) and is written 5 cycles later. ``landed`` says that a bank is complete.
+    A beat enters as control one cycle before its activations (stage B) and is written 5 cycles
+    later, ``geometry.array_stages`` more in a wide array. ``landed`` says that a bank is complete.
 
     Parameters
     ----------
@@ -86,7 +87,8 @@ class Array(wiring.Component):
         config = self.config
         stages = {"b": self.beat}
         last = "b"
-        for stage in ("c", "d1", "d2", "d3", "e", "f"):
+        wide = ("c0", "c1") if spreads(config) else ()
+        for stage in (*wide, "c", "d1", "d2", "d3", "e", "f"):
             control = Signal(beat_layout(config), name=f"beat_{stage}")
             m.d.sync += control.eq(stages[last])
             stages[stage] = control
@@ -103,6 +105,8 @@ class Array(wiring.Component):
         for bank in range(2):
             m.d.comb += write[bank].eq(stages["e"].valid & (stages["e"].bank == bank))
 
+        # Codes change for the beat whose activations reach the lanes in the next cycle.
+        loading = stages["c0"] if spreads(config) else self.beat
         width = config.rows * config.code_bits
         for index in range(config.cols):
             column = Column(config)
@@ -115,7 +119,7 @@ class Array(wiring.Component):
                     ]
             m.d.comb += [
                 column.codes.eq(self.codes.word_select(index, width)),
-                column.load.eq(self.beat.valid & self.beat.load),
+                column.load.eq(loading.valid & loading.load),
                 column.d1_address0.eq(addresses[0]),
                 column.d1_address1.eq(addresses[1]),
                 column.d2_bank.eq(stages["d2"].bank),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig
+from .geometry import spreads
 from .ram import NO_COLLISIONS
 from .terms import active_layout, decode, pick
 from .tree import tree_sum
@@ -20,8 +21,9 @@ class Column(wiring.Component):
 
     A beat's activations stand at ``acts`` in stage C. Stage C picks the terms and adds pairs,
     D1 adds the rest, D2 shifts the sum by the pass, D3 adds it to the accumulator of the beat's
-    pixel (or takes the larger of the two), E writes back. The control inputs carry the stage at
-    which they apply in their names; the array delays them once for all columns.
+    pixel (or takes the larger of the two), E writes back. In a wide array activations come a long
+    way: C0 brings them here, C1 picks the terms, C adds four each. The control inputs carry the
+    stage at which they apply in their names; the array delays them once for all columns.
     A pixel must not return within 4 beats (read in D1, written in E), so the value read in the
     cycle of a write to the same place is never used.
 
@@ -31,9 +33,9 @@ class Column(wiring.Component):
 
     Members
     -------
-    acts : In(rows x act_bits)         activations of the beat (stage C)
+    acts : In(rows x act_bits)         activations of the beat (stage C, or C0)
     codes : In(rows * code_bits)       the next block's codes of this column
-    load : In(1)                       take ``codes`` at the end of this cycle (stage B)
+    load : In(1)                       take ``codes`` at the end of this cycle (stage B, or C0)
     d1_address0, d1_address1 : In      accumulator read address per bank
     d2_bank, d2_post_shift : In        bank of the beat; left shift of its sum (N - n)
     d3_first, d3_maximum : In(1)       start anew; keep the larger value instead of adding
@@ -80,25 +82,35 @@ class Column(wiring.Component):
         m = Module()
         config = self.config
 
-        # Stage C: held codes, terms, first level of the tree.
+        # Stage C: held codes, terms, first levels of the tree.
+        wide = spreads(config)
+        near = Signal(self.acts.shape(), name="near")
+        domain = m.d.sync if wide else m.d.comb
+        domain += near.eq(self.acts)
         layout = active_layout(config)
-        terms = []
+        terms: list[Value] = []
         for row in range(config.rows):
             active = Signal(layout, name=f"active{row}")
             code = self.codes.word_select(row, config.code_bits)
             with m.If(self.load):
                 m.d.sync += active.as_value().eq(decode(config, code))
-            terms.append(pick(m, config, self.acts[row], active, f"term{row}"))
-        pairs = []
-        for index in range(0, config.rows, 2):
-            total = tree_sum(terms[index : index + 2])
-            pair = Signal(total.shape(), name=f"pair{index // 2}")
-            m.d.sync += pair.eq(total)
-            pairs.append(pair)
+            term = pick(m, config, near[row], active, f"term{row}")
+            if wide:
+                picked = Signal(len(term), name=f"picked{row}")
+                m.d.sync += picked.eq(term)
+                term = picked
+            terms.append(term)
+        parts = []
+        together = 4 if wide else 2
+        for index in range(0, config.rows, together):
+            total = tree_sum(terms[index : index + together])
+            part = Signal(total.shape(), name=f"part{index // together}")
+            m.d.sync += part.eq(total)
+            parts.append(part)
 
         # Stage D1: rest of the tree.
         column_sum = Signal(config.sum_max.bit_length())
-        m.d.sync += column_sum.eq(tree_sum(pairs))
+        m.d.sync += column_sum.eq(tree_sum(parts))
 
         # Stage D2: weight of the pass. Reads of D1 arrive here.
         shifted = Signal(config.sum_max.bit_length() + config.max_terms - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,7 +13,7 @@ from .axi import read_members, write_members
 from .config import EngineConfig
 from .control import Control
 from .drain import Drain
-from .geometry import AHEAD, fifo_depths
+from .geometry import AHEAD, fifo_depths, takes_early
 from .loader import Loader
 from .queue import Queue
 from .reader import Reader
@@ -118,7 +118,16 @@ class Core(wiring.Component):
         wiring.connect(m, requantise.o, outputs.i)
         wiring.connect(m, outputs.o, storer.i)
 
-        taken = window.beat.valid & window.beat.load
+        # A block's codes are taken when its first beat reaches the window or the array; in the
+        # former case they wait for it, so that the next block may arrive meanwhile.
+        codes: Value = weights.codes
+        entering = window.beat
+        if takes_early(config):
+            entering = sequencer.beat
+            codes = Signal(len(weights.codes), name="codes")
+            with m.If(entering.valid & entering.load):
+                m.d.sync += codes.eq(weights.codes)
+        taken = entering.valid & entering.load
         m.d.comb += [
             window.w_addr.eq(loader.w_addr),
             window.w_data.eq(loader.w_data),
@@ -133,7 +142,7 @@ class Core(wiring.Component):
             array.separate.eq(window.separate),
             array.taps.eq(window.taps),
             sequencer.taken.eq(taken),
-            array.codes.eq(weights.codes),
+            array.codes.eq(codes),
             array.drain.eq(drain.active),
             array.drain_bank.eq(drain.bank),
             array.drain_address.eq(drain.address),

@@ -18,6 +18,26 @@ JOBS = 4  # the storer's tokens whose addresses may go ahead of their data
 BEND_STAGES = 5  # more of the requantiser, where the engine has leaky ReLU
 
 
+def spreads(config: EngineConfig) -> bool:
+    """Whether the array is so wide that a beat's way to its lanes takes stages of its own."""
+    return config.lanes > 64
+
+
+def window_stages(config: EngineConfig) -> int:
+    """Return the window's additional stages: the words as read, and as padded."""
+    return 2 if config.window > 1 else 0
+
+
+def array_stages(config: EngineConfig) -> int:
+    """Return the array's additional stages: activations on their way, and terms."""
+    return 2 if spreads(config) else 0
+
+
+def takes_early(config: EngineConfig) -> bool:
+    """Whether codes are taken where a beat enters the window, and wait for it behind that."""
+    return window_stages(config) + array_stages(config) > 0
+
+
 def burst_block(*limits: int) -> int:
     """Return the largest power of two within every limit: the beats between burst boundaries.
 

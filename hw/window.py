@@ -15,13 +15,20 @@ from .descriptor import Mode
 from .ram import NO_COLLISIONS
 
 
+def control_layout(config: EngineConfig) -> data.StructLayout:
+    """Return what travels with a beat's words."""
+    return data.StructLayout({
+        "beat": beat_layout(config), "padding": config.window, "pad_value": config.act_bits, "mode": Mode,
+    })  # fmt: skip
+
+
 class Window(wiring.Component):
     """Read ``window`` neighbouring words of the buffer and form the rows of a beat.
 
     Words of neighbouring addresses lie in different banks, so any ``window`` of them are read in
     one cycle. Padding takes the place of words that are not real. A beat's address comes in stage
-    A, its control in B; ``beat`` goes on to the array a cycle later, its rows a cycle after that.
-    One beat per cycle, no back-pressure.
+    A, its control in B; ``beat`` goes on to the array a cycle later, or 1 +
+    ``geometry.window_stages``, its rows a cycle after that. One beat per cycle, no back-pressure.
 
     Parameters
     ----------
@@ -74,30 +81,38 @@ class Window(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self.config
+        # Stage B ends: words as they were read, and with more than one, then turned into order.
         words = self._read(m)
-
-        # Stage B ends: words turned into order. Then padding, and what the mode makes of them.
-        padding, pad_value = Signal(config.window), Signal(config.act_bits)
-        mode = Signal(Mode)
-        m.d.sync += [
-            self.beat.eq(self.i_beat),
-            padding.eq(self.padding),
-            pad_value.eq(self.pad_value),
-            mode.eq(self.mode),
+        control = Signal(control_layout(config), name="control_b")
+        m.d.comb += [
+            control.beat.eq(self.i_beat),
+            control.padding.eq(self.padding),
+            control.pad_value.eq(self.pad_value),
+            control.mode.eq(self.mode),
         ]
+        for stage in range(1 + (config.window > 1)):
+            later = Signal(control_layout(config), name=f"control_{stage}")
+            m.d.sync += later.eq(control)
+            control = later
+
+        # Then padding, and what the mode makes of them.
         padded = []
         for index, word in enumerate(words):
             held = Signal(len(word), name=f"word{index}")
             real = Signal(data.ArrayLayout(config.act_bits, config.rows), name=f"padded{index}")
             m.d.sync += held.eq(word)
-            m.d.comb += real.as_value().eq(
-                Mux(padding[index], pad_value.replicate(config.rows), held)
+            domain = m.d.comb if config.window == 1 else m.d.sync
+            domain += real.as_value().eq(
+                Mux(control.padding[index], control.pad_value.replicate(config.rows), held)
             )
             padded.append(real)
         if config.window == 1:
+            m.d.comb += self.beat.eq(control.beat)
             m.d.sync += self.acts.eq(padded[0])
             return m
 
+        mode = Signal(Mode)
+        m.d.sync += [self.beat.eq(control.beat), mode.eq(control.mode)]
         with m.Switch(mode):
             with m.Case(Mode.PACKED):
                 lanes = config.rows // config.window
@@ -113,12 +128,16 @@ class Window(wiring.Component):
         return m
 
     def _read(self, m: Module) -> list[Value]:
-        """Return the words of the beat in stage B: bank b holds the addresses b modulo window."""
+        """Return the words of the beat: in stage B, or where there are several a cycle later.
+
+        Bank b holds the addresses b modulo window. What the memories give is registered before it
+        is turned: they are spread over the whole die.
+        """
         config = self.config
         low_bits = config.window.bit_length() - 1
         high, low = self.address[low_bits:], self.address[:low_bits]
-        turn = Signal(low_bits)
-        m.d.sync += turn.eq(low)
+        turn, turn_later = Signal(low_bits), Signal(low_bits)
+        m.d.sync += [turn.eq(low), turn_later.eq(turn)]
         banks: list[Value] = []
         for bank in range(config.window):
             # The band being loaded is never the one being read.
@@ -137,13 +156,15 @@ class Window(wiring.Component):
             banks.append(read.data)
         if config.window == 1:
             return banks
+        raw = [Signal(len(value), name=f"raw{bank}") for bank, value in enumerate(banks)]
+        m.d.sync += [each.eq(value) for each, value in zip(raw, banks, strict=True)]
         words: list[Value] = []
         for index in range(config.window):
             word = Signal(config.rows * config.act_bits, name=f"turned{index}")
-            with m.Switch(turn):
+            with m.Switch(turn_later):
                 for first in range(config.window):
                     with m.Case(first):
-                        m.d.comb += word.eq(banks[(first + index) % config.window])
+                        m.d.comb += word.eq(raw[(first + index) % config.window])
             words.append(word)
         return words
 

@@ -19,8 +19,11 @@ from ..hw.geometry import (
     SETTLE,
     TOKENS,
     Geometry,
+    array_stages,
     burst_block,
     fifo_depths,
+    takes_early,
+    window_stages,
 )
 from ..hw.registers import COUNTERS
 from .bus import Bus
@@ -28,7 +31,10 @@ from .clock import Channel, Clock, Process
 
 DESCRIPTORS, LOADER, WEIGHTS = range(3)  # clients of the bus
 TAKE = 4  # cycles from a block's first beat until its codes have left their register
-LAND = 10  # cycles from a column block's last beat until it may be drained
+TAKE_EARLY = 3  # the same where codes are taken early
+LAND = (
+    10  # cycles from a column block's last beat until it may be drained, without additional stages
+)
 REQUANTISE = 9  # cycles from an accumulator to the storer
 RUNS = 8  # tokens remembered: more than the stage holds
 
@@ -74,6 +80,7 @@ class Engine:
         self.write_latency = write
         self.geometry = Geometry(config)
         self.requantise = REQUANTISE + (BEND_STAGES if config.leaky else 0)
+        self.land = LAND + window_stages(config) + array_stages(config)
         self.clock = clock = Clock()
         self.bus = Bus(clock, config, fifo_depths(config), read)
         self.streams, self.bands = Channel(clock, AHEAD), Channel(clock, AHEAD)
@@ -227,7 +234,7 @@ class Engine:
                             yield self.blocks
                         counts["wait_weights"] += clock.now - since
                         self.block_ready = False
-                        clock.call(TAKE, self._taken)
+                        clock.call(TAKE_EARLY if takes_early(config) else TAKE, self._taken)
                         yield length * each
                     counts["compute"] += pixels * beats
                     channel = column * config.cols
@@ -240,7 +247,7 @@ class Engine:
                         tile + 1 == d["tiles"] and column + 1 == d["col_blocks"],
                         d["layer"], bool(d["layer_last"]),
                     )  # fmt: skip
-                    clock.call(LAND - 2, lambda t=token: clock.start(self.finished.put(t)))
+                    clock.call(self.land - 2, lambda t=token: clock.start(self.finished.put(t)))
                 following = min(d["tile"], d["pixels"] - (tile + 1) * d["tile"])
                 if 0 < following < MIN_BLOCK_BEATS:
                     yield SETTLE

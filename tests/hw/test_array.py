@@ -17,6 +17,7 @@ CONFIGS = [
     EngineConfig(rows=5, cols=2, hold=6, code_bits=5, max_terms=4),
     EngineConfig(rows=4, cols=3, hold=6, code_bits=2, max_terms=1),
     EngineConfig(rows=4, cols=3, hold=6, code_bits=3, act_bits=5, select="mux"),
+    EngineConfig(rows=14, cols=5, hold=5),
 ]
 
 

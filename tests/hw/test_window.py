@@ -7,6 +7,7 @@ import pytest
 
 from shiftwork.hw.config import EngineConfig
 from shiftwork.hw.descriptor import Mode
+from shiftwork.hw.geometry import window_stages
 from shiftwork.hw.window import Window
 from tests.hw.bench import simulate
 
@@ -54,7 +55,8 @@ def test_rows_of_every_mode(name: str) -> None:
             await ctx.tick()
         ctx.set(dut.w_en, 0)
         # Address in stage A, control in B, the array's control in its B, rows in its C.
-        for step in range(len(beats) + 3):
+        late = 3 + window_stages(config)
+        for step in range(len(beats) + late):
             if step < len(beats):
                 ctx.set(dut.address, beats[step][0])
             if 0 <= step - 1 < len(beats):
@@ -66,10 +68,10 @@ def test_rows_of_every_mode(name: str) -> None:
             *_, valid, acts, separate, taps = await ctx.tick().sample(
                 dut.beat.valid, dut.acts, dut.separate, dut.taps
             )
-            assert valid == (0 <= step - 2 < len(beats))
-            if step < 3:
+            assert valid == (0 <= step - late + 1 < len(beats))
+            if step < late:
                 continue
-            address, padding, value, mode = beats[step - 3]
+            address, padding, value, mode = beats[step - late]
             words = [
                 [value] * config.rows
                 if padding >> i & 1
