@@ -48,7 +48,7 @@ class Value:
 
 Steps = list[Step | FloatConv]
 Modules = list[tuple[Any, Callable[["Reader", fx.Node, Any], Value]]]
-Functions = dict[Any, Callable[["Reader", fx.Node], Value]]
+Functions = dict[Any, Callable[["Reader", fx.Node], Value | None]]
 
 
 class Reader:
@@ -74,6 +74,7 @@ class Reader:
         self.modules, self.functions = modules, functions
         self.steps: Steps = []
         self.values: dict[fx.Node, Value] = {}
+        self.sizes: dict[fx.Node, int | None] = {}  # sizes of maps: which, None for all of them
         self.names: set[str] = set()
 
     def read(self) -> tuple[Steps, tuple[str, ...], bool]:
@@ -87,7 +88,9 @@ class Reader:
             elif node.op == "get_attr":
                 self.refuse(node, "a tensor of its own among the layers")
             else:
-                self.values[node] = self._value(node)
+                value = self._value(node)
+                if value is not None:
+                    self.values[node] = value
         raise ValueError("the module returns nothing")
 
     def _finish(self, node: fx.Node) -> tuple[Steps, tuple[str, ...], bool]:
@@ -95,13 +98,15 @@ class Reader:
         found = result if isinstance(result, tuple | list) else (result,)
         if not all(isinstance(item, fx.Node) for item in found):
             raise ValueError("the module must return a tensor or a tuple of tensors")
-        values = [self.values[item] for item in found if isinstance(item, fx.Node)]
+        values = [self.map(node, item) for item in found]
+        if any(value.padding != NONE for value in values):
+            raise ValueError("the module ends with zeros around a map: pad before a convolution")
         if any(value.name == ShiftModule.input for value in values):
             raise ValueError("the module returns its input")
         flat = all(value.flat for value in values)
         return self.steps, tuple(value.name for value in values), flat
 
-    def _value(self, node: fx.Node) -> Value:
+    def _value(self, node: fx.Node) -> Value | None:
         if node.op == "call_module":
             layer = self.traced.get_submodule(str(node.target))
             for kinds, read in self.modules:
@@ -127,12 +132,15 @@ class Reader:
             return node.args[index]
         return node.kwargs.get(name, default)
 
-    def first(self, node: fx.Node, padded: bool = False) -> Value:
-        """Return the value of the first argument."""
-        source = self.arg(node, 0, "input")
+    def map(self, node: fx.Node, source: Any) -> Value:
+        """Return the value of an argument that must be a feature map."""
         if not isinstance(source, fx.Node) or source not in self.values:
             self.refuse(node, "an argument that is no feature map")
-        value = self.values[source]
+        return self.values[source]
+
+    def first(self, node: fx.Node, padded: bool = False) -> Value:
+        """Return the value of the first argument."""
+        value = self.map(node, self.arg(node, 0, "input"))
         if not padded and value.padding != NONE:
             self.refuse(node, "padding before anything but a convolution")
         return value
@@ -213,12 +221,33 @@ class Reader:
         sizes = node.args[1:]
         if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
             sizes = tuple(sizes[0])
-        if len(sizes) != 2 or sizes[1] not in (-1, self._numel(node)):
+        count = self._numel(node)
+        kept = len(sizes) == 2 and (
+            (sizes[0] == -1 and sizes[1] == count)
+            or (self.sizes.get(sizes[0]) == 0 and sizes[1] in (-1, count))
+        )
+        if not kept:
             self.refuse(node, "reshaping to anything but (pictures, values)")
         return self.flatten(node)
 
-    def size(self, node: fx.Node) -> Value:
-        return self.first(node)  # only its use in a reshape matters, which looks at no value
+    def size(self, node: fx.Node) -> None:
+        """Note ``x.size(0)``: a size means something to a reshape alone."""
+        self.first(node)
+        self.sizes[node] = self.arg(node, 1, "dim")
+
+    def attribute(self, node: fx.Node) -> None:
+        """Note ``x.shape``; refuse every other attribute."""
+        if self.arg(node, 1, "name") != "shape":
+            self.refuse(node, f"the attribute {self.arg(node, 1, 'name')!r} of a map")
+        self.first(node)
+        self.sizes[node] = None
+
+    def item(self, node: fx.Node) -> None:
+        """Note ``x.shape[0]``; refuse slices of maps."""
+        source, index = node.args
+        if self.sizes.get(source, 0) is not None or not isinstance(index, int):  # type: ignore[call-overload]
+            self.refuse(node, "slicing or indexing of a map")
+        self.sizes[node] = index
 
     def _numel(self, node: fx.Node) -> int:
         channels, height, width = self.first(node).shape
@@ -237,7 +266,7 @@ class Reader:
             self.refuse(node, "adding a number")
         if node.kwargs.get("alpha", 1) != 1:
             self.refuse(node, "adding with alpha")
-        values = [self.values[part] for part in parts if isinstance(part, fx.Node)]
+        values = [self.map(node, part) for part in parts]
         if values[0].shape != values[1].shape or any(v.padding != NONE for v in values):
             self.refuse(node, f"adding {values[0].shape} and {values[1].shape}")
         step = AddStep(self._where(node), (values[0].name, values[1].name))
@@ -245,7 +274,7 @@ class Reader:
 
     def concat(self, node: fx.Node) -> Value:
         parts = self.arg(node, 0, "tensors")
-        values = [self.values[part] for part in parts]
+        values = [self.map(node, part) for part in parts]
         if self.arg(node, 1, "dim", 0) not in (1, -3) or any(v.padding != NONE for v in values):
             self.refuse(node, "concatenation along anything but channels")
         step = ConcatStep(self._where(node), tuple(value.name for value in values))

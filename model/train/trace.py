@@ -119,7 +119,7 @@ _FUNCTIONS: Functions = (
         F.interpolate: _upsample,
         F.pad: _pad,
         "size": Reader.size,
-        getattr: Reader.size,  # x.shape[0] in a reshape
-        operator.getitem: Reader.size,
+        getattr: Reader.attribute,  # x.shape[0] in a reshape
+        operator.getitem: Reader.item,
     }
 )

@@ -169,6 +169,12 @@ class Calls(nn.Module):
         (Calls(lambda m, x: x.mean(1)), "'mean': a mean over anything but"),
         (Calls(lambda m, x: x.reshape(2, -1, 3)), "'reshape': reshaping to anything but"),
         (Calls(lambda m, x: F.pad(x, (1, 1, 1, 1), "reflect")), "'pad': padding by reflection"),
+        (Calls(lambda m, x: F.relu(x)[:, [1, 0]]), "'getitem': slicing or indexing of a map"),
+        (Calls(lambda m, x: F.relu(x)[:, :, ::2, ::2]), "'getitem': slicing or indexing of a map"),
+        (Calls(lambda m, x: x.mT), "'getattr_1': the attribute 'mT' of a map"),
+        (Calls(lambda m, x: x + x.shape[0]), "'add': an argument that is no feature map"),
+        (Calls(lambda m, x: x.reshape(x.size(1), -1)), "'reshape': reshaping to anything but"),
+        (Calls(lambda m, x: F.pad(F.relu(x), (1, 1, 1, 1))), "ends with zeros around a map"),
         (Calls(lambda m, x: torch.cat([x, x], 2)), "'cat': concatenation along anything but"),
         (Calls(lambda m, x: F.relu(x) + x), "'relu': an activation that does not follow .* alone"),
         (Calls(lambda m, x: x if x.sum() > 0 else -x), "torch.fx cannot trace Calls"),
@@ -177,6 +183,23 @@ class Calls(nn.Module):
 def test_what_the_engine_does_not_have_is_refused_by_name(model: nn.Module, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         convert_module(model, (2, 3, 3))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, x: x.view(x.size(0), -1),
+        lambda m, x: x.reshape(x.shape[0], 18),
+        lambda m, x: x.reshape((x.size()[0], -1)),
+        lambda m, x: x.view(-1, 18),
+    ],
+)
+def test_sizes_mean_something_to_a_reshape(call: Any) -> None:
+    model = Calls(call)
+    module = convert_module(model, (2, 3, 3), terms=4, bits=5)
+    x = module.real(pictures(0, 2, (2, 3, 3)))
+    model.conv.weight = nn.Parameter(step_of(module, "conv").layer.weight)
+    assert torch.allclose(module(x), model(x), atol=1e-5) and module(x).shape == (2, 18)
 
 
 def test_bad_numbers_are_refused() -> None:
