@@ -99,7 +99,8 @@ def _arithmetic(reader: Reader, site: Site, a: Args, out: str) -> ops.Op:
     values = per_channel(site, constant, len(a["meta"].shape))
     one, zero = torch.ones(1).double(), torch.zeros(1).double()
     if kind == "add":
-        return ops.Affine(site, (value,), out, one, values * (1 if moved else alpha))
+        scale, shift = (one * alpha, values) if moved else (one, values * alpha)
+        return ops.Affine(site, (value,), out, scale, shift)
     if kind == "sub":
         scale, shift = (-one * alpha, values) if moved else (one, -values * alpha)
         return ops.Affine(site, (value,), out, scale, shift)
