@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -11,6 +10,7 @@ from ..graph import Graph
 from ..preprocess import Preprocess
 from . import ops
 from .normalise import lower_with_input
+from .quantisers import grid
 
 Choose = Preprocess | Callable[[tuple[int, int, int]], Preprocess]
 
@@ -48,10 +48,10 @@ def to_graph(
     lowered, entry = lower_with_input(program, preprocess, frac_bits, zero_point)
     known: dict[str, int] = {}
     notes = list(lowered.notes)
-    for tensor, step in lowered.steps.items():
-        known[tensor] = round(-math.log2(step))
-        if step != 2.0 ** -known[tensor]:
-            notes.append(f"{tensor}: the quantiser's step {step:.6g} becomes 2^{-known[tensor]}")
+    for tensor, quantiser in lowered.steps.items():
+        known[tensor], note = grid(quantiser)
+        if note:
+            notes.append(f"{tensor}: {note}")
     return Graph(
         name=program.name,
         input=program.input,

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from .ops import Activation, Site
+from .ops import Activation, Site, UnsupportedError
 
 NO_RELU = "use ReLU, ReLU6 or leaky ReLU instead and train again"
 TWO_MAPS = "only sums of two maps are supported (no squeeze-and-excite, no attention)"
 TRANSPOSED = "use nearest upsampling and a convolution instead"
 ONLY_2D = "only 2-D convolutions are supported"
+
+
+@contextmanager
+def reading(site: Site) -> Iterator[None]:
+    """Turn whatever reading one operation raises into a refusal that names it."""
+    try:
+        yield
+    except UnsupportedError:
+        raise
+    except Exception as error:  # arguments of a kind nobody thought of
+        text = " ".join(str(error).split())[:200]
+        raise site.refuse(
+            f"has arguments that are not supported ({type(error).__name__}: {text})",
+            "use plain numbers for them, and tensors of one batch",
+        ) from error
 
 
 def per_channel(site: Site, values: torch.Tensor, rank: int) -> torch.Tensor:

@@ -25,7 +25,7 @@ from ..graph import (
     Node,
     UpsampleNode,
 )
-from . import fold, ops
+from . import fold, ops, quantisers
 from .trim import trim
 from .values import NO_PADDING, Ref, Tensors, text
 from .windows import (
@@ -67,7 +67,7 @@ class Lowered:
     nodes : list of Node
     outputs : tuple[str, ...]
         Result tensors.
-    steps : dict[str, float]
+    steps : dict[str, Quantiser]
         Real units per level of the tensors that had quantisers.
     notes : list[str]
     input_alone : bool
@@ -76,7 +76,7 @@ class Lowered:
 
     nodes: list[Node]
     outputs: tuple[str, ...]
-    steps: dict[str, float]
+    steps: dict[str, ops.Quantiser]
     notes: list[str]
     input_alone: bool
 
@@ -99,7 +99,7 @@ class _Lowering:
         self.uses = Counter(name for op in program.ops for name in op.inputs)
         self.uses += Counter(set(program.outputs))
         self.at = Tensors(start.tensor, program.shape, start.unsigned, notes)
-        self.steps: dict[str, float] = {}
+        self.steps: dict[str, ops.Quantiser] = {}
         alone = self.uses[program.input] == 1
         self.refs = {
             program.input: Ref(start.tensor, program.shape, alone, start.scale, start.shift)
@@ -373,12 +373,12 @@ class _Lowering:
     @_lower.register
     def _(self, op: ops.Quantiser, ref: Ref) -> Ref:
         negative = ref.scale is not None or ref.tensor not in self.at.unsigned
-        if op.ceiling is not None or (op.unsigned and negative):
-            both = ops.Activation(op.unsigned, ceiling=op.ceiling)
-            ref = self._lower(ops.Activate(op.site, op.inputs, op.output, both), ref)
+        before, behind = quantisers.as_ops(op, negative)
+        for part in before:
+            ref = self._lower(part, ref)
         if ref.scale is None and ref.tensor != self.at.start:
-            self.steps[ref.tensor] = op.step
-        return ref
+            self.steps[ref.tensor] = op
+        return ref if behind is None else self._lower(behind, ref)
 
 
 def _absorb(node: ConvNode, ref: Ref) -> ConvNode:
@@ -396,6 +396,5 @@ def _to_float(node: Node) -> Node:
     """Return a convolution with float32 weights and biases; other nodes as they are."""
     if not isinstance(node, ConvNode):
         return node
-    return replace(
-        node, weight=node.weight.float().contiguous(), bias=node.bias.float().contiguous()
-    )
+    weight, bias = (part.float().contiguous() for part in (node.weight, node.bias))
+    return replace(node, weight=weight, bias=bias)

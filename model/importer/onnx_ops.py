@@ -11,9 +11,19 @@ import onnx
 import torch
 
 from ..network import Padding, Pair
-from . import ops
-from .checks import NO_RELU, ONLY_2D, TRANSPOSED, TWO_MAPS, clamp, enlargement, leaky, per_channel
-from .onnx_file import OnnxFile, attributes, levels
+from . import onnx_quantisers, ops
+from .checks import (
+    NO_RELU,
+    ONLY_2D,
+    TRANSPOSED,
+    TWO_MAPS,
+    clamp,
+    enlargement,
+    leaky,
+    per_channel,
+    reading,
+)
+from .onnx_file import QONNX, STANDARD, OnnxFile, attributes
 from .ops import Activation, AutoPad, Op, Site
 from .resize import repeats
 
@@ -40,16 +50,20 @@ class Reader:
         self.file = file
         self.ops: list[Op] = []
         self.known = {file.input}
-        self.quantised: dict[str, float] = {}  # step of what QuantizeLinear wrote
+        self.quantised: dict[str, tuple[float, float]] = {}  # QuantizeLinear's step, zero point
 
     def add(self, node: onnx.NodeProto) -> None:
         """Read one node."""
         site = self.file.site(node)
-        maker = MAKERS.get(node.op_type)
+        standard = node.domain in STANDARD
+        makers = MAKERS if standard else QONNX_MAKERS if node.domain in QONNX else {}
+        maker = makers.get(node.op_type)
         if maker is None:
-            remedy = REMEDIES.get(node.op_type, "leave it out of the network and export again")
+            known = REMEDIES if standard else {}
+            remedy = known.get(node.op_type, "leave it out of the network and export again")
             raise site.refuse("is not supported", remedy)
-        self.ops.append(maker(self, node, site, attributes(node)))
+        with reading(site):
+            self.ops.append(maker(self, node, site, attributes(node)))
         self.known.add(node.output[0])
 
     def value(self, site: Site, node: onnx.NodeProto, index: int = 0) -> str:
@@ -321,52 +335,6 @@ def _head(r: Reader, node: onnx.NodeProto, site: Site, m: Marks) -> Op:
     return ops.Head(site, (r.value(site, node),), node.output[0])
 
 
-def _quantize(r: Reader, node: onnx.NodeProto, site: Site, m: Marks) -> Op:
-    scale, zero = r.constant(site, node, 1, "scale"), r.constant(site, node, 2, "zero point")
-    zero = np.zeros((), np.uint8) if zero is None else zero
-    step = _step(site, scale)
-    r.quantised[node.output[0]] = step
-    unsigned = bool(np.all(zero == np.iinfo(zero.dtype).min)) if zero.dtype.kind in "iu" else False
-    return ops.Quantiser(site, (r.value(site, node),), node.output[0], step, unsigned)
-
-
-def _dequantize(r: Reader, node: onnx.NodeProto, site: Site, m: Marks) -> Op:
-    step = r.quantised.get(node.input[0])
-    if step is None or _step(site, r.constant(site, node, 1, "scale")) != step:
-        raise site.refuse(
-            "does not follow a QuantizeLinear of the same scale",
-            "use pairs of QuantizeLinear and DequantizeLinear",
-        )
-    return ops.Reshape(site, (r.value(site, node),), node.output[0])
-
-
-def _quant(r: Reader, node: onnx.NodeProto, site: Site, m: Marks) -> Op:
-    """Read a QONNX quantiser of an activation."""
-    if node.op_type == "BipolarQuant":
-        raise site.refuse("makes signs of activations", "use a quantiser of 2 bits or more")
-    scale, zero, bits = (
-        r.constant(site, node, i, what)
-        for i, what in ((1, "scale"), (2, "zero point"), (3, "width"))
-    )
-    step, width = _step(site, scale), float(np.reshape(bits, -1)[0])
-    low, high = levels(node, width)
-    start = float(np.reshape(zero, -1)[0])
-    unsigned = low - start == 0
-    ceiling = (high - start) * step if unsigned and width < 8 else None
-    return ops.Quantiser(site, (r.value(site, node),), node.output[0], step, unsigned, ceiling)
-
-
-def _step(site: Site, scale: Any) -> float:
-    values = np.reshape(np.asarray(scale, np.float64), -1)
-    if values.size != 1 or not np.isfinite(values[0]) or values[0] <= 0:
-        raise site.refuse(
-            f"quantises an activation with {values.size} scales, the first "
-            f"{values[0] if values.size else None}",
-            "use one positive scale per tensor",
-        )
-    return float(values[0])
-
-
 MAKERS: dict[str, Maker] = {
     "Conv": _conv, "Gemm": _gemm, "MatMul": _matmul, "BatchNormalization": _batch_norm,
     "Add": _arithmetic, "Sum": _arithmetic, "Sub": _arithmetic, "Mul": _arithmetic,
@@ -382,6 +350,8 @@ MAKERS: dict[str, Maker] = {
     "CastLike": _alias,
     "Resize": _resize, "Pad": _pad,
     "Softmax": _head, "LogSoftmax": _head, "Sigmoid": _head, "ArgMax": _head,
-    "QuantizeLinear": _quantize, "DequantizeLinear": _dequantize,
-    "Quant": _quant, "IntQuant": _quant, "BipolarQuant": _quant,
+    "QuantizeLinear": onnx_quantisers.quantize, "DequantizeLinear": onnx_quantisers.dequantize,
 }  # fmt: skip
+QONNX_MAKERS: dict[str, Maker] = dict.fromkeys(
+    ("Quant", "IntQuant", "BipolarQuant"), onnx_quantisers.quant
+)

@@ -191,15 +191,13 @@ class Quantiser(Op):
     ----------
     step : float
         Its scale, real units per level.
-    unsigned : bool
-        Its lowest level stands for 0, so it is a ReLU too.
-    ceiling : float or None
-        What its highest level stands for, where that is below the highest of 8 bits.
+    low, high : float
+        Its lowest level, at most 0, and its highest one, above 0, less the zero point.
     """
 
     step: float
-    unsigned: bool
-    ceiling: float | None = None
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, eq=False)

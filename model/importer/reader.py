@@ -10,7 +10,7 @@ import torch
 from torch import fx
 
 from . import ops
-from .checks import NO_RELU, ONLY_2D, TRANSPOSED
+from .checks import NO_RELU, ONLY_2D, TRANSPOSED, reading
 from .ops import Site
 
 Args = dict[str, Any]
@@ -109,7 +109,8 @@ class Reader:
             tags = getattr(node.target, "tags", ())
             if torch.Tag.nondeterministic_seeded in tags:
                 raise site.refuse("draws random numbers", "leave it out of forward()")
-            self.constants[node.name] = self._compute(node)
+            with reading(site):
+                self.constants[node.name] = self._compute(node)
             return
         names = [argument.name for argument in schema.arguments]
         given: Args = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
@@ -121,7 +122,8 @@ class Reader:
         maker = self.makers.get(short)
         if maker is None:
             raise site.refuse("is not supported", REMEDIES.get(short, "leave it out of forward()"))
-        self.ops.append(maker(self, site, given, node.name))
+        with reading(site):
+            self.ops.append(maker(self, site, given, node.name))
         self.values[node.name] = node.name
 
     def _pick(self, node: fx.Node, site: Site) -> None:

@@ -195,7 +195,7 @@ def test_quantisers_are_calibration(tmp_path: Path) -> None:
     assert np.array_equal(first.weight.numpy(), exact)
     assert first.relu and not second.relu  # levels 0..255 cut what is negative
     assert graph.known_frac_bits == {"first": -1, "p": -1, "second": 1}
-    assert graph.notes == ("second: the quantiser's step 0.4 becomes 2^-1",)
+    assert graph.notes == ("second: the quantiser's step 0.4 becomes 2^-1, which cuts nothing off",)
 
 
 def test_qonnx_quantisers_are_calibration(tmp_path: Path) -> None:

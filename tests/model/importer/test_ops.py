@@ -94,6 +94,7 @@ CASES = (
     Case("vector_norm", lambda c, d, b, x: b(d(c(x).flatten(1))),
          (conv(3, 2, 6, stride=2), linear(32, 8), lambda: nn.BatchNorm1d(8)), "CC"),
     Case("constants", lambda c, x: 1 - (c((pair(x) - 2.0) / 4 + 1) * 0.5), (conv(),), "C"),
+    Case("scaled_map", lambda c, x: torch.add(torch.ones(1), c(x), alpha=3.0), (conv(),), "C"),
     Case("negated", lambda c, x: -c(-x), (conv(),), "C"),
     # activations
     Case("relu", lambda c, x: c(x).relu(), (conv(),), "C"),
@@ -215,6 +216,7 @@ def test_operation(case: Case, tmp_path: Path) -> None:
     ("factor", lambda x: F.interpolate(x, scale_factor=3), (), "only factors of 2, 4, 8"),
     ("bilinear", lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), (), "nearest"),
     ("hardtanh", lambda c, x: F.hardtanh(c(x)), (conv(),), "cuts to -1.0..1.0"),
+    ("bound", lambda c, x: torch.clamp(c(x), min=torch.tensor(0.0)), (conv(),), "TypeError"),
     ("slope", lambda c, x: F.leaky_relu(c(x), -0.5), (conv(),), "slope -0.5"),
     ("rows", lambda c, x: torch.cat([c(x), c(x)], 2), (conv(),), "along axis 2"),
     ("sizes", lambda c, x: c(x) + c(x)[:, :1], (conv(),), "aten.slice"),
