@@ -14,6 +14,7 @@ from .network import ADD_SHIFT_MAX
 
 SAMPLES = 200_000  # values kept per tensor and batch of calibration pictures
 KEPT = 1_600_000  # values kept per tensor in all: twice as many are thinned to every second one
+SEED = 0  # of which values are kept
 HEADROOM = 1.25  # the output's range over its largest calibration value
 PERCENTILE = 99.99  # share of |values| in percent that observer "percentile" does not clip
 
@@ -93,9 +94,13 @@ class Calibration:
 
 
 class _Seen:
-    """Values of one tensor: every k-th one, k doubling when there are too many."""
+    """Values of one tensor: one drawn of every k, k doubling when there are too many.
+
+    Drawn, because every k-th one would always be from the same columns of a map.
+    """
 
     def __init__(self) -> None:
+        self.rng = torch.Generator().manual_seed(SEED)
         self.parts: list[torch.Tensor] = []
         self.low, self.high = math.inf, -math.inf
         self.every = 1
@@ -104,10 +109,17 @@ class _Seen:
         low, high = values.aminmax()
         self.low, self.high = min(self.low, float(low)), max(self.high, float(high))
         stride = max(1, values.numel() // SAMPLES) * self.every
-        self.parts.append(values[::stride].clone())
+        self.parts.append(self._thin(values, stride))
         if sum(len(part) for part in self.parts) > KEPT:
-            self.parts = [torch.cat(self.parts)[::2].clone()]
+            self.parts = [self._thin(torch.cat(self.parts), 2)]
             self.every *= 2
+
+    def _thin(self, values: torch.Tensor, stride: int) -> torch.Tensor:
+        """Return one value of every ``stride`` neighbours."""
+        stride = min(stride, values.numel())
+        count = values.numel() // stride
+        drawn = torch.randint(stride, (count,), generator=self.rng)
+        return values[torch.arange(count) * stride + drawn]
 
     def values(self) -> torch.Tensor:
         return torch.cat(self.parts).double()
@@ -175,9 +187,14 @@ def observe(
             continue
         values = torch.cat([seen[name].values() for name in names])
         low, high = _grid(bits, not signed.isdisjoint(names))
-        ends = not set(graph.outputs).isdisjoint(names)
-        choose = _unclipped if ends else _CHOOSE[observer]
-        chosen |= dict.fromkeys(names, choose(values, low, high))
+        top, bottom = max(seen[name].high for name in names), min(seen[name].low for name in names)
+        if not set(graph.outputs).isdisjoint(names):
+            f = _finest(top * HEADROOM, bottom * HEADROOM, low, high)
+        elif observer == "max":
+            f = _finest(top, bottom, low, high)
+        else:
+            f = _CHOOSE[observer](values, low, high)
+        chosen |= dict.fromkeys(names, f)
     _bring_addends_together(graph, chosen, [members[owner[name]] for name in owner])
     ranges = tuple(
         _range(name, found, chosen[name], *_grid(bits, name in signed))
@@ -215,16 +232,6 @@ def _finest(top: float, bottom: float, low: int, high: int) -> int:
     return math.floor(-math.log2(peak)) if peak > 0 else 0
 
 
-def _unclipped(values: torch.Tensor, low: int, high: int) -> int:
-    """Return the finest f that leaves all values headroom below the clamp."""
-    return _finest(float(values.max()) * HEADROOM, float(values.min()) * HEADROOM, low, high)
-
-
-def _by_max(values: torch.Tensor, low: int, high: int) -> int:
-    """Return the finest f that clips none of the values."""
-    return _finest(float(values.max()), float(values.min()), low, high)
-
-
 def _by_percentile(values: torch.Tensor, low: int, high: int) -> int:
     """Return the finest f that clips no more than 100 - PERCENTILE percent of the values."""
     spare = int(len(values) * (1 - PERCENTILE / 100))
@@ -246,7 +253,7 @@ def _by_error(values: torch.Tensor, low: int, high: int) -> int:
     return min(errors, key=errors.__getitem__)
 
 
-_CHOOSE = {"error": _by_error, "max": _by_max, "percentile": _by_percentile}
+_CHOOSE = {"error": _by_error, "percentile": _by_percentile}
 
 
 def _bring_addends_together(graph: Graph, chosen: dict[str, int], groups: list[list[str]]) -> None:

@@ -79,6 +79,22 @@ def test_memory_does_not_grow_with_the_pictures(monkeypatch: pytest.MonkeyPatch)
     assert many.frac_bits == calibrate(one_layer(), pictures(200).split(8))
 
 
+def test_thinning_hides_no_column_and_no_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SAMPLES", 16)  # of 256 values, in rows of 16
+    x = torch.zeros(40, 1, 16, 16, dtype=torch.uint8)
+    x[:, :, :, 3] = 40
+    seen = module._Seen()
+    for batch in x:
+        seen.add(batch.float().flatten())
+    share = float((seen.values() == 40).double().mean())
+    assert share == pytest.approx(1 / 16, abs=0.03)
+    x[17, 0, 5, 5] = 255
+    found = observe(one_layer(), x.split(1), observer="max")
+    assert [row.grid_high for row in found.ranges] == [31.875, 63.75]  # the output has headroom
+    again = observe(one_layer(), x.split(1), observer="max")
+    assert again == found
+
+
 def test_signed_grids_and_progress() -> None:
     told: list[int] = []
     found = observe(one_layer(relu=False), pictures(5).split(2), progress=told.append)
