@@ -96,11 +96,13 @@ class Preprocess:
         Raises
         ------
         ValueError
-            If the file is not a readable picture, or the picture is one pixel thin.
+            If the file is not a readable picture, has 32-bit pixels, or the picture is one pixel
+            thin.
         """
+        name = "the picture" if isinstance(picture, Image.Image) else str(picture)
         if not isinstance(picture, Image.Image):
             picture = read_picture(picture)
-        image = picture.convert("L" if self.channels == "gray" else "RGB")
+        image = _eight_bits(picture, name).convert("L" if self.channels == "gray" else "RGB")
         resample = Image.Resampling[self.resample.upper()]
         if self.fit == "stretch":
             return self._stored(image.resize((self.size, self.size), resample))
@@ -124,6 +126,15 @@ class Preprocess:
             gain, offset = (np.array(v).reshape(-1, 1, 1) for v in (self.gain, self.offset))
             pixels = np.floor(gain * pixels + (offset + 0.5)).clip(0, 255).astype(np.uint8)
         return torch.from_numpy(np.array(pixels, order="C"))
+
+
+def _eight_bits(image: Image.Image, name: str) -> Image.Image:
+    """Return a picture of 16-bit gray in 8 bits: Pillow would cut it off at 255."""
+    if image.mode in ("I", "F"):
+        raise ValueError(f"{name} has 32-bit pixels ({image.mode}); save it with 8 or 16 bits")
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
 
 
 def read_picture(path: str | Path) -> Image.Image:

@@ -39,6 +39,19 @@ def test_any_kind_and_size_of_picture(mode: str, size: tuple[int, int]) -> None:
     assert got.shape == (3, 227, 227)
 
 
+def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+    shades = np.array([[0, 128 * 257], [200 * 257 + 100, 65535]], np.uint16)
+    Image.fromarray(shades).save(tmp_path / "deep.png")
+    for channels in ("gray", "rgb"):
+        prep = Preprocess(size=2, short_side=2, channels=channels)  # type: ignore[arg-type]
+        for plane in prep(tmp_path / "deep.png"):
+            assert plane.tolist() == [[0, 128], [200, 255]]
+    for mode in ("I", "F"):
+        Image.new(mode, (2, 2)).save(tmp_path / "deep.tiff")
+        with pytest.raises(ValueError, match=rf"deep\.tiff has 32-bit pixels \({mode}\); save"):
+            Preprocess(size=2, short_side=2)(tmp_path / "deep.tiff")
+
+
 def test_bad_pictures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no picture at"):
         read_picture(tmp_path / "none.jpg")
