@@ -196,10 +196,14 @@ def fit(
     rng = torch.Generator().manual_seed(recipe.seed)
     own = torch.Generator().manual_seed(recipe.seed + 7919 * (place.rank + 1))
     optimiser = optimiser_of(module, recipe)
+    if shift is not None:
+        shift.freeze_batch_norm(False)  # an earlier fit may have left it frozen
     steps = max(len(x) // recipe.batch, 1)
+    total_steps = recipe.epochs * steps
+    rise = 0.4 if total_steps == 5 else 0.2  # 0.2 x 5 - 1 steps of rise: divides by 0
     cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, [recipe.rate] * len(optimiser.param_groups), total_steps=recipe.epochs * steps,
-        pct_start=0.2, cycle_momentum=False,
+        optimiser, [recipe.rate] * len(optimiser.param_groups), total_steps=total_steps,
+        pct_start=rise, cycle_momentum=False,
     )  # fmt: skip
     trained = DistributedDataParallel(module) if place.count > 1 else module
     losses: list[float] = []

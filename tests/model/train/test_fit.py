@@ -111,6 +111,15 @@ def test_deepshift_ps_is_spared_weight_decay() -> None:
     assert isinstance(optimiser_of(q, Recipe(optimiser="sgd")), torch.optim.SGD)
 
 
+def test_five_steps_are_trained_and_nothing_stays_frozen() -> None:
+    module = converted(terms=2)
+    x, y = quarters(64)
+    fit(module, x, y, Recipe(epochs=5, batch=64, freeze=0.5))
+    assert all(step.frozen for step in module.convolutions())
+    fit(module, x, y, Recipe(epochs=1, batch=64))
+    assert not any(step.frozen for step in module.convolutions())
+
+
 def test_a_student_learns_from_its_teacher_without_labels() -> None:
     torch.manual_seed(0)
     teacher = Tiny()
