@@ -12,7 +12,7 @@ from . import ops
 from .normalise import lower_with_input
 from .quantisers import grid
 
-Choose = Preprocess | Callable[[tuple[int, int, int]], Preprocess]
+Choose = Preprocess | Callable[[tuple[int, int, int], bool], Preprocess]
 
 
 def to_graph(
@@ -29,8 +29,8 @@ def to_graph(
     ----------
     program : Program
     preprocess : Preprocess, callable or None
-        How pictures become the model's input, or a function of its shape that says so; None: the
-        input is (a - zero_point) 2^-frac_bits of stored values a.
+        How pictures become the model's input, or a function that says so, given its shape and
+        whether it is of bytes; None: the input is (a - zero_point) 2^-frac_bits of stored values a.
     frac_bits, zero_point : int
         Of an input without preprocessing.
     classes : tuple[str, ...]
@@ -44,7 +44,11 @@ def to_graph(
     for op in program.ops:
         _check_finite(op)
     if callable(preprocess) and not isinstance(preprocess, Preprocess):
-        preprocess = preprocess(program.shape)
+        preprocess = preprocess(program.shape, program.pixels)
+    if program.pixels and preprocess is not None and preprocess.mean:
+        raise ValueError(
+            f"network {program.name!r} reads bytes, pixels as they are: leave mean and std out"
+        )
     lowered, entry = lower_with_input(program, preprocess, frac_bits, zero_point)
     known: dict[str, int] = {}
     notes = list(lowered.notes)

@@ -45,9 +45,9 @@ def from_module(
     shape : tuple[int, int, int]
         Channels, height and width of a picture.
     preprocess : Preprocess or callable, optional
-        How pictures become the module's input, or a function of its shape that says so. None: its
-        input is (a - zero_point) 2^-frac_bits of stored values a, so by default pixels as they
-        are, 0..255.
+        How pictures become the module's input, or a function that says so, given its shape and
+        whether it is of bytes. None: its input is (a - zero_point) 2^-frac_bits of stored values
+        a, so by default pixels as they are, 0..255.
     name : str, optional
         Of the graph; the module's class by default.
     frac_bits, zero_point : int
@@ -129,6 +129,12 @@ def to_program(exported: ExportedProgram, name: str) -> ops.Program:
     with _quiet():
         plain = exported.run_decompositions({})  # in-place operations become ordinary ones
     plain.graph.eliminate_dead_code()
+    result = plain.call_spec.out_spec
+    if result is not None and result.type not in (None, tuple, list):
+        raise ops.UnsupportedError(
+            f"network {name!r}: forward() returns a {result.type.__name__}; return a tensor or a "
+            "tuple of tensors"
+        )
     read = reader.Reader(_constants(plain), MAKERS)
     for node in plain.graph.nodes:
         if node.op == "placeholder" and node.name not in read.constants:

@@ -39,6 +39,8 @@ class OnnxFile:
     input : str
     shape : tuple[int, int, int]
         Of the input, without the batch.
+    pixels : bool
+        The input is uint8.
     outputs : tuple[str, ...]
 
     Raises
@@ -123,6 +125,7 @@ class OnnxFile:
             )
         value = inputs[0]
         kind = value.type.tensor_type
+        self.pixels = kind.elem_type == TensorProto.UINT8
         if kind.elem_type not in (TensorProto.FLOAT, TensorProto.UINT8):
             raise UnsupportedError(
                 f"{self.path}: input {value.name!r} is "

@@ -46,7 +46,8 @@ def from_onnx(
     reader = Reader(file)
     for node in file.nodes:
         reader.add(node)
-    program = Program(name or path.stem, file.input, file.shape, reader.ops, file.outputs)
+    program = Program(name or path.stem, file.input, file.shape, reader.ops, file.outputs,
+                      pixels=file.pixels)  # fmt: skip
     return to_graph(
         program, preprocess, frac_bits=frac_bits, zero_point=zero_point, classes=classes
     )

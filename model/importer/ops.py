@@ -217,6 +217,8 @@ class Program:
         Values that are results, the main one first.
     notes : list[str]
         What the user should know.
+    pixels : bool
+        The input is of bytes: pixels as they are, 0..255.
     """
 
     name: str
@@ -225,3 +227,4 @@ class Program:
     ops: list[Op]
     outputs: tuple[str, ...]
     notes: list[str] = field(default_factory=list)
+    pixels: bool = False

@@ -31,7 +31,8 @@ def load(
         ``model.onnx``, ``model.pt2``, or ``package.module:factory``: a module or a function of no
         arguments that returns one. A factory is code of the user's and is run.
     preprocess : Preprocess or callable, optional
-        How pictures become the input, or a function that says so, given the input's shape.
+        How pictures become the input, or a function that says so, given the input's shape
+        and whether it is of bytes.
     shape : tuple[int, int, int], optional
         Channels, rows and columns of a picture: needed for a factory, and for an ONNX file that
         leaves them open.
