@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .files import write_atomic, write_json
 from .options import Json, NewBits, NewScale, NewTerms, Out
 
 out = Console(highlight=False)
@@ -55,7 +57,10 @@ def convert(
     ] = None,
     std: Annotated[str | None, typer.Option(help="Standard deviation, likewise.")] = None,
     white: Annotated[
-        float | None, typer.Option(help="White before mean and std: 1 (the default) or 255.")
+        float | None,
+        typer.Option(
+            help="White before mean and std: 1 (the default) or 255; for bytes always 255."
+        ),
     ] = None,
     channels: Annotated[
         str | None, typer.Option(help="rgb (the default), bgr or gray: order of the channels.")
@@ -73,11 +78,17 @@ def convert(
 ) -> None:
     """Quantise a network to sums of powers of two; write network.json and weights.safetensors.
 
+    Beside them: calibration.json and .svg, each tensor's range, clipped share and noise.
+
     Example: shiftwork convert model.onnx --calibration photos/ --terms 2 --bits 4 -o net/
     """
+    from ..model.accuracy import sizes
+    from ..model.storage import check_folder
     from .importing import Request, convert_network
     from .pictures import PictureOptions
+    from .report.plots import paired_bars
 
+    check_folder(out_dir)
     options = PictureOptions(
         mean=mean, std=std, white=white, channels=channels, size=size, short_side=short_side,
         fit=fit, resample=resample,
@@ -92,6 +103,13 @@ def convert(
     net.save(out_dir)
     if converted.mixing is not None:
         converted.mixing.save(out_dir)
+    if (seen := converted.calibration) is not None:
+        write_json(out_dir / "calibration.json", seen.to_dict())
+        rows = [row for row in seen.ranges if math.isfinite(row.sqnr)]
+        bars = {"SQNR": [row.sqnr for row in rows]}
+        title = f"{net.name}: signal to quantisation noise of the 8-bit activations"
+        plot = paired_bars(title, [row.name for row in rows], bars, "dB")
+        write_atomic(out_dir / "calibration.svg", plot)
     convolutions = list(net.convolutions())
     figures: dict[str, Any] = {
         "network": net.name,
@@ -100,10 +118,10 @@ def convert(
         "convolutions": len(convolutions),
         "weights": sum(layer.weights.codes[0].numel() for layer in convolutions),
         "macs": sum(net.macs(layer) for layer in convolutions),
-        "bytes": sum(path.stat().st_size for path in out_dir.iterdir() if path.is_file()),
+        **({name: round(value, 4) for name, value in sizes(net).items()} if convolutions else {}),
     }
     if converted.mixing is not None:
-        figures["mean_terms"] = round(converted.mixing.mix.mean_terms, 4)
+        figures["agreement"] = round(converted.mixing.agreement, 4)
     if as_json:
         typer.echo(json.dumps(figures | {"notes": list(converted.notes)}, indent=2))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from rich.progress import (
 )
 
 from ..hw.config import EngineConfig
-from ..model.calibrate import OBSERVERS, Observer, observe, tied_tensors
+from ..model.calibrate import OBSERVERS, Calibration, Observer, observe, tied_tensors
 from ..model.codebook import Codebook
 from ..model.graph import ConvNode, Graph
 from ..model.importer import load
@@ -86,6 +87,7 @@ class Converted:
     network: Network
     notes: tuple[str, ...]
     mixing: Mixing | None = None
+    calibration: Calibration | None = None
 
 
 def convert_network(request: Request, console: Console) -> Converted:
@@ -99,14 +101,18 @@ def convert_network(request: Request, console: Console) -> Converted:
     source = request.source
     terms = 2 if request.terms is None else request.terms
     book = Codebook(terms, 4 if request.bits is None else request.bits)
-    method = request.rounding or ("greedy" if request.budget is None else "compensated")
+    method = request.rounding
+    if method is None:
+        method = "greedy" if request.budget is None else "compensated"
     open_method(method)
     if request.budget is not None and (terms := request.terms) is not None:
         raise ValueError(f"--budget chooses the terms of each layer: leave out --terms {terms}")
+    if request.budget is not None and not 0 < request.budget < math.inf:
+        raise ValueError(f"--budget must be positive and finite, not {request.budget:g}")
     if request.preset is not None and request.budget is None:
         raise ValueError(f"--preset {request.preset} is the engine of a --budget: give one")
     config = open_config(request.preset) if request.preset else None
-    observer = cast(Observer, request.observer or "error")
+    observer = cast(Observer, "error" if request.observer is None else request.observer)
     if observer not in OBSERVERS:
         raise ValueError(
             f"--observer must be one of {', '.join(OBSERVERS)}, not {request.observer!r}"
@@ -133,14 +139,16 @@ def convert_network(request: Request, console: Console) -> Converted:
         graph = load(source, preprocess=request.options.preprocess, shape=shape)
         batches = _own_pictures(request, graph, console)
         scale = request.scale or "channel"
-    frac_bits = _scales(graph, batches, observer, console)
+    fixed = _fixed(graph)
+    seen = _observe(graph, batches, observer, fixed, console) if batches else None
+    frac_bits = fixed if seen is None else seen.frac_bits
     if request.budget is not None:
         if not batches:
             raise ValueError("--budget needs --calibration: a folder of pictures")
         if request.scale == "layer":
             raise ValueError("--budget rounds with one scale per channel: leave out --scale layer")
         mixing = _mix(request.budget, config, graph, frac_bits, batches, method, book.bits, console)
-        return Converted(mixing.network, graph.notes, mixing)
+        return Converted(mixing.network, graph.notes, mixing, seen)
     rounded = None
     if method != "greedy":
         if not batches:
@@ -154,7 +162,7 @@ def convert_network(request: Request, console: Console) -> Converted:
     network = quantize(
         graph, frac_bits, terms=book.terms, bits=book.bits, scale=scale, rounded=rounded
     )
-    return Converted(network, graph.notes)
+    return Converted(network, graph.notes, calibration=seen)
 
 
 def _refuse(request: Request, why: str, *, everything: bool) -> None:
@@ -193,23 +201,23 @@ def _own_pictures(request: Request, graph: Graph, console: Console) -> list[torc
     return list(torch.stack(stored).split(BATCH))
 
 
-def _scales(
-    graph: Graph, batches: list[torch.Tensor], observer: Observer, console: Console
-) -> dict[str, int]:
-    """Return f of every tensor: from the network's own quantisers first, then as observed."""
-    found = {graph.input: graph.frac_bits}
-    if batches:
-        pictures = sum(len(batch) for batch in batches)
-        with _bar(console, "Calibrate", pictures) as advance:
-            found = observe(graph, batches, observer=observer, progress=advance).frac_bits
+def _observe(
+    graph: Graph, batches: list[torch.Tensor], observer: Observer, fixed: dict[str, int],
+    console: Console,
+) -> Calibration:  # fmt: skip
+    """Return scales by the pictures, where the network does not bring them."""
+    with _bar(console, "Calibrate", sum(len(batch) for batch in batches)) as advance:
+        return observe(graph, batches, observer=observer, fixed=fixed, progress=advance)
+
+
+def _fixed(graph: Graph) -> dict[str, int]:
+    """Return f of the input, of what the network has quantisers for, and of what is tied to it."""
     owner = tied_tensors(graph)
     known: dict[str, int] = {}
     for name, bits in graph.known_frac_bits.items():
         known[owner[name]] = min(bits, known.get(owner[name], bits))
-    known.pop(owner[graph.input], None)
-    own = {name: known[root] for name, root in owner.items() if root in known}
-    same = {n: graph.frac_bits for n, root in owner.items() if root == owner[graph.input]}
-    return found | own | same
+    known[owner[graph.input]] = graph.frac_bits
+    return {name: known[root] for name, root in owner.items() if root in known}
 
 
 def _mix(

@@ -10,6 +10,8 @@ from PIL import Image
 
 from ..model.preprocess import Preprocess
 
+SIDE_MAX = 4096  # pixels of a picture's shorter side: more takes gigabytes and no network reads it
+
 
 @dataclass(frozen=True, kw_only=True)
 class PictureOptions:
@@ -20,7 +22,8 @@ class PictureOptions:
     mean, std : str or None
         One number, or one per channel separated by commas, in units of ``white``.
     white : float or None
-        What the network sees for a white pixel before mean and std: 1 by default.
+        What the network sees for a white pixel before mean and std: 1 by default; always 255
+        for a network that reads bytes.
     channels : "rgb" | "bgr" | "gray" or None
         "gray" by default for one channel, else "rgb".
     size : int or None
@@ -58,8 +61,14 @@ class PictureOptions:
             raise ValueError(f"--size must be at least 1, not {self.size}")
         return (1 if self.channels == "gray" else 3), self.size, self.size
 
-    def preprocess(self, shape: tuple[int, int, int]) -> Preprocess:
+    def preprocess(self, shape: tuple[int, int, int], pixels: bool = False) -> Preprocess:
         """Return the preprocessing of a network that reads (channels, rows, columns).
+
+        Parameters
+        ----------
+        shape : tuple[int, int, int]
+        pixels : bool
+            It reads bytes: pixels as they are, without mean and standard deviation.
 
         Raises
         ------
@@ -76,25 +85,36 @@ class PictureOptions:
             raise ValueError(f"the network reads {channels} channels; pictures have 1 or 3")
         if self.size is not None and self.size != rows:
             raise ValueError(f"--size {self.size} does not fit: the network reads {rows} x {rows}")
-        order = self.channels or ("gray" if channels == 1 else "rgb")
+        order = ("gray" if channels == 1 else "rgb") if self.channels is None else self.channels
+        if order not in ("rgb", "bgr", "gray"):
+            raise ValueError(f"channels must be one of rgb, bgr, gray, not {order!r}")
         planes = 1 if order == "gray" else 3
         if planes != channels:
             raise ValueError(
                 f"--channels {order} gives {planes}, but the network reads {channels} channels"
             )
+        short = rows if self.short_side is None else self.short_side
+        if not rows <= short <= SIDE_MAX:
+            raise ValueError(f"--short-side must be in {rows}..{SIDE_MAX}, not {short}")
         white = 1.0 if self.white is None else self.white
         if not (math.isfinite(white) and white > 0):
             raise ValueError(f"--white must be positive, not {white}")
         mean = _numbers("--mean", self.mean, planes, 0.0)
         std = _numbers("--std", self.std, planes, 1.0)
+        for name in ("mean", "std", "white") if pixels else ():
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"--{name} {getattr(self, name)} cannot be: the network reads bytes, pixels "
+                    "as they are; leave it out"
+                )
         return Preprocess(
             size=rows,
-            short_side=rows if self.short_side is None else self.short_side,
+            short_side=short,
             channels=order,  # type: ignore[arg-type]
-            fit=self.fit or "crop",  # type: ignore[arg-type]
-            resample=self.resample or "bilinear",  # type: ignore[arg-type]
-            mean=tuple(value / white for value in mean),
-            std=tuple(value / white for value in std),
+            fit="crop" if self.fit is None else self.fit,  # type: ignore[arg-type]
+            resample="bilinear" if self.resample is None else self.resample,  # type: ignore[arg-type]
+            mean=() if pixels else tuple(value / white for value in mean),
+            std=() if pixels else tuple(value / white for value in std),
         )
 
 

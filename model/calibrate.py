@@ -131,6 +131,7 @@ def observe(
     bits: int = 8,
     *,
     observer: Observer = "error",
+    fixed: dict[str, int] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Calibration:
     """Run the float network once over pictures and choose each tensor's scale 2^-f.
@@ -151,6 +152,8 @@ def observe(
     observer : "error" | "max" | "percentile"
         The f with the least squared rounding and clipping error; the finest f that clips nothing;
         or the finest one that clips no more than 0.01 % of the values.
+    fixed : dict[str, int], optional
+        f of tensors that is not to be chosen.
     progress : callable, optional
         Called with the number of pictures after each batch.
 
@@ -196,6 +199,7 @@ def observe(
             f = _CHOOSE[observer](values, low, high)
         chosen |= dict.fromkeys(names, f)
     _bring_addends_together(graph, chosen, [members[owner[name]] for name in owner])
+    chosen |= fixed or {}
     ranges = tuple(
         _range(name, found, chosen[name], *_grid(bits, name in signed))
         for name, found in seen.items()

@@ -40,26 +40,35 @@ VERSION = 4
 READABLE = (1, 2, 3, 4)
 JSON_NAME = "network.json"
 WEIGHTS_NAME = "weights.safetensors"
+BESIDE = ("calibration.json", "calibration.svg", "curve.json", "curve.svg")  # of `convert`
 FIELDS = ("name", "input", "output", "tensors", "layers", "preprocess", "classes", "arrays")
 FIELDS_SINCE_2 = ("extra_outputs",)
 
 Arrays = dict[str, torch.Tensor]
 
 
+def check_folder(folder: Path) -> None:
+    """Raise ValueError if ``folder`` holds anything that `convert` does not write."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is a file; a network is saved as a folder")
+    foreign = {path.name for path in folder.iterdir()} - {JSON_NAME, WEIGHTS_NAME, *BESIDE}
+    if foreign:
+        raise ValueError(f"{folder} holds other files ({min(foreign)}); choose an empty folder")
+
+
 def save_network(network: Network, folder: Path) -> Path:
     """Write a network into ``folder``, whole or not at all; an older network there is replaced.
+
+    What was measured of the older one (``BESIDE``) goes with it.
 
     Raises
     ------
     ValueError
         If ``folder`` holds files that are not a network's.
     """
-    if folder.exists():
-        if not folder.is_dir():
-            raise ValueError(f"{folder} is a file; a network is saved as a folder")
-        foreign = {path.name for path in folder.iterdir()} - {JSON_NAME, WEIGHTS_NAME}
-        if foreign:
-            raise ValueError(f"{folder} holds other files ({min(foreign)}); choose an empty folder")
+    check_folder(folder)
     arrays: Arrays = {}
     document: dict[str, Any] = {
         "format": FORMAT,

@@ -113,6 +113,13 @@ CASES = (
     option_case("zero_std", ("--std", "0"), "std must be positive"),
     option_case("wrong_size", ("--size", "9"), "--size 9 does not fit"),
     option_case("unknown_rounding", ("--rounding", "guess"), "guess"),
+    option_case("no_rounding", ("--rounding", ""), "no rounding method ''", "greedy"),
+    option_case("empty_observer", ("--observer", ""), "--observer must be one of error"),
+    option_case("empty_channels", ("--channels", ""), "channels must be one of", "not ''"),
+    option_case("endless_budget", ("--budget", "inf"), "--budget must be", "not inf"),
+    option_case("no_budget", ("--budget", "nan"), "--budget must be", "not nan"),
+    option_case("huge_side", ("--short-side", "900000"), "--short-side must be in 8..4096"),
+    forward_case("dictionary", "return {'out': self.conv(x)}", "forward() returns a dict", "tuple"),
     option_case("unknown_observer", ("--observer", "eye"), "--observer must be one of error"),
     Case("no_calibration", option_case("", ()).make, ("needs --calibration",), ()),
     Case(

@@ -21,7 +21,9 @@ from shiftwork.flow.cli import main
 from shiftwork.flow.inputs import open_picture
 from shiftwork.flow.pictures import PictureOptions, open_folder
 from shiftwork.model.golden import run
+from shiftwork.model.importer import from_onnx
 from shiftwork.model.network import Network
+from shiftwork.model.preprocess import Preprocess
 
 from .bad_networks import model, random
 
@@ -125,6 +127,31 @@ def test_preprocessing_is_stored_and_used_again(folder: Path, capsys: Capture) -
     assert float((got - want).abs().max()) < 0.06 * float(want.abs().max())
 
 
+def test_a_network_of_bytes_sees_pixels_as_they_are(folder: Path, capsys: Capture) -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Conv", ["f", "w"], ["y"], name="first"),
+    ]
+    net = model(nodes, [("w", random(4, 3, 3, 3))], kind=onnx.TensorProto.UINT8)
+    onnx.save(net, folder / "net.onnx")
+    convert(["net.onnx", "--calibration", "photos", "-o", "net"], capsys)
+    network = Network.load(folder / "net")
+    assert network.preprocess is not None and network.preprocess.mean == ()
+    info = network.tensors[network.input]
+    assert (info.frac_bits, info.zero_point) == (0, 0)
+    for option, value in (("--white", "1"), ("--mean", "0.5"), ("--std", "0.2")):
+        arguments = ["net.onnx", "--calibration", "photos", option, value, "-o", "other"]
+        assert main(["convert", *arguments]) == 1
+        assert f"{option} {value}" in (line := capsys.readouterr().err) and "reads bytes" in line
+    graph = from_onnx("net.onnx", preprocess=Preprocess(size=8, short_side=8))
+    x = torch.randint(0, 256, (1, 3, 8, 8), dtype=torch.uint8)
+    want = torch.nn.functional.conv2d(x.float(), torch.from_numpy(random(4, 3, 3, 3)))
+    assert torch.allclose(graph.run(x)[graph.output], want, atol=1e-2)
+    normal = Preprocess(size=8, short_side=8, mean=(0.5,) * 3, std=(0.5,) * 3)
+    with pytest.raises(ValueError, match="'net' reads bytes, pixels as they are"):
+        from_onnx("net.onnx", preprocess=normal)
+
+
 def test_pictures_can_be_fewer_and_spread(folder: Path) -> None:
     every = open_folder(folder / "photos")
     assert [path.name for path in every] == [
@@ -166,10 +193,30 @@ def test_a_network_with_quantisers_needs_no_pictures(folder: Path, capsys: Captu
     assert "--rounding compensated needs --calibration" in capsys.readouterr().err
 
 
-def test_an_output_folder_with_other_files_is_left_alone(folder: Path, capsys: Capture) -> None:
+def test_an_own_folder_is_written_again(folder: Path, capsys: Capture) -> None:
+    arguments = ["nets_for_convert:build", "--size", "12", "--calibration", "photos", "-o", "net"]
+    common = {"network.json", "weights.safetensors", "calibration.json", "calibration.svg"}
+    for more, extra in ((["--budget", "1.5"], {"curve.json", "curve.svg"}),) * 2 + (([], set()),):
+        shown = convert([*arguments, *more], capsys)
+        assert {path.name for path in (folder / "net").iterdir()} == common | extra
+        assert 0 < shown["mean_terms"] <= (1.5 if more else 2)  # type: ignore[operator]
+        assert 0 <= shown["zero_terms"] < 1 and shown["bits_per_weight"] >= 4  # type: ignore[operator]
+        assert not more or 0 <= shown["agreement"] <= 1  # type: ignore[operator]
+    seen = json.loads((folder / "net" / "calibration.json").read_text())
+    assert seen["pictures"] == 11 and len(seen["tensors"]) == 3
+    row = seen["tensors"][0]
+    assert row["low"] < row["high"] and 0 <= row["clipped"] < 1 and row["sqnr"] > 10
+    network = Network.load(folder / "net")
+    assert row["frac_bits"] == network.tensors[row["name"]].frac_bits
+
+
+def test_an_output_folder_with_other_files_is_left_alone(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "net").mkdir()
     (folder / "net" / "thesis.txt").write_text("mine")
     arguments = ["nets_for_convert:build", "--size", "12", "--calibration", "photos", "-o", "net"]
+    monkeypatch.setattr("shiftwork.flow.importing.load", None)  # refused before any work
     assert main(["convert", *arguments]) == 1
     assert "holds other files (thesis.txt)" in capsys.readouterr().err
     assert [path.name for path in (folder / "net").iterdir()] == ["thesis.txt"]
