@@ -187,7 +187,7 @@ class _Flow:
             x = sample_columns(node, real, POSITIONS, generator)
             total.add(x_float, x, weight.repeat_interleave(x.shape[1] // len(weight)))
             if want_samples:
-                few = slice(0, max(1, keep) * len(real))
+                few = torch.arange(x.shape[1]).view(len(real), -1)[:, : max(1, keep)].flatten()
                 kept.append((x[:, few], self._target(node, x_float[:, few])))
         samples = None
         if want_samples:

@@ -145,6 +145,19 @@ def test_bad_calls_are_refused(graph: Graph, scales: dict[str, int]) -> None:
         round_graph(graph, scales, [PICTURES], bits=8)
 
 
+def test_every_picture_is_learned_from(
+    graph: Graph, scales: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "SAMPLES", 3 * len(PICTURES))
+    shades = (129 + 2 * torch.arange(24, dtype=torch.uint8)).view(24, 1, 1, 1)
+    batches = shades.expand_as(PICTURES).split(8)
+    step = next(iter(round_steps(graph, scales, batches, method="learned", terms=1, bits=4)))
+    assert step.problem.samples is not None
+    seen = step.problem.samples.x[0].amax(1) * 128  # of each column; a border has zeros, too
+    found, counts = seen.unique(return_counts=True)
+    assert found.tolist() == list(range(1, 49, 2)) and counts.tolist() == [3] * 24
+
+
 def test_activations_nobody_reads_any_more_are_dropped(
     graph: Graph, scales: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
