@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -48,7 +48,7 @@ class Value:
 
 Steps = list[Step | FloatConv]
 Modules = list[tuple[Any, Callable[["Reader", fx.Node, Any], Value]]]
-Functions = dict[Any, Callable[["Reader", fx.Node], Value | None]]
+Functions = Mapping[Any, Callable[["Reader", fx.Node], Value | None]]
 
 
 class Reader:
@@ -222,11 +222,9 @@ class Reader:
         if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
             sizes = tuple(sizes[0])
         count = self._numel(node)
-        kept = len(sizes) == 2 and (
-            (sizes[0] == -1 and sizes[1] == count)
-            or (self.sizes.get(sizes[0]) == 0 and sizes[1] in (-1, count))
-        )
-        if not kept:
+        first, rest = sizes if len(sizes) == 2 else (None, None)
+        whole = isinstance(first, fx.Node) and self.sizes.get(first) == 0  # x.size(0)
+        if not ((whole and rest in (-1, count)) or (first == -1 and rest == count)):
             self.refuse(node, "reshaping to anything but (pictures, values)")
         return self.flatten(node)
 
