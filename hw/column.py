@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig
 from .geometry import spreads
+from .plain import Plain
 from .ram import NO_COLLISIONS
 from .terms import active_layout, decode, pick
 from .tree import tree_sum
@@ -84,19 +85,19 @@ class Column(wiring.Component):
 
         # Stage C: held codes, terms, first levels of the tree.
         wide = spreads(config)
-        near = Signal(self.acts.shape(), name="near")
+        near = Plain(self.acts.shape(), name="near")
         domain = m.d.sync if wide else m.d.comb
         domain += near.eq(self.acts)
         layout = active_layout(config)
         terms: list[Value] = []
         for row in range(config.rows):
-            active = Signal(layout, name=f"active{row}")
+            active = Plain(layout, name=f"active{row}")
             code = self.codes.word_select(row, config.code_bits)
             with m.If(self.load):
                 m.d.sync += active.as_value().eq(decode(config, code))
             term = pick(m, config, near[row], active, f"term{row}")
             if wide:
-                picked = Signal(len(term), name=f"picked{row}")
+                picked = Plain(len(term), name=f"picked{row}")
                 m.d.sync += picked.eq(term)
                 term = picked
             terms.append(term)
@@ -104,16 +105,16 @@ class Column(wiring.Component):
         together = 4 if wide else 2
         for index in range(0, config.rows, together):
             total = tree_sum(terms[index : index + together])
-            part = Signal(total.shape(), name=f"part{index // together}")
+            part = Plain(total.shape(), name=f"part{index // together}")
             m.d.sync += part.eq(total)
             parts.append(part)
 
         # Stage D1: rest of the tree.
-        column_sum = Signal(config.sum_max.bit_length())
+        column_sum = Plain(config.sum_max.bit_length())
         m.d.sync += column_sum.eq(tree_sum(parts))
 
         # Stage D2: weight of the pass. Reads of D1 arrive here.
-        shifted = Signal(config.sum_max.bit_length() + config.max_terms - 1)
+        shifted = Plain(config.sum_max.bit_length() + config.max_terms - 1)
         m.d.sync += shifted.eq(column_sum << self.d2_post_shift)
         reads = []
         writes = []
@@ -126,12 +127,12 @@ class Column(wiring.Component):
             m.d.comb += [read.addr.eq(address), write.en.eq(enable)]
             reads.append(read.data)
             writes.append(write)
-        before = Signal(config.acc_bits)
+        before = Plain(config.acc_bits)
         m.d.sync += before.eq(Mux(self.d2_bank, reads[1], reads[0]))
         m.d.comb += self.drained.eq(Mux(self.drain_bank, reads[1], reads[0]))
 
         # Stage D3: accumulate. A maximum is of plain activations, so act_bits are compared.
-        after = Signal(config.acc_bits)
+        after = Plain(config.acc_bits)
         lane, old = shifted[: config.act_bits], before[: config.act_bits]
         with m.If(self.d3_first):
             m.d.sync += after.eq(shifted)

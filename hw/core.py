@@ -15,6 +15,7 @@ from .control import Control
 from .drain import Drain
 from .geometry import AHEAD, fifo_depths, takes_early
 from .loader import Loader
+from .plain import Plain
 from .queue import Queue
 from .reader import Reader
 from .requantise import Requantise
@@ -124,7 +125,7 @@ class Core(wiring.Component):
         entering = window.beat
         if takes_early(config):
             entering = sequencer.beat
-            codes = Signal(len(weights.codes), name="codes")
+            codes = Plain(len(weights.codes), name="codes")
             with m.If(entering.valid & entering.load):
                 m.d.sync += codes.eq(weights.codes)
         taken = entering.valid & entering.load

@@ -9,6 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig
+from .plain import Plain
 from .record import RECORD_BITS
 from .requantise import bend_members, requantise_layout
 from .sequencer import drain_layout
@@ -95,19 +96,21 @@ class Drain(wiring.Component):
         load = Signal()
         free = Signal()
         m.d.comb += free.eq(~self.o.valid | self.o.ready)
+        payload = Plain(self.o.payload.shape(), name="accumulated")
+        m.d.comb += self.o.payload.eq(payload)
         with m.If(free):
             m.d.sync += self.o.valid.eq(load)
             with m.Switch(group):
                 for index in range(self.groups):
                     with m.Case(index):
                         for lane in range(lanes):
-                            m.d.sync += self.o.payload.acc[lane].eq(self.acc[index * lanes + lane])
+                            m.d.sync += payload.acc[lane].eq(self.acc[index * lanes + lane])
             m.d.sync += [
-                self.o.payload.record.eq(self.records),
-                self.o.payload.lo.eq(token.lo),
-                self.o.payload.hi.eq(token.hi),
+                payload.record.eq(self.records),
+                payload.lo.eq(token.lo),
+                payload.hi.eq(token.hi),
                 *(
-                    getattr(self.o.payload, name).eq(getattr(token, name))
+                    getattr(payload, name).eq(getattr(token, name))
                     for name in bend_members(self.config)
                 ),
             ]

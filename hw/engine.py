@@ -60,15 +60,16 @@ class Engine(wiring.Component):
         resetting = Signal()
         with m.If(registers.soft_reset):
             m.d.sync += resetting.eq(1)
-        with m.Elif(resetting & core.idle):
+        with m.Elif(core_reset):
             m.d.sync += resetting.eq(0)
         failed = Signal()
         with m.If(core.error_valid):
             m.d.sync += failed.eq(1)
         with m.Elif(core_reset):
             m.d.sync += failed.eq(0)
+        # A register of its own: the net goes all over the die.
+        m.d.sync += core_reset.eq(resetting & core.idle & ~core_reset)
         m.d.comb += [
-            core_reset.eq(resetting & core.idle),
             core.halt.eq(resetting | failed),
             core.start.eq(registers.start & ~resetting),
             core.program.eq(registers.program),

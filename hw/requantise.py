@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import BIAS_BITS, MULTIPLIER_SHIFT_MAX, MULTIPLIER_TERMS, EngineConfig
 from .geometry import BEND_STAGES
+from .plain import Plain
 from .record import RECORD_BITS, RIGHT_LSB, SLOPE_TERM_BITS, TERM_BITS
 from .tree import tree_sum
 
@@ -83,7 +84,7 @@ class Requantise(wiring.Component):
             m.d.sync += valid.eq(Cat(self.i.valid, valid))
             for name, width in held.items():
                 for stage in range(1, stages):
-                    late[name].append(Signal(width, name=f"{name}{stage}"))
+                    late[name].append(Plain(width, name=f"{name}{stage}"))
                     m.d.sync += late[name][stage].eq(late[name][stage - 1])
             for lane in range(self.config.requantise_lanes):
                 acc, record = self.i.payload.acc[lane], self.i.payload.record[lane]
@@ -101,36 +102,36 @@ class Requantise(wiring.Component):
         for index in range(MULTIPLIER_TERMS):
             field = record[BIAS_BITS + TERM_BITS * index :][:TERM_BITS]
             shift, negative, enable = field[:4], field[4], field[5]
-            magnitude = Signal(product, name=f"l{lane}_magnitude{index}")
-            term = Signal(product, name=f"l{lane}_term{index}")
+            magnitude = Plain(product, name=f"l{lane}_magnitude{index}")
+            term = Plain(product, name=f"l{lane}_term{index}")
             gated = Mux(enable, acc, 0)
             for bit in range(4):
                 gated = Mux(shift[bit], Cat(Const(0, 1 << bit), gated), gated)
             m.d.comb += magnitude.eq(gated[: product.width - 1])
             m.d.sync += term.eq(Mux(negative, ~magnitude, magnitude))
             terms.append(term)
-        bias1, bias2 = (Signal(signed(BIAS_BITS), name=f"l{lane}_bias{n}") for n in (1, 2))
-        rights = [Signal(6, name=f"l{lane}_right{n}") for n in range(1, 5)]
+        bias1, bias2 = (Plain(signed(BIAS_BITS), name=f"l{lane}_bias{n}") for n in (1, 2))
+        rights = [Plain(6, name=f"l{lane}_right{n}") for n in range(1, 5)]
         m.d.sync += [bias1.eq(record[:BIAS_BITS].as_signed()), bias2.eq(bias1)]
         m.d.sync += rights[0].eq(record[RIGHT_LSB : RIGHT_LSB + 6])
         m.d.sync += [b.eq(a) for a, b in pairwise(rights)]
 
         # 2: pairs. 3: their sum. 4: and the bias.
         low, high = terms[0] + terms[1], terms[2] + terms[3]
-        pair0 = Signal(low.shape(), name=f"l{lane}_pair0")
-        pair1 = Signal(high.shape(), name=f"l{lane}_pair1")
-        scaled = Signal((pair0 + pair1).shape(), name=f"l{lane}_scaled")
-        bias3 = Signal(signed(BIAS_BITS), name=f"l{lane}_bias3")
-        total = Signal((scaled + bias3).shape(), name=f"l{lane}_total")
+        pair0 = Plain(low.shape(), name=f"l{lane}_pair0")
+        pair1 = Plain(high.shape(), name=f"l{lane}_pair1")
+        scaled = Plain((pair0 + pair1).shape(), name=f"l{lane}_scaled")
+        bias3 = Plain(signed(BIAS_BITS), name=f"l{lane}_bias3")
+        total = Plain((scaled + bias3).shape(), name=f"l{lane}_total")
         m.d.sync += [pair0.eq(low), pair1.eq(high), scaled.eq(pair0 + pair1)]
         m.d.sync += [bias3.eq(bias2), total.eq(scaled + bias3)]
 
         # 5: right shift by whole bytes; of what no longer fits ``span`` bits only the sign counts.
         span = (REACH.bit_length() if self.config.leaky else 8) + 7
-        coarse = Signal(span, name=f"l{lane}_coarse")
-        large = Signal(name=f"l{lane}_large")
-        minus = Signal(name=f"l{lane}_minus")
-        fine = Signal(3, name=f"l{lane}_fine")
+        coarse = Plain(span, name=f"l{lane}_coarse")
+        large = Plain(name=f"l{lane}_large")
+        minus = Plain(name=f"l{lane}_minus")
+        fine = Plain(3, name=f"l{lane}_fine")
         right = rights[3]
         width = len(total)
         steps = range(0, 64, 8)
@@ -148,11 +149,11 @@ class Requantise(wiring.Component):
 
         # 6: right shift by bits, then clamp, now or after the bend.
         if not self.config.leaky:
-            value = Signal(span, name=f"l{lane}_value")
+            value = Plain(span, name=f"l{lane}_value")
             m.d.comb += value.eq(coarse >> fine)
             self._clamp(m, value, minus, large, late, self.o.payload[lane])
             return
-        deep = Signal(name=f"l{lane}_deep")
+        deep = Plain(name=f"l{lane}_deep")
         below = [~total[step + span : width].all() if step + span < width else Const(0)
                  for step in steps]  # fmt: skip
         m.d.sync += deep.eq(total[-1] & Array(below)[right[3:]])
@@ -183,8 +184,8 @@ class Requantise(wiring.Component):
     ) -> None:
         """Leaky ReLU in stages 6 to 10, and the clamp in stage 11."""
         # 6: right shift by bits.
-        value = Signal(signed(len(coarse) + 1), name=f"l{lane}_value")
-        minus6, large6, deep6 = (Signal(name=f"l{lane}_{n}6") for n in ("minus", "large", "deep"))
+        value = Plain(signed(len(coarse) + 1), name=f"l{lane}_value")
+        minus6, large6, deep6 = (Plain(name=f"l{lane}_{n}6") for n in ("minus", "large", "deep"))
         m.d.sync += [
             value.eq(Cat(coarse, minus).as_signed() >> fine),
             minus6.eq(minus),
@@ -193,15 +194,15 @@ class Requantise(wiring.Component):
         ]
         # 7: how far below the zero point? At the zero point itself the bend changes nothing.
         zero, slope = late["zero"][STAGES], late["slope"][STAGES]
-        gap = Signal(signed(len(value) + 1), name=f"l{lane}_gap")
+        gap = Plain(signed(len(value) + 1), name=f"l{lane}_gap")
         m.d.comb += gap.eq(zero - value)
         far = gap[REACH.bit_length() - 1 : -1].any()
         enabled = Cat(slope[SLOPE_TERM_BITS * (n + 1) - 1] for n in range(3)).any()
-        bends = [Signal(name=f"l{lane}_bends{n}") for n in range(3)]
-        depth = Signal(range(REACH + 1), name=f"l{lane}_depth")
-        kept = [Signal(len(coarse), name=f"l{lane}_kept{n}") for n in range(3)]
-        minuses = [Signal(name=f"l{lane}_minus{n}") for n in range(3)]
-        larges = [Signal(name=f"l{lane}_large{n}") for n in range(3)]
+        bends = [Plain(name=f"l{lane}_bends{n}") for n in range(3)]
+        depth = Plain(range(REACH + 1), name=f"l{lane}_depth")
+        kept = [Plain(len(coarse), name=f"l{lane}_kept{n}") for n in range(3)]
+        minuses = [Plain(name=f"l{lane}_minus{n}") for n in range(3)]
+        larges = [Plain(name=f"l{lane}_large{n}") for n in range(3)]
         m.d.sync += [
             depth.eq(Mux(deep6 | far, REACH, gap)),
             bends[0].eq(enabled & (minus6 | ~large6) & (deep6 | ~gap[-1])),
@@ -221,19 +222,19 @@ class Requantise(wiring.Component):
         terms = []
         for index in range(3):
             field = slope[SLOPE_TERM_BITS * index :][:SLOPE_TERM_BITS]
-            term = Signal(signed(len(depth) + SLOPE_BITS + 1), name=f"l{lane}_bent{index}")
+            term = Plain(signed(len(depth) + SLOPE_BITS + 1), name=f"l{lane}_bent{index}")
             shifted = Mux(field[4], depth, 0)
             for bit in range(3):
                 shifted = Mux(field[bit], Cat(Const(0, 1 << bit), shifted), shifted)
             m.d.sync += term.eq(Mux(field[3], -shifted, shifted))
             terms.append(term)
-        product = Signal(signed(len(terms[0]) + 2), name=f"l{lane}_product")
+        product = Plain(signed(len(terms[0]) + 2), name=f"l{lane}_product")
         m.d.sync += product.eq(tree_sum([*terms, Const(1 << SLOPE_BITS - 1)]))
         # 10: subtract, and take that or the value as it was. 11: clamp.
-        bent = Signal(signed(len(product)), name=f"l{lane}_below_zero")
+        bent = Plain(signed(len(product)), name=f"l{lane}_below_zero")
         m.d.comb += bent.eq(late["zero"][STAGES + 3] - (product >> SLOPE_BITS))
-        chosen = Signal(len(coarse), name=f"l{lane}_chosen")
-        minus10, large10 = (Signal(name=f"l{lane}_{n}10") for n in ("minus", "large"))
+        chosen = Plain(len(coarse), name=f"l{lane}_chosen")
+        minus10, large10 = (Plain(name=f"l{lane}_{n}10") for n in ("minus", "large"))
         m.d.sync += [
             chosen.eq(Mux(bends[2], bent[: len(coarse)], kept[2])),
             minus10.eq(Mux(bends[2], bent[-1], minuses[2])),

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from .axi import LAYER_BITS, REQUEST
 from .config import EngineConfig
+from .plain import Plain
 from .queue import Queue
 from .record import RECORD_BITS
 
@@ -126,7 +127,7 @@ class Weights(wiring.Component):
         beat = self.data.payload
         tiles, col_blocks, blocks = Signal(16), Signal(16), Signal(16)
         tile, col_block, block = Signal(16), Signal(16), Signal(16)
-        filled = Signal(config.block_beats * config.bus_bits)
+        filled = Plain(config.block_beats * config.bus_bits)
         m.d.comb += self.codes.eq(filled)
         part = Signal(range(max(config.block_beats, config.parameter_beats, 2)))
         free = Signal(2, init=3)  # record banks the drain does not need
@@ -142,7 +143,7 @@ class Weights(wiring.Component):
             with m.If(final):
                 m.d.sync += final.eq(beats == 0)
 
-        lower = Signal(max(RECORD_BITS - config.bus_bits, 0) and config.bus_bits)
+        lower = Plain(max(RECORD_BITS - config.bus_bits, 0) and config.bus_bits)
         record = Cat(lower, beat)[:RECORD_BITS]
         for index in range(config.requantise_lanes):
             memory = Memory(shape=RECORD_BITS, depth=2 * self.groups, init=[])

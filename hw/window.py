@@ -12,13 +12,15 @@ from amaranth.lib.wiring import In, Out
 from .array import beat_layout
 from .config import EngineConfig
 from .descriptor import Mode
+from .plain import Plain
 from .ram import NO_COLLISIONS
 
 
 def control_layout(config: EngineConfig) -> data.StructLayout:
     """Return what travels with a beat's words."""
     return data.StructLayout({
-        "beat": beat_layout(config), "padding": config.window, "pad_value": config.act_bits, "mode": Mode,
+        "beat": beat_layout(config), "padding": config.window,
+        "pad_value": config.act_bits, "mode": Mode,
     })  # fmt: skip
 
 
@@ -98,17 +100,19 @@ class Window(wiring.Component):
         # Then padding, and what the mode makes of them.
         padded = []
         for index, word in enumerate(words):
-            held = Signal(len(word), name=f"word{index}")
-            real = Signal(data.ArrayLayout(config.act_bits, config.rows), name=f"padded{index}")
+            held = Plain(len(word), name=f"word{index}")
+            real = Plain(data.ArrayLayout(config.act_bits, config.rows), name=f"padded{index}")
             m.d.sync += held.eq(word)
             domain = m.d.comb if config.window == 1 else m.d.sync
             domain += real.as_value().eq(
                 Mux(control.padding[index], control.pad_value.replicate(config.rows), held)
             )
             padded.append(real)
+        acts = Plain(self.acts.shape(), name="rows")
+        m.d.comb += self.acts.eq(acts)
         if config.window == 1:
             m.d.comb += self.beat.eq(control.beat)
-            m.d.sync += self.acts.eq(padded[0])
+            m.d.sync += acts.eq(padded[0])
             return m
 
         mode = Signal(Mode)
@@ -117,14 +121,16 @@ class Window(wiring.Component):
             with m.Case(Mode.PACKED):
                 lanes = config.rows // config.window
                 packed = Cat(word[lane] for word in padded for lane in range(lanes))
-                m.d.sync += self.acts.as_value().eq(packed)
+                m.d.sync += acts.as_value().eq(packed)
             with m.Case(Mode.MERGED):
                 for lane in range(config.rows):
-                    m.d.sync += self.acts[lane].eq(_largest(m, [w[lane] for w in padded], lane))
+                    m.d.sync += acts[lane].eq(_largest(m, [w[lane] for w in padded], lane))
             with m.Default():
-                m.d.sync += self.acts.eq(padded[0])
+                m.d.sync += acts.eq(padded[0])
         m.d.sync += self.separate.eq(mode == Mode.SEPARATE)
-        m.d.sync += [self.taps[index].eq(word) for index, word in enumerate(padded)]
+        taps = Plain(self.taps.shape(), name="neighbours")
+        m.d.comb += self.taps.eq(taps)
+        m.d.sync += [taps[index].eq(word) for index, word in enumerate(padded)]
         return m
 
     def _read(self, m: Module) -> list[Value]:
@@ -156,7 +162,7 @@ class Window(wiring.Component):
             banks.append(read.data)
         if config.window == 1:
             return banks
-        raw = [Signal(len(value), name=f"raw{bank}") for bank, value in enumerate(banks)]
+        raw = [Plain(len(value), name=f"raw{bank}") for bank, value in enumerate(banks)]
         m.d.sync += [each.eq(value) for each, value in zip(raw, banks, strict=True)]
         words: list[Value] = []
         for index in range(config.window):
