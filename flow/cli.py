@@ -85,10 +85,12 @@ def generate(
     """
     from ..model.compile import compile_network
     from .emit import emit
+    from .files import write_json
     from .inputs import open_config, open_network
 
     config = open_config(preset, changes)
-    program = compile_network(open_network(network), config) if network else None
+    net = open_network(network) if network else None
+    program = compile_network(net, config) if net else None
     emitted = emit(config, out_dir)
     figures: dict[str, Any] = {
         "verilog": str(emitted.verilog),
@@ -98,8 +100,14 @@ def generate(
         "modules": len(emitted.modules),
         "sha256": emitted.sha256,
     }
-    if program is not None:
+    if net is not None and program is not None:
         figures["program"] = str(program.save(out_dir / "program.bin"))
+        description = {
+            "base": program.base, "size": program.size, "program_bytes": len(program.image),
+            "first_descriptor": program.first_descriptor, "fingerprint": config.fingerprint,
+            "tensors": program.tensors(net),
+        }  # fmt: skip
+        figures["places"] = str(write_json(out_dir / "program.json", description))
         figures |= {
             "program_bytes": len(program.image),
             "peak_map_bytes": program.peak_map_bytes,

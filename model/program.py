@@ -7,10 +7,14 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..hw.config import EngineConfig
+
+if TYPE_CHECKING:
+    from .network import Network
 
 MAGIC = b"SHFTPROG"
 VERSION = 1
@@ -175,6 +179,26 @@ class Program:
             return self.places[name]
         except KeyError:
             raise ValueError(f"the program has no tensor {name!r}") from None
+
+    def tensors(self, network: Network) -> dict[str, Any]:
+        """Return where a host writes the input and reads the outputs, as plain data.
+
+        Channel c of pixel (y, x) is the byte at address + slots[c] // rows x plane_stride
+        + (y x width + x) x word_bytes + slots[c] % rows; it stands for
+        (byte - zero_point) x 2^-frac_bits.
+        """
+        found: dict[str, Any] = {}
+        for name in (network.input, *(each for each in network.outputs if each in self.kept)):
+            place, info = self.places[name], network.tensors[name]
+            found[name] = {
+                "role": "input" if name == network.input else "output",
+                "channels": info.channels, "height": info.height, "width": info.width,
+                "address": place.address, "plane_stride": place.plane_stride,
+                "rows": place.rows, "word_bytes": place.word_bytes,
+                "slots": [int(slot) for slot in place.slots],
+                "frac_bits": info.frac_bits, "zero_point": info.zero_point, "bits": info.bits,
+            }  # fmt: skip
+        return found
 
     def save(self, path: str | Path) -> Path:
         """Write ``program.bin``."""

@@ -146,7 +146,8 @@ def load_network(folder: Path) -> Network:
 
 
 def _preprocess_from_json(entry: dict[str, Any]) -> Preprocess:
-    return Preprocess(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    return Preprocess(**fields)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def test_a_mismatch_is_an_error(
 def test_a_wrong_prediction_of_cycles_is_an_error(
     small_zoo, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stalls = dict.fromkeys(zoo.STALLS, 0)
+    stalls: dict[str, int] = {name: 0 for name in zoo.STALLS}
     row = zoo.ZooRow(network="good", cycles=100, prediction_error=-0.04, stalls=stalls, trouble=[])
     monkeypatch.setattr(zoo, "run_network", lambda *args, **options: row)
     assert main(["sim-zoo", "good", *ENGINE, "-o", str(tmp_path)]) == 1
@@ -127,7 +127,7 @@ def test_an_idle_engine_is_an_error(
     cycles: int, status: int, small_zoo, tmp_path: Path, capsys: Capture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    stalls = dict.fromkeys(zoo.STALLS, 0)
+    stalls: dict[str, int] = {name: 0 for name in zoo.STALLS}
     row = zoo.ZooRow(network="good", cycles=cycles, utilisation=90 / cycles, stalls=stalls,
                      trouble=[])  # fmt: skip
     monkeypatch.setattr(zoo, "run_network", lambda *args, **options: row)

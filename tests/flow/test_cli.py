@@ -14,6 +14,8 @@ from shiftwork.flow import cli, doctor
 from shiftwork.flow.cli import app, main
 from shiftwork.flow.doctor import Finding
 from shiftwork.flow.report import Report, write_report
+from shiftwork.hw.config import preset
+from shiftwork.model.compile import compile_network
 from shiftwork.model.network import Network
 from tests.networks import NetworkBuilder
 
@@ -231,6 +233,21 @@ def test_simulate_compares_and_reports(
     assert shown["program_bytes"] > 0
     # the input of 8 x 9 words of 8 bytes, the first map over it, the pool in place of that
     assert 0 < shown["peak_map_bytes"] < shown["unshared_map_bytes"]
+    described = json.loads((tmp_path / "program.json").read_text())
+    network = Network.load(net[0])
+    program = compile_network(network, preset("tiny"))
+    assert described["fingerprint"] == preset("tiny").fingerprint
+    assert described["size"] == program.size
+    assert list(described["tensors"]) == [network.input, *network.outputs]
+    # What the file says is enough to find every byte of the input.
+    place = described["tensors"][network.input]
+    pixel = np.arange(place["height"] * place["width"]) * place["word_bytes"]
+    found = [
+        place["address"] + slot // place["rows"] * place["plane_stride"] + slot % place["rows"]
+        + pixel for slot in place["slots"]
+    ]  # fmt: skip
+    want = program.places[network.input].offsets().reshape(place["channels"], -1)
+    assert np.array_equal(found, want)
     assert shown["lut"] is None
 
 
@@ -242,6 +259,21 @@ def test_generate_compiles_a_network(
     shown = json.loads(capsys.readouterr().out)
     assert (tmp_path / "program.bin").stat().st_size == shown["program_bytes"]
     assert 0 < shown["peak_map_bytes"] < shown["unshared_map_bytes"]
+    described = json.loads((tmp_path / "program.json").read_text())
+    network = Network.load(net[0])
+    program = compile_network(network, preset("tiny"))
+    assert described["fingerprint"] == preset("tiny").fingerprint
+    assert described["size"] == program.size
+    assert list(described["tensors"]) == [network.input, *network.outputs]
+    # What the file says is enough to find every byte of the input.
+    place = described["tensors"][network.input]
+    pixel = np.arange(place["height"] * place["width"]) * place["word_bytes"]
+    found = [
+        place["address"] + slot // place["rows"] * place["plane_stride"] + slot % place["rows"]
+        + pixel for slot in place["slots"]
+    ]  # fmt: skip
+    want = program.places[network.input].offsets().reshape(place["channels"], -1)
+    assert np.array_equal(found, want)
 
 
 def test_report_renders_again(tmp_path: Path, capsys: Capture) -> None:

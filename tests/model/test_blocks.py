@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +17,10 @@ from tests.networks import NetworkBuilder
 
 from .streams import block
 
-Codes = Callable[[int, int, int, int, int, int, int], int]
+Codes = Callable[..., int]
 
 
-def engine(rows: int, cols: int, window: int = 1, **others: int) -> EngineConfig:
+def engine(rows: int, cols: int, window: int = 1, **others: Any) -> EngineConfig:
     return EngineConfig(rows=rows, cols=cols, window=window, hold=16, buffer_words=512, **others)
 
 
