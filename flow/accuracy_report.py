@@ -13,7 +13,6 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
@@ -30,6 +29,7 @@ from ..model.accuracy import (
 )
 from .accuracy_plots import curve_plot, range_plot, sensitivity_plot
 from .files import write_atomic, write_json
+from .progress import Bars
 
 COLUMNS = (
     "top-1", "top-5", "agrees with float", "of what 8-bit activations alone give", "divergence",
@@ -82,32 +82,11 @@ def run_accuracy(
     results = []
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         for name in names:
-            tasks: dict[str, Any] = {}
-
-            def tell(
-                what: str, done: int, total: int, name: str = name, tasks: Any = tasks
-            ) -> None:
-                if what not in tasks:
-                    tasks[what] = progress.add_task(f"{name} {what}", total=total)
-                progress.update(tasks[what], completed=done)
-
+            tell = Bars(progress, lambda what, name=name: f"{name} {what}")
             results.append(
                 evaluate(name, variants, limit=limit, crops=crops, judges=judges, progress=tell)
             )
     return results
-
-
-class _Tell:
-    """One bar for each thing that is done with a network."""
-
-    def __init__(self, progress: Progress, name: str) -> None:
-        self.progress, self.name = progress, name
-        self.tasks: dict[str, TaskID] = {}
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if what not in self.tasks:
-            self.tasks[what] = self.progress.add_task(f"{self.name} {what}", total=total)
-        self.progress.update(self.tasks[what], completed=done)
 
 
 def write(results: Sequence[Result], folder: Path, page: Path | None = None) -> dict[str, Any]:

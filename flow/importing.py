@@ -15,7 +15,6 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -31,6 +30,7 @@ from ..model.rounding import open_method, round_graph
 from ..model.zoo import MODELS
 from .inputs import Scale, default_scale, open_config, open_network
 from .pictures import PictureOptions, open_folder
+from .progress import Bars
 
 if TYPE_CHECKING:
     from .mixing import Mixing  # draws plots: slow to import
@@ -229,13 +229,7 @@ def _mix(
 
     columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what.capitalize(), total=total)
-            progress.update(tasks[what], completed=done)
-
+        tell = Bars(progress, str.capitalize)
         return mix_terms(
             graph, frac_bits, torch.cat(batches), budget, config=config, method=method, bits=bits,
             progress=tell,

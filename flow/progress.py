@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
+
+
+class Bars:
+    """A bar for each thing that is done, begun when it is first told of.
+
+    Parameters
+    ----------
+    progress : Progress
+        Where they are shown.
+    title : callable
+        Of what is done; returns what to call it.
+    """
+
+    def __init__(self, progress: Progress, title: Callable[[str], str]) -> None:
+        self._progress, self._title = progress, title
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Say that ``done`` of ``total`` are done of something."""
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(self._title(what), total=total)
+        self._progress.update(self._tasks[what], completed=done)
 
 
 class Stages:

@@ -189,7 +189,7 @@ def observe(
             chosen |= dict.fromkeys(names, graph.frac_bits)
             continue
         values = torch.cat([seen[name].values() for name in names])
-        low, high = _grid(bits, not signed.isdisjoint(names))
+        low, high = stored_range(bits, not signed.isdisjoint(names))
         top, bottom = max(seen[name].high for name in names), min(seen[name].low for name in names)
         if not set(graph.outputs).isdisjoint(names):
             f = _finest(top * HEADROOM, bottom * HEADROOM, low, high)
@@ -201,7 +201,7 @@ def observe(
     _bring_addends_together(graph, chosen, [members[owner[name]] for name in owner])
     chosen |= fixed or {}
     ranges = tuple(
-        _range(name, found, chosen[name], *_grid(bits, name in signed))
+        _range(name, found, chosen[name], *stored_range(bits, name in signed))
         for name, found in seen.items()
     )
     return Calibration(chosen, ranges, observer, pictures)
@@ -212,7 +212,7 @@ def calibrate(graph: Graph, batches: Iterable[torch.Tensor], bits: int = 8) -> d
     return observe(graph, batches, bits).frac_bits
 
 
-def _grid(bits: int, signed: bool) -> tuple[int, int]:
+def stored_range(bits: int, signed: bool) -> tuple[int, int]:
     """Return the smallest and the largest stored value less the zero point."""
     return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
 

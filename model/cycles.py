@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..hw.config import EngineConfig
-from ..hw.descriptor import DESCRIPTOR_BYTES, unpack_descriptor
 from .program import Program
 from .units import Engine
 
@@ -72,7 +71,7 @@ def predict_cycles(
     """
     if min(read_latency, write_latency) < 0:
         raise ValueError(f"latencies must be 0 or more, not {read_latency} and {write_latency}")
-    engine = Engine(_descriptors(program), config, read_latency, write_latency)
+    engine = Engine(program.descriptors(), config, read_latency, write_latency)
     engine.run()
     layers = []
     before = dict.fromkeys(engine.totals(), 0)
@@ -89,11 +88,3 @@ def predict_cycles(
         totals, sorted(layers, key=lambda layer: layer.index),
         totals["read"] * size, totals["written"] * size,
     )  # fmt: skip
-
-
-def _descriptors(program: Program) -> list[dict[str, int]]:
-    found: list[dict[str, int]] = []
-    while not found or not found[-1]["last"]:
-        at = program.first_descriptor - program.base + len(found) * DESCRIPTOR_BYTES
-        found.append(unpack_descriptor(program.image[at : at + DESCRIPTOR_BYTES]))
-    return found

@@ -207,7 +207,7 @@ class Graph:
 def apply_node(node: Node, parts: list[torch.Tensor]) -> torch.Tensor:
     """Return a node's output in floating point from its inputs."""
     if isinstance(node, ConvNode):
-        padded = _pad(parts[0], node.padding)
+        padded = pad(parts[0], node.padding)
         value = F.conv2d(
             padded, node.weight, node.bias, node.stride, 0, node.dilation, node.groups
         )  # fmt: skip
@@ -215,9 +215,9 @@ def apply_node(node: Node, parts: list[torch.Tensor]) -> torch.Tensor:
     if isinstance(node, AddNode):
         return activate(node, parts[0] + parts[1])
     if isinstance(node, MaxPoolNode):
-        return F.max_pool2d(_pad(parts[0], node.padding, -torch.inf), node.kernel, node.stride)
+        return F.max_pool2d(pad(parts[0], node.padding, -torch.inf), node.kernel, node.stride)
     if isinstance(node, AveragePoolNode):
-        value = F.avg_pool2d(_pad(parts[0], node.padding), node.kernel, node.stride)
+        value = F.avg_pool2d(pad(parts[0], node.padding), node.kernel, node.stride)
         if not any(node.left_out):
             return value
         counts = node.counts((parts[0].shape[2], parts[0].shape[3]))
@@ -254,6 +254,7 @@ def fold_batch_norm(
     return scaled.float(), (beta.double() - before * gain).float()
 
 
-def _pad(x: torch.Tensor, padding: Padding, value: float = 0.0) -> torch.Tensor:
+def pad(x: torch.Tensor, padding: Padding, value: float = 0.0) -> torch.Tensor:
+    """Return x (B, C, H, W) with ``value`` around it: top, left, bottom, right."""
     top, left, bottom, right = padding
     return F.pad(x, (left, right, top, bottom), value=value) if any(padding) else x

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..hw.config import EngineConfig
+from ..hw.descriptor import DESCRIPTOR_BYTES, unpack_descriptor
 
 if TYPE_CHECKING:
     from .network import Network
@@ -179,6 +180,20 @@ class Program:
             return self.places[name]
         except KeyError:
             raise ValueError(f"the program has no tensor {name!r}") from None
+
+    def descriptors(self) -> list[dict[str, int]]:
+        """Return the fields of every descriptor, in order.
+
+        Raises
+        ------
+        ValueError
+            If one is damaged.
+        """
+        found: list[dict[str, int]] = []
+        while not found or not found[-1]["last"]:
+            at = self.first_descriptor - self.base + len(found) * DESCRIPTOR_BYTES
+            found.append(unpack_descriptor(self.image[at : at + DESCRIPTOR_BYTES]))
+        return found
 
     def tensors(self, network: Network) -> dict[str, Any]:
         """Return where a host writes the input and reads the outputs, as plain data.

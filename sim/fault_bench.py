@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..hw.config import EngineConfig
-from ..hw.descriptor import DESCRIPTOR_BYTES, unpack_descriptor
+from ..hw.descriptor import DESCRIPTOR_BYTES
 from . import files, runner
 from .expected import expect
 from .faults import Fault
@@ -160,11 +160,9 @@ def _turns(program: Any, size: int) -> tuple[Any, dict[int, int]]:
     """
     first: dict[int, int] = {}
     last: dict[int, int] = {}
-    for number in range(sum(plan.descriptors for plan in program.layers)):
-        at = program.first_descriptor - program.base + number * DESCRIPTOR_BYTES
-        layer = unpack_descriptor(program.image[at : at + DESCRIPTOR_BYTES])["layer"]
-        first.setdefault(layer, number)
-        last[layer] = number
+    for number, descriptor in enumerate(program.descriptors()):
+        first.setdefault(descriptor["layer"], number)
+        last[descriptor["layer"]] = number
     turn = np.full(size, -1)
     for plan in sorted(program.layers, key=lambda plan: -first[plan.index]):
         turn[program.places[plan.output].offsets()] = first[plan.index]  # the earliest stays

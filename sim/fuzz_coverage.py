@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from ..hw.config import EngineConfig
-from ..hw.descriptor import DESCRIPTOR_BYTES, unpack_descriptor
 from ..model.network import (
     Add,
     AveragePool,
@@ -122,10 +121,7 @@ def program_features(program: Program, config: EngineConfig) -> frozenset[str]:
     found: set[str] = set()
     words: Counter[int] = Counter()
     loads = False
-    descriptors = sum(plan.descriptors for plan in program.layers)
-    for number in range(descriptors):
-        at = program.first_descriptor - program.base + number * DESCRIPTOR_BYTES
-        fields = unpack_descriptor(program.image[at : at + DESCRIPTOR_BYTES])
+    for fields in program.descriptors():
         load = fields["load_words"] * fields["load_planes"] * fields["load_groups"]
         words[fields["layer"]] += load
         loads = loads or not load

@@ -4,10 +4,10 @@ Every method is one file with one function, ``(problem, before) -> Rounded``; ``
 through the network.
 """
 
+from ..rounded import Rounded
 from .driver import Step, round_graph, round_steps
 from .methods import METHODS, open_method
 from .problem import Moments, Problem
-from .rounded import Rounded
 
 __all__ = [
     "METHODS",

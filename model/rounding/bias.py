@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..rounded import Rounded
 from .problem import Problem
-from .rounded import Rounded
 
 
 def correct_bias(problem: Problem, before: Rounded | None = None) -> Rounded:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import torch
 
+from ..rounded import Rounded
 from .levels import Levels, per_channel
 from .problem import Problem
-from .rounded import Rounded
 
 STARTS = (0.2, -0.1, -0.4, -0.7)  # log2 of the scales tried first, over the largest |w|
 FIRST_ROUNDS = 1  # of scale and coordinate descent, after which the best start is kept

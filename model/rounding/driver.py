@@ -12,10 +12,10 @@ from ..golden import apply_layer
 from ..graph import ConvNode, Graph, Node, apply_node
 from ..network import Layer, Network
 from ..quantize import conv_layer, quantize
+from ..rounded import Rounded
 from .columns import sample_columns
 from .methods import Method, open_method
 from .problem import Moments, MomentSum, Problem, Samples
-from .rounded import Rounded
 
 POSITIONS = 100  # output pixels per picture that the second moments are taken from
 FLOOR = 0.1  # of the pictures' mean power: no picture counts as if it had less

@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from ..rounded import Rounded
 from .compensated import compensate
 from .problem import Problem, Samples
-from .rounded import Rounded
 
 ROUNDS = 4
 HELD = 4  # one in so many samples is not learned from: they decide what of it is kept

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..rounded import Rounded
 from .bias import correct_bias
 from .compensated import compensate
 from .greedy import greedy
 from .learned import learn
 from .problem import Problem
-from .rounded import Rounded
 from .scaled import search_scale
 
 

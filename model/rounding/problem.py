@@ -8,8 +8,8 @@ import torch
 
 from ..codebook import Codebook, Scale, ShiftWeights
 from ..graph import ConvNode
+from ..rounded import Rounded
 from .levels import Levels, levels
-from .rounded import Rounded
 
 DAMPING = 0.01  # of the mean of H's diagonal: added to it
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from ..rounded import Rounded
 from .levels import per_channel
 from .problem import Problem
-from .rounded import Rounded
 
 STEPS = 40  # scales tried
 LOWEST = -1.5  # log2 of the smallest over the largest |w|

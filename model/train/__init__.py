@@ -7,7 +7,7 @@ graph; ``fit`` trains either; ``ShiftModule.to_network`` exports.
 from .checkpoint import load_checkpoint, save_checkpoint
 from .convert import convert_graph, convert_module
 from .distill import Distillation
-from .export import Agreement, agreement, to_network
+from .export import Agreement, agreement
 from .fit import Recipe, fit, join, settle_batch_norm
 from .graph_module import GraphModule
 from .layers import ShiftConv2d, ShiftLinear
@@ -29,5 +29,4 @@ __all__ = [
     "load_checkpoint",
     "save_checkpoint",
     "settle_batch_norm",
-    "to_network",
 ]

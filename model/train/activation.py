@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..calibrate import stored_range
+
 
 class _OnGrid(torch.autograd.Function):
     """Round half up and clamp; the gradient passes where nothing was clamped."""
@@ -56,12 +58,12 @@ class ActivationQuantiser(nn.Module):
     @property
     def low(self) -> int:
         """Smallest stored value less the zero point."""
-        return -(1 << (self.bits - 1)) if self.signed else 0
+        return stored_range(self.bits, self.signed)[0]
 
     @property
     def high(self) -> int:
         """Largest stored value less the zero point."""
-        return (1 << (self.bits - self.signed)) - 1
+        return stored_range(self.bits, self.signed)[1]
 
     @property
     def zero_point(self) -> int:

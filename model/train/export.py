@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 
 from ..golden import run
-from ..network import Network
 from .module import ShiftModule
 
 BATCH = 256
@@ -106,8 +105,3 @@ def agreement(
         len(x), top1 / len(x), differ / values, most, exact_differ / values, exact_most,
         None if classes is None else right / len(x),
     )  # fmt: skip
-
-
-def to_network(module: ShiftModule) -> Network:
-    """Return the integer network of a trained module: :meth:`ShiftModule.to_network`."""
-    return module.to_network()

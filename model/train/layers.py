@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -50,7 +52,46 @@ def shift_parameter(
     return deepshift(weight, bits, scale)
 
 
-class ShiftConv2d(nn.Module):
+class _ShiftLayer(nn.Module):
+    """Shift weights and a bias, taken over from a float layer."""
+
+    weights: ShiftParameter
+    bias: nn.Parameter | None
+
+    @classmethod
+    def from_float(
+        cls,
+        layer: nn.Conv2d | nn.Linear,
+        *,
+        method: Method = "shiftcnn",
+        terms: int = 1,
+        bits: int = 4,
+        scale: WeightScale = "layer",
+    ) -> Self:
+        """Return a layer that starts at a float one's weights.
+
+        Raises
+        ------
+        ValueError
+            If it pads with anything but zeros, or a parameter is out of its range.
+        """
+        made = cls.__new__(cls)
+        nn.Module.__init__(made)
+        made._take(layer, method, terms, bits, scale)
+        return made
+
+    def _take(self, layer: Any, method: Method, terms: int, bits: int, scale: WeightScale) -> None:
+        self.weights = shift_parameter(layer.weight.detach(), method, terms, bits, scale)
+        bias = layer.bias
+        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The weights as they are stored, with gradients."""
+        return self.weights()
+
+
+class ShiftConv2d(_ShiftLayer):
     """``nn.Conv2d`` with shift weights; arguments and padding are the same.
 
     Parameters
@@ -83,43 +124,12 @@ class ShiftConv2d(nn.Module):
         )
         self._take(model, method, terms, bits, scale)
 
-    @classmethod
-    def from_float(
-        cls,
-        layer: nn.Conv2d,
-        *,
-        method: Method = "shiftcnn",
-        terms: int = 1,
-        bits: int = 4,
-        scale: WeightScale = "layer",
-    ) -> ShiftConv2d:
-        """Return a layer that starts at a float one's weights.
-
-        Raises
-        ------
-        ValueError
-            If it pads with anything but zeros, or a parameter is out of its range.
-        """
+    def _take(self, layer: Any, method: Method, terms: int, bits: int, scale: WeightScale) -> None:
         if layer.padding_mode != "zeros":
             raise ValueError(f"a convolution must be padded with zeros, not {layer.padding_mode!r}")
-        made = cls.__new__(cls)
-        nn.Module.__init__(made)
-        made._take(layer, method, terms, bits, scale)
-        return made
-
-    def _take(
-        self, layer: nn.Conv2d, method: Method, terms: int, bits: int, scale: WeightScale
-    ) -> None:
-        self.weights = shift_parameter(layer.weight.detach(), method, terms, bits, scale)
-        bias = layer.bias
-        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+        super()._take(layer, method, terms, bits, scale)
         self.kernel_size, self.stride = layer.kernel_size, layer.stride
         self.padding, self.dilation, self.groups = layer.padding, layer.dilation, layer.groups
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """The weights as they are stored, with gradients."""
-        return self.weights()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the convolution (B, Cout, H', W') of x (B, Cin, H, W)."""
@@ -134,7 +144,7 @@ class ShiftConv2d(nn.Module):
         )  # fmt: skip
 
 
-class ShiftLinear(nn.Module):
+class ShiftLinear(_ShiftLayer):
     """``nn.Linear`` with shift weights.
 
     Parameters
@@ -158,34 +168,6 @@ class ShiftLinear(nn.Module):
     ) -> None:
         super().__init__()
         self._take(nn.Linear(in_features, out_features, bias), method, terms, bits, scale)
-
-    @classmethod
-    def from_float(
-        cls,
-        layer: nn.Linear,
-        *,
-        method: Method = "shiftcnn",
-        terms: int = 1,
-        bits: int = 4,
-        scale: WeightScale = "layer",
-    ) -> ShiftLinear:
-        """Return a layer that starts at a float one's weights."""
-        made = cls.__new__(cls)
-        nn.Module.__init__(made)
-        made._take(layer, method, terms, bits, scale)
-        return made
-
-    def _take(
-        self, layer: nn.Linear, method: Method, terms: int, bits: int, scale: WeightScale
-    ) -> None:
-        self.weights = shift_parameter(layer.weight.detach(), method, terms, bits, scale)
-        bias = layer.bias
-        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """The weights as they are stored, with gradients."""
-        return self.weights()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x W^T + b, (..., out) for x (..., in)."""

@@ -15,7 +15,7 @@ from ..graph import Graph
 from ..network import Network
 from ..preprocess import Preprocess
 from ..quantize import quantize
-from ..rounding.rounded import Rounded
+from ..rounded import Rounded
 from .activation import ActivationQuantiser
 from .method import Method, WeightScale
 from .steps import Activated, AverageStep, ConvStep, Step

@@ -22,19 +22,14 @@ from ..graph import (
     MaxPoolNode,
     Node,
     UpsampleNode,
+    pad,
 )
 from ..network import Layer, Padding, Pair
-from ..rounding.rounded import Rounded
+from ..rounded import Rounded
 from .activation import ActivationQuantiser
 from .layers import ShiftConv2d, ShiftLinear
 
 TINY = 2.0**-126  # stands for a scale of zero: the requantiser makes no terms of it
-
-
-def pad(x: torch.Tensor, padding: Padding, value: float = 0.0) -> torch.Tensor:
-    """Return x (B, C, H, W) with ``value`` around it: top, left, bottom, right."""
-    top, left, bottom, right = padding
-    return F.pad(x, (left, right, top, bottom), value=value) if any(padding) else x
 
 
 class Step(nn.Module):

@@ -17,7 +17,7 @@ from shiftwork.model.graph import (
 from shiftwork.model.network import Network
 from shiftwork.model.predict import to_probabilities, to_scores
 from shiftwork.model.quantize import activations_only, calibrate, quantize
-from shiftwork.model.rounding.rounded import Rounded
+from shiftwork.model.rounded import Rounded
 from shiftwork.model.zoo import pictures, squeezenet
 
 
