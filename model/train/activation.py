@@ -17,7 +17,8 @@ class _OnGrid(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, step: float, low: int, high: int) -> torch.Tensor:
         ctx.save_for_backward(x)
         ctx.ends = (low - 0.5) / step if low else 0.0, (high + 0.5) / step
-        return x.mul(step).add_(0.5).floor_().clamp_(low, high).mul_(1.0 / step)
+        stored = torch.add(x.new_tensor(0.5), x, alpha=step)
+        return stored.floor_().clamp_(low, high).mul_(1.0 / step)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
@@ -69,6 +70,11 @@ class ActivationQuantiser(nn.Module):
     def zero_point(self) -> int:
         """z: the stored value of 0."""
         return -self.low
+
+    @property
+    def rectifies(self) -> bool:
+        """Whether the grid does what ReLU does: the same values, the same gradients."""
+        return not self.signed and bool(self.ready)
 
     def set(self, frac_bits: int) -> None:
         """Freeze the scale 2^-frac_bits."""

@@ -114,7 +114,9 @@ class Activated(Step):
 
     def activate(self, value: torch.Tensor, bent: bool = False) -> torch.Tensor:
         """Return the activation of a value, which a leaky ReLU may have bent already."""
-        if self.relu and not (self.leak and bent):
+        grid = self.quantiser
+        done = bent if self.leak else grid is not None and grid.rectifies  # a pass less
+        if self.relu and not done:
             value = F.leaky_relu(value, self.leak) if self.leak else F.relu(value)
         return value if self.ceiling is None else value.clamp(max=self.ceiling)
 
