@@ -122,13 +122,10 @@ class Core(wiring.Component):
         # A block's codes are taken when its first beat reaches the window or the array; in the
         # former case they wait for it, so that the next block may arrive meanwhile.
         codes: Value = weights.codes
-        entering = window.beat
         if takes_early(config):
-            entering = sequencer.beat
             codes = Plain(len(weights.codes), name="codes")
-            with m.If(entering.valid & entering.load):
+            with m.If(window.takes):
                 m.d.sync += codes.eq(weights.codes)
-        taken = entering.valid & entering.load
         m.d.comb += [
             window.w_addr.eq(loader.w_addr),
             window.w_data.eq(loader.w_data),
@@ -142,12 +139,12 @@ class Core(wiring.Component):
             array.acts.eq(window.acts),
             array.separate.eq(window.separate),
             array.taps.eq(window.taps),
-            sequencer.taken.eq(taken),
+            sequencer.taken.eq(window.takes),
             array.codes.eq(codes),
             array.drain.eq(drain.active),
             array.drain_bank.eq(drain.bank),
             array.drain_address.eq(drain.address),
-            weights.taken.eq(taken),
+            weights.taken.eq(window.takes),
             weights.release.eq(drain.release),
             weights.record_bank.eq(drain.bank),
             weights.record_index.eq(drain.record_index),

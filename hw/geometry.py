@@ -24,7 +24,12 @@ def spreads(config: EngineConfig) -> bool:
 
 
 def window_stages(config: EngineConfig) -> int:
-    """Return the window's additional stages: the words as read, and as padded."""
+    """Return the window's additional stages: addresses, the words as read, and as padded."""
+    return address_stages(config) + 2 if config.window > 1 else 0
+
+
+def address_stages(config: EngineConfig) -> int:
+    """Return the stages of a window's addresses: as worked out, and in copies for its memories."""
     return 2 if config.window > 1 else 0
 
 

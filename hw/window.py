@@ -11,7 +11,9 @@ from amaranth.lib.wiring import In, Out
 
 from .array import beat_layout
 from .config import EngineConfig
+from .copies import MAX_COPIES, copies
 from .descriptor import Mode
+from .geometry import address_stages, takes_early
 from .plain import Plain
 from .ram import NO_COLLISIONS
 
@@ -31,6 +33,7 @@ class Window(wiring.Component):
     one cycle. Padding takes the place of words that are not real. A beat's address comes in stage
     A, its control in B; ``beat`` goes on to the array a cycle later, or 1 +
     ``geometry.window_stages``, its rows a cycle after that. One beat per cycle, no back-pressure.
+    With several banks a word is written two cycles after it came.
 
     Parameters
     ----------
@@ -43,6 +46,7 @@ class Window(wiring.Component):
     i_beat : In(beat_layout)          control of the beat in stage B
     padding : In(window)              words that are padding (stage B)
     pad_value : In(8), mode : In(2)   stage B
+    takes : Out(1)                    pulse: a beat is here that takes the next block of codes
     beat : Out(beat_layout)           control for the array's stage B
     acts : Out(rows x act_bits)       rows shared by all columns, in the array's stage C
     separate : Out(1)                 each column takes its own lane of ``taps`` instead
@@ -57,6 +61,7 @@ class Window(wiring.Component):
     padding: Signal
     pad_value: Signal
     mode: Signal
+    takes: Signal
     beat: data.View
     acts: data.View
     separate: Signal
@@ -74,6 +79,7 @@ class Window(wiring.Component):
             "padding": In(config.window),
             "pad_value": In(8),
             "mode": In(Mode),
+            "takes": Out(1),
             "beat": Out(beat_layout(config)),
             "acts": Out(word),
             "separate": Out(1),
@@ -92,10 +98,17 @@ class Window(wiring.Component):
             control.pad_value.eq(self.pad_value),
             control.mode.eq(self.mode),
         ]
-        for stage in range(1 + (config.window > 1)):
+        # Codes are taken here, so that they need not wait for the beat as long as a block lasts.
+        early = takes_early(config)
+        addressing = address_stages(config)
+        for stage in range(1 + (config.window > 1) + addressing):
+            if early and stage == addressing:
+                m.d.comb += self.takes.eq(control.beat.valid & control.beat.load)
             later = Signal(control_layout(config), name=f"control_{stage}")
             m.d.sync += later.eq(control)
             control = later
+        if not early:
+            m.d.comb += self.takes.eq(self.beat.valid & self.beat.load)
 
         # Then padding, and what the mode makes of them.
         padded = []
@@ -134,45 +147,83 @@ class Window(wiring.Component):
         return m
 
     def _read(self, m: Module) -> list[Value]:
-        """Return the words of the beat: in stage B, or where there are several a cycle later.
+        """Return the words of the beat: in stage B, or where there are several some cycles later.
 
-        Bank b holds the addresses b modulo window. What the memories give is registered before it
-        is turned: they are spread over the whole die.
+        Bank b holds the addresses b modulo window. The memories are spread over the whole die, so
+        addresses are registered where they are worked out and again, in copies, for groups of
+        memories; and what the memories give is registered before it is turned.
         """
         config = self.config
         low_bits = config.window.bit_length() - 1
-        high, low = self.address[low_bits:], self.address[:low_bits]
-        turn, turn_later = Signal(low_bits), Signal(low_bits)
-        m.d.sync += [turn.eq(low), turn_later.eq(turn)]
-        banks: list[Value] = []
-        for bank in range(config.window):
-            # The band being loaded is never the one being read.
-            memory = Memory(
-                shape=config.rows * config.act_bits, depth=config.buffer_words // config.window,
-                init=[], attrs=NO_COLLISIONS,
-            )  # fmt: skip
-            m.submodules[f"bank{bank}"] = memory
+        if config.window == 1:
+            memory = self._memory(m, "bank0", config.rows)
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [
-                write.addr.eq(self.w_addr[low_bits:]),
-                write.data.eq(self.w_data),
-                write.en.eq(self.w_en & (self.w_addr[:low_bits] == bank)),
-                read.addr.eq(high + (low > bank)),
+                write.addr.eq(self.w_addr), write.data.eq(self.w_data), write.en.eq(self.w_en),
+                read.addr.eq(self.address),
+            ]  # fmt: skip
+            return [read.data]
+
+        high, low = self.address[low_bits:], self.address[:low_bits]
+        turn: Value = low
+        for stage in range(address_stages(config) + 2):
+            later = Signal(low_bits, name=f"turn{stage}")
+            m.d.sync += later.eq(turn)
+            turn = later
+
+        groups = min(MAX_COPIES, config.rows)
+        lanes = config.rows // groups
+        # The band being loaded is never the one being read, and not read at once.
+        w_high = Plain(len(high), name="write_high")
+        w_data, w_later = (Plain(len(self.w_data), name=f"write_data{n}") for n in range(2))
+        m.d.sync += [w_high.eq(self.w_addr[low_bits:]), w_data.eq(self.w_data), w_later.eq(w_data)]
+        w_addresses = copies(m, "write_address", w_high, groups)
+        raw: list[Value] = []
+        for bank in range(config.window):
+            r_high = Plain(len(high), name=f"address{bank}")
+            w_en = Signal(name=f"write{bank}")
+            m.d.sync += [
+                r_high.eq(high + (low > bank)),
+                w_en.eq(self.w_en & (self.w_addr[:low_bits] == bank)),
             ]
-            banks.append(read.data)
-        if config.window == 1:
-            return banks
-        raw = [Plain(len(value), name=f"raw{bank}") for bank, value in enumerate(banks)]
-        m.d.sync += [each.eq(value) for each, value in zip(raw, banks, strict=True)]
+            r_addresses = copies(m, f"read_address{bank}", r_high, groups)
+            w_enables = copies(m, f"write_enable{bank}", w_en, groups)
+            read_out = []
+            for group in range(groups):
+                part = slice(group * lanes * config.act_bits, (group + 1) * lanes * config.act_bits)
+                memory = self._memory(m, f"bank{bank}_{group}", lanes)
+                write, read = memory.write_port(), memory.read_port()
+                # Inverted where the copy is: a memory does not mind, if all its addresses are.
+                m.d.comb += [
+                    write.addr.eq(w_addresses[group].stored),
+                    write.data.eq(w_later[part]),
+                    write.en.eq(w_enables[group].value),
+                    read.addr.eq(r_addresses[group].stored),
+                ]
+                read_out.append(read.data)
+            word = Plain(config.rows * config.act_bits, name=f"raw{bank}")
+            m.d.sync += word.eq(Cat(*read_out))
+            raw.append(word)
         words: list[Value] = []
         for index in range(config.window):
             word = Signal(config.rows * config.act_bits, name=f"turned{index}")
-            with m.Switch(turn_later):
+            with m.Switch(turn):
                 for first in range(config.window):
                     with m.Case(first):
                         m.d.comb += word.eq(raw[(first + index) % config.window])
             words.append(word)
         return words
+
+    def _memory(self, m: Module, name: str, lanes: int) -> Memory:
+        """Add a bank's memory for some lanes of its words."""
+        memory = Memory(
+            shape=lanes * self.config.act_bits,
+            depth=self.config.buffer_words // self.config.window,
+            init=[],
+            attrs=NO_COLLISIONS,
+        )
+        m.submodules[name] = memory
+        return memory
 
 
 def _largest(m: Module, values: list[Value], lane: int) -> Value:

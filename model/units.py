@@ -19,6 +19,7 @@ from ..hw.geometry import (
     SETTLE,
     TOKENS,
     Geometry,
+    address_stages,
     array_stages,
     burst_block,
     fifo_depths,
@@ -81,6 +82,7 @@ class Engine:
         self.geometry = Geometry(config)
         self.requantise = REQUANTISE + (BEND_STAGES if config.leaky else 0)
         self.land = LAND + window_stages(config) + array_stages(config)
+        self.take = TAKE_EARLY + address_stages(config) if takes_early(config) else TAKE
         self.clock = clock = Clock()
         self.bus = Bus(clock, config, fifo_depths(config), read)
         self.streams, self.bands = Channel(clock, AHEAD), Channel(clock, AHEAD)
@@ -234,7 +236,7 @@ class Engine:
                             yield self.blocks
                         counts["wait_weights"] += clock.now - since
                         self.block_ready = False
-                        clock.call(TAKE_EARLY if takes_early(config) else TAKE, self._taken)
+                        clock.call(self.take, self._taken)
                         yield length * each
                     counts["compute"] += pixels * beats
                     channel = column * config.cols
