@@ -75,6 +75,11 @@ class EngineConfig:
         The engine stops with an error after 2^watchdog_bits cycles in which nothing moves, 6..32.
     select : "shifter" | "mux"
         Circuit that picks a term: logarithmic shifter per lane, or wide bus and multiplexer.
+    codec_bits : int
+        Most bits a coded feature map takes per value in memory, 1..7 and fewer than ``act_bits``;
+        0 builds no codec. With one, ``cols`` must be a multiple of ``rows``.
+    codec_planes : int
+        Planes of ``rows`` channels whose tables the codec holds, each way, a power of two.
     """
 
     name: str = "custom"
@@ -95,6 +100,8 @@ class EngineConfig:
     leaky: bool = False
     watchdog_bits: int = 16
     select: Select = "shifter"
+    codec_bits: int = 0
+    codec_planes: int = 64
 
     def __post_init__(self) -> None:
         limits = {
@@ -102,7 +109,8 @@ class EngineConfig:
             "max_terms": (1, 4), "max_fan_in": (1, 1 << 20), "hold": (4, 4096),
             "buffer_words": (16, 1 << 16), "requantise_lanes": (1, 16), "bus_bits": (64, 128),
             "burst_beats": (1, 256), "weight_fifo": (2, 1024), "max_layers": (1, 1024),
-            "window": (1, 4), "watchdog_bits": (6, 32),
+            "window": (1, 4), "watchdog_bits": (6, 32), "codec_bits": (0, 7),
+            "codec_planes": (1, 256),
         }  # fmt: skip
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
             raise ValueError(
@@ -128,6 +136,16 @@ class EngineConfig:
         if self.weight_fifo < self.burst_beats:
             raise ValueError(
                 f"weight_fifo must hold a burst of {self.burst_beats} beats, not {self.weight_fifo}"
+            )
+        if self.codec_planes & (self.codec_planes - 1):
+            raise ValueError(f"codec_planes must be a power of two, not {self.codec_planes}")
+        if self.codec_bits >= self.act_bits:
+            raise ValueError(
+                f"codec_bits must be below act_bits ({self.act_bits}), not {self.codec_bits}"
+            )
+        if self.codec_bits and self.cols % self.rows:
+            raise ValueError(
+                f"with codec_bits, cols must be a multiple of rows ({self.rows}), not {self.cols}"
             )
         if self.select not in ("shifter", "mux"):
             raise ValueError(f"select must be 'shifter' or 'mux', not {self.select!r}")

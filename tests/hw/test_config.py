@@ -169,10 +169,25 @@ def test_every_parameter_counts_in_the_fingerprint_unless_it_is_excused() -> Non
         "name": "other", "rows": 16, "cols": 4, "act_bits": 7, "code_bits": 3, "max_terms": 2,
         "max_fan_in": 64, "hold": 64, "buffer_words": 64, "requantise_lanes": 2, "bus_bits": 128,
         "burst_beats": 8, "weight_fifo": 99, "max_layers": 3, "window": 2, "leaky": True,
-        "watchdog_bits": 8, "select": "mux",
+        "watchdog_bits": 8, "select": "mux", "codec_bits": 4, "codec_planes": 16,
     }  # fmt: skip
     assert others.keys() == config.to_dict().keys()
     assert NOT_IN_FINGERPRINT.keys() <= others.keys()
     for name, value in others.items():
         same = config.replace(**{name: value}).fingerprint == config.fingerprint
         assert same == (name in NOT_IN_FINGERPRINT), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"codec_bits": 8}, "codec_bits must be an integer in 0..7"),
+        ({"codec_bits": 4, "act_bits": 4}, r"codec_bits must be below act_bits \(4\), not 4"),
+        ({"codec_bits": 4, "cols": 4}, r"cols must be a multiple of rows \(8\), not 4"),
+        ({"codec_planes": 3}, "codec_planes must be a power of two, not 3"),
+    ],
+)
+def test_a_codec_that_cannot_be(changes: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EngineConfig(**changes)
+    assert EngineConfig(codec_bits=7, cols=16).codec_bits == 7

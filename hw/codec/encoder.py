@@ -1,0 +1,145 @@
+"""The encoder: values to the number of thresholds they reach, by a binary search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..plain import Plain
+from ..ram import NO_COLLISIONS
+
+SHALLOW = 32  # entries of a memory that is read fast enough to be compared in the next cycle
+
+
+class Encoder(wiring.Component):
+    """Search every lane's value among 2^bits - 1 sorted thresholds, one a stage, from the middle.
+
+    Stage j reads the threshold that the j code bits found so far lead to (see
+    `layout.heap_order`) and compares: a >= t is the next bit. A code of fewer bits goes through
+    the first stages alone; with ``bits`` = 0 values pass as they are. Latency 1 cycle, 1 more per
+    stage, and 1 more for each stage whose memory is deeper than 32 entries; one word per cycle;
+    stalls with its output. Reset: empty; the tables stay.
+
+    Parameters
+    ----------
+    lanes : int
+        Channels of a word.
+    act_bits : int
+        Bits of a value, 2..8.
+    code_bits : int
+        Largest bits of a code, 1..7: the stages.
+    words : int
+        Words of channels for which tables are held, a power of two.
+
+    Members
+    -------
+    i : In(stream of {values, bits, word})
+        ``word`` says whose thresholds are meant.
+    o : Out(stream of ArrayLayout(act_bits, lanes))
+        Codes, lane by lane; values where ``bits`` was 0.
+    w_en, w_word, w_entry, w_values : In
+        Write entry 1..2^bits - 1 of the search tree of all lanes of a word; entry 0 is ignored.
+        Not while that word is being encoded.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    w_en: Signal
+    w_word: Signal
+    w_entry: Signal
+    w_values: data.View
+
+    def __init__(self, lanes: int, act_bits: int, code_bits: int, words: int) -> None:
+        if not 1 <= code_bits < act_bits:
+            raise ValueError(f"code_bits must be 1..{act_bits - 1}, not {code_bits}")
+        if words < 1 or words & (words - 1):
+            raise ValueError(f"words must be a power of two, not {words}")
+        self.lanes, self.act_bits, self.code_bits = lanes, act_bits, code_bits
+        self.words = words
+        values = data.ArrayLayout(act_bits, lanes)
+        self.entering = data.StructLayout(
+            {"values": values, "bits": range(code_bits + 1), "word": range(words)}
+        )
+        super().__init__({
+            "i": In(stream.Signature(self.entering)),
+            "o": Out(stream.Signature(values)),
+            "w_en": In(1),
+            "w_word": In(range(words)),
+            "w_entry": In(code_bits),
+            "w_values": In(values),
+        })  # fmt: skip
+
+    def deep(self, stage: int) -> bool:
+        """Whether a stage takes a cycle more, to register what its memory gives."""
+        return self.words << stage > SHALLOW
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a word to its codes."""
+        return 1 + self.code_bits + sum(map(self.deep, range(self.code_bits)))
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        step = Signal()
+        m.d.comb += [step.eq(~self.o.valid | self.o.ready), self.i.ready.eq(step)]
+        now: Any = Signal(self.entering, name="entering")
+        m.d.comb += now.eq(self.i.payload)
+        valid: Value = self.i.valid
+        found: list[Value] = [Cat() for _ in range(self.lanes)]  # code bits, lowest first
+
+        def later(value: Value, name: str, *, plain: bool = True) -> Any:
+            kept = (Plain if plain else Signal)(value.shape(), name=name)
+            with m.If(step):
+                m.d.sync += kept.eq(value)
+            return kept
+
+        for stage in range(self.code_bits):
+            reads = [self._memory(m, stage, lane) for lane in range(self.lanes)]
+            for lane, read in enumerate(reads):
+                m.d.comb += [read.en.eq(step), read.addr.eq(Cat(found[lane], now.word))]
+            limits: list[Value] = [read.data for read in reads]
+            # Thresholds arrive; the words go along.
+            for cycle in range(1 + self.deep(stage)):
+                name = f"{stage}_{cycle}"
+                valid = later(valid, f"valid{name}", plain=False)
+                now = later(now, f"word{name}")
+                found = [
+                    later(bits, f"code{name}_{lane}") if len(bits) else bits
+                    for lane, bits in enumerate(found)
+                ]
+                if cycle:
+                    limits = [
+                        later(limit, f"limit{name}_{lane}") for lane, limit in enumerate(limits)
+                    ]
+            active = now.bits > stage
+            for lane, limit in enumerate(limits):
+                reached = Signal(name=f"reached{stage}_{lane}")
+                m.d.comb += reached.eq(now.values[lane] >= limit)
+                bits = found[lane]
+                found[lane] = Mux(active, Cat(reached, bits), bits)[: stage + 1]
+
+        codes = Plain(self.o.payload.shape(), name="codes")
+        m.d.comb += self.o.payload.eq(codes)
+        with m.If(step):
+            m.d.sync += self.o.valid.eq(valid)
+            for lane in range(self.lanes):
+                m.d.sync += codes[lane].eq(Mux(now.bits == 0, now.values[lane], found[lane]))
+        return m
+
+    def _memory(self, m: Module, stage: int, lane: int) -> Any:
+        """Return the read port of a lane's thresholds of one stage."""
+        memory = Memory(
+            shape=self.act_bits, depth=self.words << stage, init=[], attrs=NO_COLLISIONS
+        )
+        m.submodules[f"thresholds{stage}_{lane}"] = memory
+        write = memory.write_port()
+        m.d.comb += [
+            write.en.eq(self.w_en & (self.w_entry >> stage == 1)),
+            write.addr.eq(Cat(self.w_entry[:stage], self.w_word)),
+            write.data.eq(self.w_values[lane]),
+        ]
+        return memory.read_port()

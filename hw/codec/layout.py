@@ -1,0 +1,54 @@
+"""How coded maps and their tables lie in memory: plain data, for gateware and compiler alike.
+
+A coded pixel word has the planes of its lanes' codes one after another: bit j of lane r is bit
+j rows + r, lowest plane first. It takes whole bytes, so any run of pixels can be written by byte
+strobes alone; where ``rows`` is a multiple of 8 nothing is lost by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import gcd
+
+from ..config import EngineConfig
+
+
+def word_bytes(config: EngineConfig, bits: int) -> int:
+    """Return the bytes of a pixel word of ``bits`` bits a value, 0 for one stored as it is."""
+    return -(-config.rows * bits // 8) if bits else config.word_bytes
+
+
+def unit_bytes(config: EngineConfig) -> int:
+    """Return the bytes of which every word and its place are multiples: a power of two."""
+    if not config.codec_bits:
+        return config.word_bytes
+    return gcd(config.rows // 8, config.bus_bytes) if config.rows % 8 == 0 else 1
+
+
+def word_units(config: EngineConfig, bits: int) -> int:
+    """Return the units of a pixel word, see `unit_bytes`."""
+    return word_bytes(config, bits) // unit_bytes(config)
+
+
+def heap_order(bits: int) -> list[int]:
+    """Return the indices of sorted thresholds in the order of a binary search's tree.
+
+    Entry h >= 1 of the tree is compared after floor(log2 h) others; its children are 2 h and
+    2 h + 1, for values below the threshold and not. Entry 0 of the table is not used; the list
+    starts with entry 1.
+    """
+    order: list[int] = []
+    for stage in range(bits):
+        half = 1 << (bits - 1 - stage)
+        order += [(2 * node + 1) * half - 1 for node in range(1 << stage)]
+    return order
+
+
+def pack_word(codes: Sequence[int], bits: int) -> int:
+    """Return the coded word of one pixel as an integer: plane after plane."""
+    rows = len(codes)
+    return sum(
+        (code >> plane & 1) << (plane * rows + lane)
+        for plane in range(bits)
+        for lane, code in enumerate(codes)
+    )

@@ -1,0 +1,114 @@
+"""The unpacker: bus beats into words of any number of units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..plain import Plain
+
+
+class Unpacker(wiring.Component):
+    """Cut a run of words out of the beats they lie in, as `packer.Packer` laid them.
+
+    Each run begins in a beat of its own; what is left of its last one is dropped. A word per
+    cycle where it is no longer than a beat, else a beat per cycle; 2 cycles are lost from run to
+    run. Latency 1 cycle from the beat that completes a word to the word. Reset: idle.
+
+    Parameters
+    ----------
+    unit_bits : int
+        Bits of a unit.
+    beat_units : int
+        Units of a beat, a power of two.
+    most : int
+        Units of the longest word.
+
+    Members
+    -------
+    run : In(stream of {offset, units, words})
+        Unit of the first beat where the run starts, units of a word, words (1 or more). Taken
+        when the run before has ended.
+    i : In(stream of beats)
+    o : Out(stream of {word, last})
+        Units beyond a word's own are undefined; ``last`` marks the run's last word.
+    """
+
+    run: stream.Interface
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, unit_bits: int, beat_units: int, most: int) -> None:
+        if beat_units < 1 or beat_units & (beat_units - 1):
+            raise ValueError(f"beat_units must be a power of two, not {beat_units}")
+        if most < 1 or unit_bits < 1:
+            raise ValueError(f"a word has 1 or more units and a unit 1 or more bits, not {most}")
+        self.unit_bits, self.beat_units, self.most = unit_bits, beat_units, most
+        self.held = beat_units - 1 + most  # units
+        super().__init__({
+            "run": In(stream.Signature(data.StructLayout({
+                "offset": range(beat_units), "units": range(most + 1), "words": 16,
+            }))),
+            "i": In(stream.Signature(beat_units * unit_bits)),
+            "o": Out(stream.Signature(
+                data.StructLayout({"word": most * unit_bits, "last": 1})
+            )),
+        })  # fmt: skip
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        width, size, most = self.unit_bits, self.beat_units, self.most
+        run: Any = self.run.payload
+        running, final = Signal(), Signal()  # final: the word at hand is the run's last
+        units = Signal(range(most + 1))
+        left = Signal(16)
+        # Units held; below 0 in a new run, whose first beat starts with what is not its own.
+        count = Signal(signed(self.held.bit_length() + 1))
+        place = Signal.like(count)  # of the beat that comes
+        held = Plain(data.ArrayLayout(width, self.held), name="held")
+        take, accept = Signal(), Signal()
+        m.d.comb += [
+            self.run.ready.eq(~running),
+            self.o.valid.eq(running & (count >= units)),
+            self.o.payload.word.eq(Cat(held[unit] for unit in range(most))),
+            self.o.payload.last.eq(final),
+            take.eq(self.o.valid & self.o.ready),
+            place.eq(Mux(take, count - units, count)),
+            self.i.ready.eq(running & (place < units) & ~(take & final)),
+            accept.eq(self.i.valid & self.i.ready),
+            ]  # fmt: skip
+        with m.If(~running):
+            m.d.sync += [
+                units.eq(run.units),
+                left.eq(run.words),
+                final.eq(run.words == 1),
+                count.eq(-run.offset),
+                running.eq(self.run.valid),
+            ]
+        with m.Else():
+            m.d.sync += count.eq(Mux(accept, place + size, place))
+            with m.If(take):
+                m.d.sync += [left.eq(left - 1), final.eq(left == 2), running.eq(~final)]
+        # After a word less than a beat is left, from unit `units` on.
+        kept = [held[unit] for unit in range(self.held)]
+        for unit in range(size - 1):
+            rest = Signal(width, name=f"rest{unit}")
+            with m.Switch(units):
+                for each in range(1, most + 1):
+                    with m.Case(each):
+                        m.d.comb += rest.eq(held[each + unit])
+            kept[unit] = Mux(take, rest, held[unit])
+        beat = [self.i.payload.word_select(unit, width) for unit in range(size)]
+        for unit in range(self.held):
+            following = Signal(width, name=f"next{unit}")
+            m.d.comb += following.eq(kept[unit])
+            with m.If(accept), m.Switch(place):
+                for at in range(1 - size, most):
+                    if 0 <= unit - at < size:
+                        with m.Case(at):
+                            m.d.comb += following.eq(beat[unit - at])
+            m.d.sync += held[unit].eq(following)
+        return m
