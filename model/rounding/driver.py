@@ -13,11 +13,13 @@ from ..graph import ConvNode, Graph, Node, apply_node
 from ..network import Layer, Network
 from ..quantize import conv_layer, quantize
 from ..rounded import Rounded
-from .columns import sample_columns
+from .columns import Columns
 from .methods import Method, open_method
 from .problem import Moments, MomentSum, Problem, Samples
 
-POSITIONS = 100  # output pixels per picture that the second moments are taken from
+POSITIONS = 300  # output pixels per picture that the second moments are taken from, at most
+ENOUGH = 1000  # columns for each of a layer's inputs are enough, where that is fewer pixels
+PIECE = 1 << 22  # values in the columns taken at once: larger arrays cost more than they save
 FLOOR = 0.1  # of the pictures' mean power: no picture counts as if it had less
 SAMPLES = 6144  # columns kept for the rounders that want them, at most
 SAMPLE_VALUES = 1 << 25  # values in these columns, at most
@@ -177,18 +179,22 @@ class _Flow:
         info = self.skeleton.tensors[node.input]
         weights = self._weights(node.input)
         pictures = sum(map(len, weights))
+        positions = min(POSITIONS, -(-ENOUGH * size // pictures))
         keep = min(SAMPLES, SAMPLE_VALUES // (node.groups * size)) // pictures
         kept: list[tuple[torch.Tensor, torch.Tensor]] = []
         for stored, floats, weight in zip(self.stored, self.floats, weights, strict=True):
-            real = (stored[node.input].float() - info.zero_point) * 2.0**-info.frac_bits
-            state = generator.get_state()
-            x_float = sample_columns(node, floats[node.input], POSITIONS, generator)
-            generator.set_state(state)  # the same pixels
-            x = sample_columns(node, real, POSITIONS, generator)
-            total.add(x_float, x, weight.repeat_interleave(x.shape[1] // len(weight)))
-            if want_samples:
-                few = torch.arange(x.shape[1]).view(len(real), -1)[:, : max(1, keep)].flatten()
-                kept.append((x[:, few], self._target(node, x_float[:, few])))
+            columns = Columns(node, (info.height, info.width), positions, generator)
+            few = max(1, PIECE // (node.groups * size * columns.count))
+            parts = (part.split(few) for part in (stored[node.input], floats[node.input], weight))
+            for part, exact, heavy in zip(*parts, strict=True):
+                x = columns(part, info.zero_point).float()
+                x = x.sub_(info.zero_point).mul_(2.0**-info.frac_bits)
+                x_float = columns(exact)
+                total.add(x_float, x, heavy.repeat_interleave(columns.count))
+                if want_samples:
+                    first = torch.arange(x.shape[1]).view(len(part), -1)[:, : max(1, keep)]
+                    some = first.flatten()
+                    kept.append((x[:, some], self._target(node, x_float[:, some])))
         samples = None
         if want_samples:
             samples = Samples(*(torch.cat(part, 1) for part in zip(*kept, strict=True)))

@@ -62,10 +62,10 @@ class MomentSum:
         weight = torch.ones(x.shape[1]) if weight is None else weight
         self._count += x.shape[1]
         self._weight += float(weight.double().sum())
+        heavy = x * weight[:, None]
         for total, product, part in zip(self._sums, self._products, (x_float, x), strict=True):
-            heavy = part * weight[:, None]
-            total += heavy.double().sum(1)
-            product += heavy.transpose(1, 2) @ x  # products in float32, sums of them in float64
+            total += weight @ part  # sums of a few columns in float32, sums of these in float64
+            product += part.transpose(1, 2) @ heavy
 
     def moments(self) -> Moments:
         """Return the moments of all columns so far; there must be one."""
