@@ -120,6 +120,10 @@ def fuzz(
     from .emit import emit
     from .inputs import open_config
 
+    if count < 1:
+        raise ValueError(f"--count must be at least 1, not {count}")
+    if not 0 <= seed < (1 << 31) - count:
+        raise ValueError(f"--seed must be in 0..{(1 << 31) - count - 1}, not {seed}")
     if not 0 <= engines <= len(ENGINES):
         raise ValueError(f"--engines must be in 0..{len(ENGINES)}, not {engines}")
     if engines and (changes or preset != "base"):

@@ -75,22 +75,32 @@ def generate(
     out_dir: Out = Path("rtl"),
     changes: Set = None,
     network: Annotated[
-        str | None, typer.Option(help="Also write program.bin of this network.")
+        str | None, typer.Option(help="Also write program.bin of this network, and a run to check.")
+    ] = None,
+    picture: Annotated[
+        str | None, typer.Option(help="Input of that run, as for simulate; random by default.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the Verilog of an engine, NAME.v, and its description, NAME.json.
 
+    With --network also what a host needs: program.bin, program.json, which says where tensors lie,
+    and an input with the output it must give (input.bin, output.bin).
+
     Example: shiftwork generate small -o rtl/
     """
     from ..model.compile import compile_network
+    from .bringup import forget_program, input_values, write_program
     from .emit import emit
-    from .files import write_json
     from .inputs import open_config, open_network
 
     config = open_config(preset, changes)
+    if picture is not None and network is None:
+        raise ValueError(f"--picture {picture} is the input of a --network: give one")
     net = open_network(network) if network else None
     program = compile_network(net, config) if net else None
+    if net is not None:
+        input_values(picture, net)
     emitted = emit(config, out_dir)
     figures: dict[str, Any] = {
         "verilog": str(emitted.verilog),
@@ -100,19 +110,10 @@ def generate(
         "modules": len(emitted.modules),
         "sha256": emitted.sha256,
     }
+    if gone := forget_program(config, out_dir):
+        log.print(f"removed {', '.join(gone)}: of another engine", markup=False, soft_wrap=True)
     if net is not None and program is not None:
-        figures["program"] = str(program.save(out_dir / "program.bin"))
-        description = {
-            "base": program.base, "size": program.size, "program_bytes": len(program.image),
-            "first_descriptor": program.first_descriptor, "fingerprint": config.fingerprint,
-            "tensors": program.tensors(net),
-        }  # fmt: skip
-        figures["places"] = str(write_json(out_dir / "program.json", description))
-        figures |= {
-            "program_bytes": len(program.image),
-            "peak_map_bytes": program.peak_map_bytes,
-            "unshared_map_bytes": program.unshared_map_bytes,
-        }
+        figures |= write_program(net, program, config, out_dir, picture)
     _show(figures, as_json)
 
 
@@ -150,10 +151,11 @@ def simulate(
     config = open_config(preset, changes)
     find_simulator(simulator.value)
     with Stages(log) as stages:
-        with stages.stage("Open the network", "network"):
+        with stages.stage("Open the network", "network") as notes:
             net = open_network(network)
             layers_until(net, until)
             values, name = open_picture(picture, net)
+            notes.append(f"picture {name}")
         with stages.stage("Emit the Verilog", "emit"):
             emitted = emit(config, out_dir / "rtl")
         with stages.stage(f"Run it in {simulator.value}", "simulate"):
@@ -328,7 +330,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted")
         return 130
-    except (ValueError, RuntimeError, OSError) as error:
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return 1
+    except (ValueError, RuntimeError) as error:
         _fail(str(error) or type(error).__name__)
         return 1
 

@@ -54,9 +54,11 @@ def open_config(source: str, changes: list[str] | None = None) -> EngineConfig:
     values: dict[str, Any] = {}
     for change in changes or []:
         name, _, text = change.partition("=")
-        if name not in config.to_dict() or not text:
+        if not name or not text:
+            raise ValueError(f"--set wants parameter=value, not {change!r}")
+        if name not in config.to_dict():
             known = ", ".join(config.to_dict())
-            raise ValueError(f"--set wants parameter=value, not {change!r}; there are {known}")
+            raise ValueError(f"--set {change}: no parameter {name!r}; there are {known}")
         values[name] = int(text) if re.fullmatch(r"-?[0-9]+", text) else text
     return config.replace(**values) if values else config
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -24,10 +25,14 @@ class ScaleKind(StrEnum):
 
 
 def writable(folder: Path | None) -> Path | None:
-    """Refuse a folder that cannot be made, before any work is done."""
+    """Refuse a folder that cannot be made or written to, before any work is done."""
     for place in () if folder is None else (folder, *folder.parents):
         if place.exists() and not place.is_dir():
             raise typer.BadParameter(f"{place} is a file, not a folder")
+        if place.exists():
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise typer.BadParameter(f"{place} cannot be written to; choose another folder")
+            break
     return folder
 
 

@@ -107,6 +107,12 @@ class PictureOptions:
                     f"--{name} {getattr(self, name)} cannot be: the network reads bytes, pixels "
                     "as they are; leave it out"
                 )
+        for name, values in (("mean", mean), ("std", std)):
+            if getattr(self, name) is not None and max(values) > white:
+                raise ValueError(
+                    f"--{name} {getattr(self, name)} is more than white, which is {white:g}: "
+                    "give --white 255 where mean and std are of pixels 0..255, or divide both by it"
+                )
         return Preprocess(
             size=rows,
             short_side=short,

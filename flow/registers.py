@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..hw.config import EngineConfig
 from ..hw.descriptor import ErrorCode
-from ..hw.registers import ADDR_BITS, REGISTERS, Access, Field, Register, constants
+from ..hw.registers import ADDR_BITS, MAP_VERSION, REGISTERS, Access, Field, Register, constants
 from .files import write_atomic
 
 PAGE = Path("docs/reference/registers.md")
@@ -32,13 +32,28 @@ def _mask(field: Field) -> int:
 
 
 def c_header(config: EngineConfig) -> str:
-    """Return a C header: offsets, masks and shifts of every field, and the error codes."""
+    """Return a C header: offsets, masks, shifts and error codes, and what this engine's reads give.
+
+    The map is every engine's, so headers of several engines share it; names of the constants
+    begin with the engine's.
+    """
     fixed = constants(config)
-    guard = f"{config.module_name}_H".upper()
+    own = config.module_name.upper()
+    shared = "SHIFTWORK_REGISTER_MAP"
     lines = [
         f"/* Registers of {config.module_name}; generated, do not edit. */",
-        f"#ifndef {guard}",
-        f"#define {guard}",
+        f"#ifndef {own}_H",
+        f"#define {own}_H",
+        "",
+        "/* constants of this engine */",
+    ]
+    for (register, field), value in fixed.items():
+        lines.append(f"#define {own}_{register}_{field.upper()} 0x{value:X}u")
+    lines += [
+        "",
+        "/* the map, the same for every engine */",
+        f"#ifndef {shared}",
+        f"#define {shared} {MAP_VERSION}u",
         "",
     ]
     for register in REGISTERS:
@@ -51,12 +66,19 @@ def c_header(config: EngineConfig) -> str:
                 f"{_MEANING[field.access]}: {field.doc} */"
             )
             lines.append(f"#define {place}_SHIFT {field.lsb}u")
-            value = fixed.get((register.name, field.name), field.reset or None)
-            if value is not None:
-                lines.append(f"#define {place}_RESET 0x{value:X}u")
+            if field.reset:
+                lines.append(f"#define {place}_RESET 0x{field.reset:X}u")
     lines += ["", "/* ERROR.code */"]
     lines += [f"#define SHIFTWORK_ERROR_CODE_{code.name} {code.value}u" for code in ErrorCode]
-    return "\n".join([*lines, "", f"#endif /* {guard} */", ""])
+    lines += [
+        "",
+        f"#elif {shared} != {MAP_VERSION}u",
+        f'#error "{config.module_name}: another version of the register map is included"',
+        f"#endif /* {shared} */",
+        "",
+        f"#endif /* {own}_H */",
+    ]
+    return "\n".join([*lines, ""])
 
 
 def _quoted(text: str) -> str:

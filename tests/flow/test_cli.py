@@ -70,7 +70,12 @@ def test_no_arguments_show_the_commands(capsys: Capture) -> None:
         (["generate", "tiny", "--set", "rows=0", "-o", "OUT"], 1, "rows must be an integer in 1"),
         (["generate", "tiny", "--set", "hold=--5", "-o", "OUT"], 1, "hold must be an integer in 4"),
         (["generate", "tiny", "--set", "name=a;b", "-o", "OUT"], 1, "name must be a letter, then"),
-        (["generate", "tiny", "--set", "colour=3", "-o", "OUT"], 1, "--set wants parameter=value"),
+        (["generate", "tiny", "--set", "colour=3", "-o", "OUT"], 1, "no parameter 'colour'; there"),
+        (
+            ["generate", "tiny", "--set", "rows", "-o", "OUT"],
+            1,
+            "wants parameter=value, not 'rows'",
+        ),
         (["generate", "tiny", "--network", "no", "-o", "OUT"], 1, "no such file or network: 'no'"),
         (["generate"], 2, "Missing argument"),
         (["convert", "squeezenet1_1", "-N", "0", "-o", "OUT"], 1, "terms must be an integer in 1"),
@@ -95,6 +100,9 @@ def test_no_arguments_show_the_commands(capsys: Capture) -> None:
         (["accuracy", "-B", "9", "-o", "OUT"], 1, "bits must be an integer in 2..5, not 9"),
         (["accuracy", "--limit", "0", "-o", "OUT"], 1, "--limit must be at least 1"),
         (["bench", "huge", "-o", "OUT"], 1, "unknown preset 'huge'"),
+        (["fuzz", "--count", "-1", "-o", "OUT"], 1, "--count must be at least 1, not -1"),
+        (["fuzz", "--seed", "-1", "-o", "OUT"], 1, "--seed must be in 0..2147483347, not -1"),
+        (["faults", "--count", "0", "-o", "OUT"], 1, "count must be at least 1, not 0"),
         (["dance"], 2, "No such command"),
     ],
 )
@@ -119,6 +127,25 @@ def test_a_file_is_no_folder_to_write_to(
     says = f"Invalid value for '--out' / '-o': {path} is a file, not a folder"
     fails([*command, "-o", str(path / below)], 2, says, capsys)
     assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["simulate", "generate tiny", "convert fashion_mnist"])
+def test_a_folder_that_cannot_be_written_to_is_one_line(
+    command: str, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # root may write anywhere: so the system's answer is played
+    monkeypatch.setattr("shiftwork.flow.options.os.access", lambda path, _: path != tmp_path)
+    says = f"{tmp_path} cannot be written to; choose another folder"
+    fails([*command.split(), "-o", str(tmp_path / "a" / "b")], 2, says, capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_system_refuses_is_told_without_numbers(
+    net: tuple[Path, Path], capsys: Capture
+) -> None:
+    # /proc is a folder that says it can be written to
+    says = "error: /proc/.none."
+    fails(["convert", str(net[0]), "-o", "/proc/none"], 1, says, capsys)
 
 
 def test_a_quantised_network_cannot_be_quantised_otherwise(

@@ -127,6 +127,16 @@ def test_preprocessing_is_stored_and_used_again(folder: Path, capsys: Capture) -
     assert float((got - want).abs().max()) < 0.06 * float(want.abs().max())
 
 
+def test_mean_and_deviation_of_pixels_need_their_white() -> None:
+    for option in ("mean", "std"):
+        wrong = PictureOptions(**{option: "123.7,116.3,103.5"})  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=rf"--{option} 123.7,.* is 1: give --white 255"):
+            wrong.preprocess((3, 8, 8))
+    right = PictureOptions(mean="123.7,116.3,103.5", std="58.4,57.1,57.4", white=255)
+    assert right.preprocess((3, 8, 8)).mean == pytest.approx((0.485, 0.456, 0.406), abs=1e-3)
+    assert PictureOptions(white=0.5).preprocess((1, 8, 8)).std == (2.0,)  # not given, so in order
+
+
 def test_a_network_of_bytes_sees_pixels_as_they_are(folder: Path, capsys: Capture) -> None:
     nodes = [
         helper.make_node("Cast", ["x"], ["f"], to=onnx.TensorProto.FLOAT),

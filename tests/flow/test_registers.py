@@ -27,6 +27,7 @@ def test_the_page_is_the_generated_one() -> None:
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: install gcc to run this")
 def test_a_c_program_reads_the_header(tmp_path: Path) -> None:
     (tmp_path / "map.h").write_text(c_header(CONFIG))
+    (tmp_path / "other.h").write_text(c_header(preset("tiny")))
     checks: list[str] = []
     for register in REGISTERS:
         name = f"SHIFTWORK_{register.name}"
@@ -36,13 +37,32 @@ def test_a_c_program_reads_the_header(tmp_path: Path) -> None:
             place = f"{name}_{field.name.upper()}"
             checks += [f"{place}_MASK == {mask}u", f"{place}_SHIFT == {field.lsb}"]
     checks += [f"SHIFTWORK_ERROR_CODE_{code.name} == {code.value}" for code in ErrorCode]
+    for engine in (CONFIG, preset("tiny")):
+        checks += [
+            f"{engine.module_name.upper()}_{register}_{field.upper()} == {value}u"
+            for (register, field), value in constants(engine).items()
+        ]
     asserts = "\n".join(f'_Static_assert({check}, "{check}");' for check in checks)
     source = tmp_path / "check.c"
-    source.write_text(f'#include "map.h"\n#include "map.h"\n{asserts}\n')
+    source.write_text(f'#include "map.h"\n#include "other.h"\n#include "map.h"\n{asserts}\n')
     subprocess.run(
         ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-c", source],
         check=True, cwd=tmp_path,
     )  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: install gcc to run this")
+def test_headers_of_different_maps_do_not_mix(tmp_path: Path) -> None:
+    (tmp_path / "new.h").write_text(c_header(CONFIG))
+    old = c_header(preset("tiny")).replace("REGISTER_MAP 3u", "REGISTER_MAP 2u")
+    (tmp_path / "old.h").write_text(old)
+    (tmp_path / "check.c").write_text('#include "old.h"\n#include "new.h"\n')
+    done = subprocess.run(
+        ["cc", "-std=c11", "-c", "check.c"], cwd=tmp_path, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "shiftwork_small: another version of the register map is included" in done.stderr
 
 
 def test_systemrdl_compiler_sees_the_same_map(tmp_path: Path) -> None:
