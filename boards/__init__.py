@@ -1,1 +1,1 @@
-"""Board tops and host links (nothing here yet; the folder's place in the namespace is kept)."""
+"""Boards: their tops, the link between board and host, and the host's end of it."""

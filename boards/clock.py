@@ -1,0 +1,106 @@
+"""Clocks of the boards: a PLL of the device, and the reset until it is locked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.wiring import In
+
+MHZ = 1_000_000
+# Lattice FPGA-DS-02012, section 3.19, sysCLOCK PLL timing, in Hz
+ECP5_REFERENCE = (8 * MHZ, 400 * MHZ)
+ECP5_PHASE = (10 * MHZ, 400 * MHZ)
+ECP5_VCO = (400 * MHZ, 800 * MHZ)
+
+
+@dataclass(frozen=True)
+class Ecp5Pll:
+    """Dividers of an EHXPLLL that feeds back its first output.
+
+    Attributes
+    ----------
+    input_div, feedback_div, output_div : int
+        The output is reference x feedback / input, the VCO runs output_div times as fast.
+    hz : float
+        Output frequency in Hz.
+    """
+
+    input_div: int
+    feedback_div: int
+    output_div: int
+    hz: float
+
+
+def ecp5_pll(reference_hz: float, wanted_hz: float) -> Ecp5Pll:
+    """Return the dividers whose output is nearest to a frequency and not above it.
+
+    Raises
+    ------
+    ValueError
+        If the reference is out of range, or nothing within 5 % below can be made.
+    """
+    if not ECP5_REFERENCE[0] <= reference_hz <= ECP5_REFERENCE[1]:
+        raise ValueError(f"the PLL's reference must be 8 to 400 MHz, not {reference_hz / MHZ:g}")
+    found: list[tuple[float, int, Ecp5Pll]] = []
+    for divider in range(1, 129):
+        phase = reference_hz / divider
+        if not ECP5_PHASE[0] <= phase <= ECP5_PHASE[1]:
+            continue
+        feedback = min(int(wanted_hz * (1 + 1e-9) / phase), 128)
+        hz = phase * feedback
+        if feedback < 1 or hz < 0.95 * wanted_hz:
+            continue
+        for output in range(1, 129):
+            if ECP5_VCO[0] <= hz * output <= ECP5_VCO[1]:
+                middle = abs(hz * output - sum(ECP5_VCO) / 2)
+                found.append((wanted_hz - hz, int(middle), Ecp5Pll(divider, feedback, output, hz)))
+    if not found:
+        raise ValueError(
+            f"the PLL cannot make {wanted_hz / MHZ:g} MHz of {reference_hz / MHZ:g} MHz"
+        )
+    return min(found, key=lambda each: each[:2])[2]
+
+
+class Ecp5Clock(wiring.Component):
+    """Domain ``sync`` from a pin by way of a PLL; in reset until the PLL is locked.
+
+    Parameters
+    ----------
+    pll : Ecp5Pll
+
+    Members
+    -------
+    pin : In(1)
+        The reference clock.
+    """
+
+    pin: Signal
+
+    def __init__(self, pll: Ecp5Pll) -> None:
+        self.pll = pll
+        super().__init__({"pin": In(1)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.domains.sync = ClockDomain()
+        clock, locked = Signal(), Signal()
+        m.submodules.pll = Instance(
+            "EHXPLLL",
+            p_PLLRST_ENA="DISABLED", p_INTFB_WAKE="DISABLED", p_STDBY_ENABLE="DISABLED",
+            p_DPHASE_SOURCE="DISABLED", p_OUTDIVIDER_MUXA="DIVA", p_FEEDBK_PATH="CLKOP",
+            p_CLKI_DIV=self.pll.input_div, p_CLKFB_DIV=self.pll.feedback_div,
+            p_CLKOP_ENABLE="ENABLED", p_CLKOP_DIV=self.pll.output_div,
+            p_CLKOP_CPHASE=self.pll.output_div - 1, p_CLKOP_FPHASE=0,
+            i_CLKI=self.pin, i_CLKFB=clock, i_RST=0, i_STDBY=0, i_PHASESEL0=0, i_PHASESEL1=0,
+            i_PHASEDIR=1, i_PHASESTEP=1, i_PHASELOADREG=1, i_PLLWAKESYNC=0, i_ENCLKOP=0,
+            o_CLKOP=clock, o_LOCK=locked,
+        )  # fmt: skip
+        m.d.comb += ClockSignal("sync").eq(clock)
+        m.submodules.reset = ResetSynchronizer(~locked, domain="sync")
+        if platform is not None:
+            platform.add_clock_constraint(clock, self.pll.hz)
+        return m

@@ -1,0 +1,104 @@
+"""What every board has inside: engine, memory and link on one clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..hw.axi import read_members, write_members
+from ..hw.axilite import axilite_members
+from ..hw.config import EngineConfig
+from ..hw.engine import Engine
+from .link.link import Link
+from .memory import BUS_BITS, WORD_BYTES, OnChipMemory
+
+
+class System(wiring.Component):
+    """An engine with its memory, run by a host over a stream of bytes.
+
+    Parameters
+    ----------
+    config : EngineConfig
+        With a bus of 64 bits.
+    memory_bytes : int
+        A multiple of 16 KiB.
+    clock_hz : int
+        The clock's frequency, which the link tells the host.
+    board : int
+        32 bits that say which board it is.
+
+    Members
+    -------
+    i : In(stream.Signature(8, always_ready=True)), o : Out(stream.Signature(8))
+        Bytes from and to the host.
+    running : Out(1)
+        From a start until the engine is done or has failed.
+    finished : Out(1)
+        The engine is done or has failed (its `irq`).
+    serving : Out(1)
+        The link has a request.
+    damaged : Out(1)
+        The last frame was damaged.
+    """
+
+    i: Any
+    o: Any
+    running: Signal
+    finished: Signal
+    serving: Signal
+    damaged: Signal
+
+    def __init__(self, config: EngineConfig, memory_bytes: int, clock_hz: int, board: int) -> None:
+        if config.bus_bits != BUS_BITS:
+            raise ValueError(f"a board's engine needs bus_bits {BUS_BITS}, not {config.bus_bits}")
+        self.config = config
+        self.memory = OnChipMemory(memory_bytes // WORD_BYTES)
+        self.link = Link(memory_bytes // WORD_BYTES, clock_hz, board)
+        super().__init__({
+            "i": In(stream.Signature(8, always_ready=True)),
+            "o": Out(stream.Signature(8)),
+            "running": Out(1),
+            "finished": Out(1),
+            "serving": Out(1),
+            "damaged": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.engine = engine = Engine(self.config)
+        m.submodules.memory = memory = self.memory
+        m.submodules.link = link = self.link
+        wiring.connect(m, wiring.flipped(self.i), link.i)
+        wiring.connect(m, link.o, wiring.flipped(self.o))
+        bus = {**read_members(BUS_BITS), **write_members(BUS_BITS)}
+        for name, member in bus.items():
+            _join(m, engine, name, memory, name.replace("m_axi", "s_axi"), member.flow)
+        for name, member in axilite_members().items():
+            _join(m, engine, name, link, name.replace("s_axil", "m_axil"), member.flow)
+        for name, member in link.signature.members.items():
+            if name.startswith("mem_"):
+                _join(m, link, name, memory, name, member.flow)
+        m.d.comb += [
+            link.irq.eq(engine.irq),
+            self.finished.eq(engine.irq),
+            self.serving.eq(link.busy),
+            self.damaged.eq(link.damaged),
+        ]
+        # The interrupt of the run before falls some cycles after a start.
+        fresh = Signal()
+        with m.If(link.started):
+            m.d.sync += [self.running.eq(1), fresh.eq(0)]
+        with m.Elif(~engine.irq):
+            m.d.sync += fresh.eq(1)
+        with m.Elif(fresh):
+            m.d.sync += self.running.eq(0)
+        return m
+
+
+def _join(m: Module, one: Any, name: str, other: Any, its: str, flow: Any) -> None:
+    """Connect two components' members; `flow` is the direction at the first."""
+    source, target = getattr(one, name), getattr(other, its)
+    m.d.comb += target.eq(source) if flow is Out else source.eq(target)

@@ -1,0 +1,1 @@
+"""A board's top in Verilator, behind a pseudo-terminal."""
