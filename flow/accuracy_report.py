@@ -92,7 +92,8 @@ def run_accuracy(
 def write(results: Sequence[Result], folder: Path, page: Path | None = None) -> dict[str, Any]:
     """Write ``accuracy.json``, ``accuracy.md`` (the first network, short) and the plots.
 
-    Networks in an ``accuracy.json`` that is there already and not among the results stay.
+    Networks in an ``accuracy.json`` that is there already and not among the results stay, where
+    they were measured with the same options and sources.
 
     Returns
     -------
@@ -123,14 +124,15 @@ def write(results: Sequence[Result], folder: Path, page: Path | None = None) -> 
 
 def _with_earlier(results: Sequence[Result], path: Path) -> list[Result]:
     """Return the results, and those of other networks in a file, in the order of NETWORKS."""
-    found = {}
+    found = {result.network: result for result in results}
+    options = results[0].options
     if path.exists():
         try:
-            earlier = json.loads(path.read_text(encoding="utf-8")).get("networks", [])
-            found = {data["network"]: Result.from_dict(data) for data in earlier}
+            for data in json.loads(path.read_text(encoding="utf-8")).get("networks", []):
+                if data["network"] not in found and data.get("options") == options:
+                    found[data["network"]] = Result.from_dict(data)
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise ValueError(f"{path} is no accuracy.json of this version: remove it") from None
-    found |= {result.network: result for result in results}
+            raise ValueError(f"{path} is no accuracy.json: remove it") from None
     return [found[name] for name in NETWORKS if name in found]
 
 

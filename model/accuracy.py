@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +30,11 @@ CALIBRATION_PICTURES = 48
 CROPS = 256  # pictures to round with
 JUDGES = 40  # pictures that sensitivity is measured on
 NETWORKS = ("squeezenet1_1", "efficientnet_lite0")
+# what decides the figures, beside the options: figures of other sources are others' figures
+SOURCES = (
+    "rounding/*.py", "zoo/*.py", "zoo/labels.json", "accuracy.py", "calibrate.py", "codebook.py",
+    "fast.py", "fixed.py", "golden.py", "graph.py", "mixed.py", "preprocess.py", "quantize.py",
+)  # fmt: skip
 NOTE = (
     "Small and easy set (cut-outs and close-ups): compare rows pairwise with float; "
     "this is not ImageNet validation accuracy."
@@ -137,6 +143,9 @@ class Result:
         The mixed variants by name.
     crops, judges : int
         Unlabelled pictures to round with, and to measure sensitivity on.
+    options : dict
+        All that was asked for, the variants' names, and a digest of SOURCES: rows of two results
+        belong side by side where these are equal.
     """
 
     network: str
@@ -148,6 +157,7 @@ class Result:
     mixes: dict[str, Mix] = field(default_factory=dict)
     crops: int = 0
     judges: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -157,6 +167,7 @@ class Result:
             "note": NOTE,
             "rounded_with": self.crops,
             "sensitivity_on": self.judges,
+            "options": self.options,
             "rows": [asdict(row) for row in self.rows],
             "calibration": self.calibration.to_dict(),
             "sensitivity": [asdict(row) for row in self.sensitivities],
@@ -177,6 +188,7 @@ class Result:
             {name: Mix(**mix) for name, mix in data["mixes"].items()},
             data["rounded_with"],
             data["sensitivity_on"],
+            data["options"],
         )
 
 
@@ -218,6 +230,11 @@ def evaluate(
     """
     if name not in NETWORKS:
         raise ValueError(f"accuracy knows {', '.join(NETWORKS)}, not {name!r}")
+    options = {
+        "variants": [variant.name for variant in variants], "limit": limit,
+        "calibration": calibration, "crops": crops, "judges": judges, "seed": seed,
+        "sources": digest_sources(),
+    }  # fmt: skip
     loader, tell = MODELS[name], progress or (lambda what, done, total: None)
     tell("weights and pictures", 0, 1)
     graph = loader.load_float()
@@ -243,8 +260,18 @@ def evaluate(
     curve = mix_curve(sensitivities) if sensitivities else []
     return Result(
         name, loader.title, rows, seen, sensitivities, curve, mixes, crops,
-        judges if sensitivities else 0,
+        judges if sensitivities else 0, options,
     )  # fmt: skip
+
+
+def digest_sources() -> str:
+    """Return a digest of SOURCES."""
+    folder = Path(__file__).parent
+    paths = sorted(path for pattern in SOURCES for path in folder.glob(pattern))
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 class _Bench:
