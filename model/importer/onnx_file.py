@@ -236,10 +236,28 @@ class OnnxFile:
         weight = node.input[1] if len(node.input) > 1 else ""
         path, _, last = weight.rpartition(".")
         if not (path and last == "weight" and weight in self.constants):
-            path = name.strip("/").replace("/", ".") or node.op_type
+            path = _path(name, node.op_type)
         where = f"ONNX node {node.name!r}" if node.name else f"the ONNX node that makes {output!r}"
         op = f"{node.domain}.{node.op_type}" if node.domain not in STANDARD else node.op_type
         return Site(path, op, f"{where} of {self.path.name}")
+
+
+def _path(name: str, op: str) -> str:
+    """Return a layer's name for a node's.
+
+    torch's older exporter writes ``/layer1/layer1.0/conv1/Conv``: the calls, one after another,
+    where a call of an element of a container has the container's name before its own.
+    """
+    path, last = "", ""
+    for part in name.strip("/").split("/"):
+        if last and part.startswith(f"{last}."):
+            path = path.removesuffix(last) + part
+        else:
+            path = f"{path}.{part}" if path else part
+        last = part
+    if op in ("Conv", "Gemm", "MatMul") and name.startswith("/"):
+        path = path.removesuffix(f".{op}")  # the module is called, not what it does
+    return path or op
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

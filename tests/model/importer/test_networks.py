@@ -97,6 +97,14 @@ def test_convolutions_are_named_by_their_modules() -> None:
     assert graph.name == "ResNetLike" and graph.notes == ()
 
 
+@pytest.mark.parametrize("new", [True, False], ids=["dynamo", "legacy"])
+def test_onnx_files_keep_the_modules_names(new: bool, tmp_path: Path) -> None:
+    module = make(ResNetLike)
+    graph = from_onnx(write_onnx(module, tmp_path / "net.onnx", SHAPE, new=new))
+    named = [node.name for node in convolutions(from_module(module, SHAPE))]
+    assert [node.name for node in convolutions(graph)] == named
+
+
 def test_everything_is_folded_and_fused() -> None:
     graph = from_module(make(MobileLike), SHAPE)
     assert [type(node).__name__ for node in graph.nodes] == [
