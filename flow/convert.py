@@ -31,6 +31,13 @@ def convert(
         typer.Option(help="Folder of unlabelled pictures; the zoo has its own."),
     ] = None,
     pictures: Annotated[int | None, typer.Option(help="Use at most so many of them.")] = None,
+    crops: Annotated[
+        int | None,
+        typer.Option(
+            help="Round with so many random crops and mirror images of the pictures; by default "
+            "with the pictures as they are, but squeezenet1_1 and efficientnet_lite0 with 256."
+        ),
+    ] = None,
     terms: NewTerms = None,
     bits: NewBits = None,
     scale: NewScale = None,
@@ -80,6 +87,9 @@ def convert(
 
     Beside them: calibration.json and .svg, each tensor's range, clipped share and noise.
 
+    Shown for a network with one score per class: the share of pictures on which it agrees with
+    the float network. Where the rounding looks at pictures, one picture in five is kept for this.
+
     Example: shiftwork convert model.onnx --calibration photos/ --terms 2 --bits 4 -o net/
     """
     from ..model.accuracy import sizes
@@ -96,7 +106,7 @@ def convert(
     request = Request(
         source=network, terms=terms, bits=bits, scale=scale.value if scale else None,
         rounding=rounding, budget=budget, preset=preset, observer=observer,
-        calibration=calibration, pictures=pictures, options=options,
+        calibration=calibration, pictures=pictures, crops=crops, options=options,
     )  # fmt: skip
     converted = convert_network(request, log)
     net = converted.network
@@ -120,8 +130,14 @@ def convert(
         "macs": sum(net.macs(layer) for layer in convolutions),
         **({name: round(value, 4) for name, value in sizes(net).items()} if convolutions else {}),
     }
-    if converted.mixing is not None:
-        figures["agreement"] = round(converted.mixing.agreement, 4)
+    if converted.rounded_with:
+        figures["rounded_with"] = converted.rounded_with
+    if (agreement := converted.agreement) is not None:
+        figures["agreement"] = round(agreement.share, 4)
+        figures["divergence"] = round(agreement.divergence, 4)
+        figures["judged_on"] = agreement.pictures
+        if not converted.apart:
+            figures["judged_on_pictures_rounded_with"] = True
     if as_json:
         typer.echo(json.dumps(figures | {"notes": list(converted.notes)}, indent=2))
         return

@@ -20,6 +20,8 @@ from rich.progress import (
 )
 
 from ..hw.config import EngineConfig
+from ..model.accuracy import CROPS
+from ..model.agreement import Agreement, has_classes, measure_agreement
 from ..model.calibrate import OBSERVERS, Calibration, Observer, observe, tied_tensors
 from ..model.codebook import Codebook
 from ..model.graph import ConvNode, Graph
@@ -31,6 +33,7 @@ from ..model.zoo import MODELS
 from .inputs import Scale, default_scale, open_config, open_network
 from .pictures import PictureOptions, open_folder
 from .progress import Bars
+from .rounding_pictures import SHARE, RoundingPictures, from_crops, from_zoo, split
 
 if TYPE_CHECKING:
     from .mixing import Mixing  # draws plots: slow to import
@@ -63,6 +66,9 @@ class Request:
         A folder of unlabelled pictures.
     pictures : int or None
         Use at most so many of them.
+    crops : int or None
+        Round with so many random crops of the pictures, not with the pictures themselves; by
+        default with the pictures, but with CROPS crops where a network of the zoo has them.
     options : PictureOptions
         How pictures become the input of an imported network.
     """
@@ -77,17 +83,37 @@ class Request:
     observer: str | None = None
     calibration: Path | None = None
     pictures: int | None = None
+    crops: int | None = None
     options: PictureOptions = field(default_factory=PictureOptions)
 
 
 @dataclass(frozen=True, eq=False)
 class Converted:
-    """An integer network, and what its owner should know about how it came about."""
+    """An integer network, and what its owner should know about how it came about.
+
+    Attributes
+    ----------
+    network : Network
+    notes : tuple[str, ...]
+    mixing : Mixing or None
+        Where there was a budget.
+    calibration : Calibration or None
+        Where pictures chose the scales of activations.
+    agreement : Agreement or None
+        With the float network, where there are pictures and one score per class.
+    apart : bool
+        No picture, nor part of it, was both rounded with and judged on.
+    rounded_with : int
+        Pictures or crops that the rounding looked at.
+    """
 
     network: Network
     notes: tuple[str, ...]
     mixing: Mixing | None = None
     calibration: Calibration | None = None
+    agreement: Agreement | None = None
+    apart: bool = True
+    rounded_with: int = 0
 
 
 def convert_network(request: Request, console: Console) -> Converted:
@@ -119,50 +145,70 @@ def convert_network(request: Request, console: Console) -> Converted:
         )
     if request.pictures is not None and request.pictures < 1:
         raise ValueError(f"--pictures must be at least 1, not {request.pictures}")
+    if request.crops is not None and request.crops < 1:
+        raise ValueError(f"--crops must be at least 1, not {request.crops}")
+    looks = method != "greedy" or request.budget is not None
     in_zoo = source in MODELS
     if not in_zoo and Path(source).is_dir():
         _refuse(request, f"{source} is quantised already", everything=True)
         return Converted(open_network(source), ())
+    if request.crops is not None and not looks:
+        raise ValueError(f"greedy rounding looks at no pictures: leave out --crops {request.crops}")
+    chosen: RoundingPictures | None = None
     if in_zoo:
         _refuse(request, f"{source} brings pictures of its own", everything=False)
-        plain = method == "greedy" and request.budget is None
-        if plain and request.observer is None and request.pictures is None:
-            return Converted(
-                open_network(source, terms=terms, bits=request.bits, scale=request.scale), ()
-            )
         loader = MODELS[source]
+        if request.crops is not None and loader.crops is None:
+            raise ValueError(f"{source} has no crops of its pictures: leave out --crops")
         graph = loader.load_float()
-        batches = list(loader.calibration(request.pictures or loader.pictures).split(BATCH))
+        stored = loader.calibration(request.pictures or loader.pictures)
+        if looks and loader.crops is not None:
+            chosen = from_zoo(loader, request.crops or CROPS)
         scale = request.scale or default_scale(source)
     else:
         shape = request.options.shape()
         graph = load(source, preprocess=request.options.preprocess, shape=shape)
-        batches = _own_pictures(request, graph, console)
+        paths, stored = _own_pictures(request, graph, console)
+        if request.crops is not None and len(stored):
+            assert graph.preprocess is not None
+            with _bar(console, "Crop pictures", request.crops) as advance:
+                chosen = from_crops(paths, stored, graph.preprocess, request.crops, advance)
         scale = request.scale or "channel"
+    if looks and not len(stored):
+        what = "--budget" if request.budget is not None else f"--rounding {method}"
+        raise ValueError(f"{what} needs --calibration: a folder of pictures")
+    if request.budget is not None and request.scale == "layer":
+        raise ValueError("--budget rounds with one scale per channel: leave out --scale layer")
+    chosen = chosen or split(stored, looks)
+    if request.budget is not None and not chosen.apart:
+        raise ValueError(f"a budget needs at least {SHARE} pictures, not {len(stored)}")
     fixed = _fixed(graph)
-    seen = _observe(graph, batches, observer, fixed, console) if batches else None
+    seen = None
+    if len(stored):
+        seen = _observe(graph, list(stored.split(BATCH)), observer, fixed, console)
     frac_bits = fixed if seen is None else seen.frac_bits
     if request.budget is not None:
-        if not batches:
-            raise ValueError("--budget needs --calibration: a folder of pictures")
-        if request.scale == "layer":
-            raise ValueError("--budget rounds with one scale per channel: leave out --scale layer")
-        mixing = _mix(request.budget, config, graph, frac_bits, batches, method, book.bits, console)
-        return Converted(mixing.network, graph.notes, mixing, seen)
+        mixing = _mix(request.budget, config, graph, frac_bits, chosen, method, book.bits, console)
+        return Converted(
+            mixing.network, graph.notes, mixing, seen, mixing.agreement, True, len(chosen.rounding)
+        )
     rounded = None
-    if method != "greedy":
-        if not batches:
-            raise ValueError(f"--rounding {method} needs --calibration: a folder of pictures")
+    if looks:
         convolutions = sum(isinstance(node, ConvNode) for node in graph.nodes)
         with _bar(console, f"Round, {method}", convolutions) as advance:
             rounded = round_graph(
-                graph, frac_bits, batches, method=method, terms=book.terms, bits=book.bits,
-                scale=scale, progress=lambda _name, _number: advance(1),
+                graph, frac_bits, chosen.rounding.split(BATCH), method=method, terms=book.terms,
+                bits=book.bits, scale=scale, progress=lambda _name, _number: advance(1),
             )  # fmt: skip
     network = quantize(
         graph, frac_bits, terms=book.terms, bits=book.bits, scale=scale, rounded=rounded
     )
-    return Converted(network, graph.notes, calibration=seen)
+    agreement = None
+    if has_classes(graph) and len(chosen.judges):
+        agreement = measure_agreement(graph, network, chosen.judges)
+    return Converted(
+        network, graph.notes, None, seen, agreement, chosen.apart, len(chosen.rounding)
+    )  # fmt: skip
 
 
 def _refuse(request: Request, why: str, *, everything: bool) -> None:
@@ -175,7 +221,7 @@ def _refuse(request: Request, why: str, *, everything: bool) -> None:
         named = {"terms": request.terms, "bits": request.bits, "scale": request.scale,
                  "rounding": request.rounding, "budget": request.budget,
                  "preset": request.preset, "observer": request.observer,
-                 "pictures": request.pictures}  # fmt: skip
+                 "pictures": request.pictures, "crops": request.crops}  # fmt: skip
         given = {f"--{name}": value for name, value in named.items()} | given
     for name, value in given.items():
         if value is not None:
@@ -183,11 +229,13 @@ def _refuse(request: Request, why: str, *, everything: bool) -> None:
             raise ValueError(f"{why}: {name} {value} cannot change it{remedy}")
 
 
-def _own_pictures(request: Request, graph: Graph, console: Console) -> list[torch.Tensor]:
+def _own_pictures(
+    request: Request, graph: Graph, console: Console
+) -> tuple[list[Path], torch.Tensor]:
     """Return the calibration pictures of an imported network, none where it brings all scales."""
     if request.calibration is None:
         if _complete(graph):
-            return []
+            return [], torch.zeros(0, *graph.shape, dtype=torch.uint8)
         raise ValueError(
             f"{request.source} needs --calibration: a folder of pictures like those it will see"
         )
@@ -198,7 +246,7 @@ def _own_pictures(request: Request, graph: Graph, console: Console) -> list[torc
         for path in paths:
             stored.append(graph.preprocess(path))
             advance(1)
-    return list(torch.stack(stored).split(BATCH))
+    return paths, torch.stack(stored)
 
 
 def _observe(
@@ -222,7 +270,7 @@ def _fixed(graph: Graph) -> dict[str, int]:
 
 def _mix(
     budget: float, config: EngineConfig | None, graph: Graph, frac_bits: dict[str, int],
-    batches: list[torch.Tensor], method: str, bits: int, console: Console,
+    pictures: RoundingPictures, method: str, bits: int, console: Console,
 ) -> Mixing:  # fmt: skip
     """Return the network under a budget."""
     from .mixing import mix_terms
@@ -231,8 +279,8 @@ def _mix(
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         tell = Bars(progress, str.capitalize)
         return mix_terms(
-            graph, frac_bits, torch.cat(batches), budget, config=config, method=method, bits=bits,
-            progress=tell,
+            graph, frac_bits, pictures.rounding, pictures.judges, budget, config=config,
+            method=method, bits=bits, progress=tell,
         )  # fmt: skip
 
 

@@ -13,25 +13,22 @@ import torch
 from matplotlib.figure import Figure
 
 from ..hw.config import EngineConfig
-from ..model.golden import run
+from ..model.agreement import Agreement, has_classes, measure_agreement
 from ..model.graph import ConvNode, Graph
 from ..model.mixed import (
     Mix,
     Sensitivity,
     choose_mix,
-    divergence,
     measure_sensitivity,
     mix_curve,
 )
 from ..model.mixed_cycles import layer_cycles, network_cycles
 from ..model.network import Network
-from ..model.predict import to_scores
 from ..model.quantize import quantize
 from ..model.rounding import Rounded, round_graph
 from .files import write_atomic, write_json
 
 BATCH = 8
-SHARE = 5  # one picture in so many is not rounded with: sensitivity is measured on these
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +48,8 @@ class Mixing:
         The network's on that engine, predicted.
     sensitivities : list[Sensitivity]
     curve : list[Mix]
-    divergence : float
-        Measured on the pictures held back: of the network's probabilities from the float one's.
-    agreement : float
-        Share of these pictures with the same likeliest class, 0..1.
-    judges : int
-        How many they are.
+    agreement : Agreement
+        With the float network, on the judges.
     """
 
     network: Network
@@ -67,9 +60,7 @@ class Mixing:
     cycles: int | None
     sensitivities: list[Sensitivity]
     curve: list[Mix]
-    divergence: float
-    agreement: float
-    judges: int
+    agreement: Agreement
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -81,9 +72,9 @@ class Mixing:
             "cycles": self.cycles,
             "chosen": self.mix.to_dict(),
             "measured": {
-                "divergence": self.divergence,
-                "agreement": self.agreement,
-                "pictures": self.judges,
+                "divergence": self.agreement.divergence,
+                "agreement": self.agreement.share,
+                "pictures": self.agreement.pictures,
             },
             "sensitivity": [asdict(row) for row in self.sensitivities],
             "curve": [mix.to_dict() for mix in self.curve],
@@ -104,8 +95,8 @@ class Mixing:
                 label="predicted, from N=2: sum of the layers' sensitivities",
             )  # fmt: skip
             axes.plot(
-                [self.mix.cost], [self.divergence], "o", color="#4477aa",
-                label=f"this network, from float: agrees {100 * self.agreement:.1f} %",
+                [self.mix.cost], [self.agreement.divergence], "o", color="#4477aa",
+                label=f"this network, from float: agrees {100 * self.agreement.share:.1f} %",
             )  # fmt: skip
             what = "mean terms per weight (N)" if self.engine is None else (
                 f"cycles of the convolutions on {self.engine}"
@@ -124,6 +115,7 @@ def mix_terms(
     graph: Graph,
     frac_bits: dict[str, int],
     pictures: torch.Tensor,
+    judges: torch.Tensor,
     budget: float,
     *,
     config: EngineConfig | None = None,
@@ -139,8 +131,8 @@ def mix_terms(
     graph : Graph
         Of a network whose output is one score per class.
     frac_bits : dict[str, int]
-    pictures : Tensor uint8 (P, C, H, W)
-        Without labels, at least SHARE; one in SHARE of them is held back.
+    pictures, judges : Tensor uint8 (P, C, H, W)
+        To round with, and to measure sensitivity and agreement on: without labels.
     budget : float
         Mean terms per weight; with ``config``, cycles of the whole network on that engine.
     config : EngineConfig, optional
@@ -152,13 +144,11 @@ def mix_terms(
     Raises
     ------
     ValueError
-        If the budget is too small, there are too few pictures, the network's output is not one
-        score per class, or the engine cannot run it.
+        If the budget is too small, there are no pictures, the network's output is not one score
+        per class, or the engine cannot run it.
     """
-    if graph.shapes()[graph.output][1:] != (1, 1):
+    if not has_classes(graph):
         raise ValueError(f"network {graph.name!r} has no scores per class to measure terms by")
-    if len(pictures) < SHARE:
-        raise ValueError(f"a budget needs at least {SHARE} pictures, not {len(pictures)}")
     tell = progress or (lambda what, done, total: None)
     cycles, others = None, 0
     if config is not None:
@@ -167,8 +157,7 @@ def mix_terms(
     if not budget >= least:
         unit = "terms per weight" if cycles is None else "cycles"
         raise ValueError(f"--budget must be at least {least:,} {unit}, not {budget:g}")
-    held = torch.arange(len(pictures)) % SHARE == 0
-    batches, judges = pictures[~held].split(BATCH), pictures[held]
+    batches = pictures.split(BATCH)
     convolutions = sum(isinstance(node, ConvNode) for node in graph.nodes)
     sensitivities = measure_sensitivity(
         graph, frac_bits, batches, judges, method=method, bits=bits, seed=seed,
@@ -180,14 +169,9 @@ def mix_terms(
         progress=lambda _name, done: tell("round", done, len(mix.terms)),
     )  # fmt: skip
     network = quantize(graph, frac_bits, bits=bits, rounded=rounded)
-    parts = judges.split(BATCH)
-    want = torch.cat([graph.run(x)[graph.output].flatten(1) for x in parts])
-    got = torch.cat(
-        [to_scores(network, run(network, x, keep=False)[network.output]) for x in parts]
-    )
     return Mixing(
         network, rounded, mix, budget, config.name if config else None,
         network_cycles(network, config) if config else None,
-        sensitivities, mix_curve(sensitivities, cycles), divergence(want, got),
-        float((got.argmax(1) == want.argmax(1)).double().mean()), len(judges),
+        sensitivities, mix_curve(sensitivities, cycles),
+        measure_agreement(graph, network, judges),
     )  # fmt: skip

@@ -26,7 +26,8 @@ def crops(
     ----------
     pictures : sequence of Image
     preprocess : Preprocess
-        Of the network; a crop is a square of 1 / ZOOM to all of the shorter side.
+        Of the network; a crop is a square of 1 / ZOOM to all of the shorter side, or has the
+        picture's shape where the network sees it stretched.
     count : int
         How many crops, at least 1.
     seed : int
@@ -49,9 +50,11 @@ def crops(
     found = []
     for number in range(count):
         image = every[number % len(every)]
-        side = round(min(image.size) / rng.uniform(1.0, ZOOM))
-        left = int(rng.integers(image.width - side + 1))
-        top = int(rng.integers(image.height - side + 1))
-        part = image.crop((left, top, left + side, top + side))
+        shape = image.size if preprocess.fit == "stretch" else (min(image.size),) * 2
+        zoom = rng.uniform(1.0, ZOOM)
+        wide, high = (round(side / zoom) for side in shape)
+        left = int(rng.integers(image.width - wide + 1))
+        top = int(rng.integers(image.height - high + 1))
+        part = image.crop((left, top, left + wide, top + high))
         found.append(whole(ImageOps.mirror(part) if rng.integers(2) else part))
     return torch.stack(found)

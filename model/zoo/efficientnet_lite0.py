@@ -146,5 +146,6 @@ LOADER = Loader(
     demo=lambda: pictures.demo().open(),
     calibration=partial(imagenet.calibration, PREPROCESS),
     labelled=partial(imagenet.labelled, PREPROCESS),
+    crops=partial(imagenet.some_crops, PREPROCESS),
 )
 load_quantized = LOADER.load_quantized

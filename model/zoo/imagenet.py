@@ -38,15 +38,16 @@ def calibration(preprocess: Preprocess, limit: int) -> torch.Tensor:
 
 def rounding_crops(preprocess: Preprocess, count: int, seed: int = 0) -> torch.Tensor:
     """Return random crops to round with: photos and cut-outs in turn, four in five of them."""
-    return _crops(preprocess, count, seed, held_out=False)
+    return some_crops(preprocess, count, held_out=False, seed=seed)
 
 
 def held_out_crops(preprocess: Preprocess, count: int, seed: int = 0) -> torch.Tensor:
     """Return random crops to judge roundings on, of the fifth of the pictures left over."""
-    return _crops(preprocess, count, seed, held_out=True)
+    return some_crops(preprocess, count, held_out=True, seed=seed)
 
 
-def _crops(preprocess: Preprocess, count: int, seed: int, held_out: bool) -> torch.Tensor:
+def some_crops(preprocess: Preprocess, count: int, held_out: bool, seed: int = 0) -> torch.Tensor:
+    """Return random crops of one or the other part of the pictures without labels."""
     parts = []
     for kind in (pictures.calibration(), pictures.cutouts()):
         chosen = [p.open() for i, p in enumerate(kind) if (i % HELD_OUT == 0) == held_out]

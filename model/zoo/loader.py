@@ -60,6 +60,9 @@ class Loader:
         Of a largest number of pictures or None; returns labelled ones. None: there are none.
     pictures : int
         Number of calibration pictures by default.
+    crops : callable, optional
+        Of a number and whether they are held out; returns so many random crops of pictures
+        without labels to round with, or of others to judge on. None: it has none.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Loader:
     calibration: Callable[[int], torch.Tensor]
     labelled: Callable[[int | None], Labelled] | None = None
     pictures: int = CALIBRATION_PICTURES
+    crops: Callable[[int, bool], torch.Tensor] | None = None
 
     def load_quantized(
         self,

@@ -116,6 +116,8 @@ CASES = (
     option_case("no_rounding", ("--rounding", ""), "no rounding method ''", "greedy"),
     option_case("empty_observer", ("--observer", ""), "--observer must be one of error"),
     option_case("empty_channels", ("--channels", ""), "channels must be one of", "not ''"),
+    option_case("no_crops", ("--rounding", "compensated", "--crops", "0"), "--crops must be at"),
+    option_case("crops_unseen", ("--crops", "9"), "looks at no pictures: leave out --crops 9"),
     option_case("endless_budget", ("--budget", "inf"), "--budget must be", "not inf"),
     option_case("no_budget", ("--budget", "nan"), "--budget must be", "not nan"),
     option_case("huge_side", ("--short-side", "900000"), "--short-side must be in 8..4096"),
@@ -126,5 +128,11 @@ CASES = (
         "zoo_with_pictures",
         lambda folder: "resnet8",
         ("resnet8 brings pictures of its own", "--calibration"),
+    ),
+    Case(
+        "zoo_without_crops",
+        lambda folder: "resnet8",
+        ("resnet8 has no crops of its pictures",),
+        ("--rounding", "compensated", "--crops", "9"),
     ),
 )
