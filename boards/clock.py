@@ -8,7 +8,7 @@ from typing import Any
 from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 MHZ = 1_000_000
 # Lattice FPGA-DS-02012, section 3.19, sysCLOCK PLL timing, in Hz
@@ -66,7 +66,7 @@ def ecp5_pll(reference_hz: float, wanted_hz: float) -> Ecp5Pll:
 
 
 class Ecp5Clock(wiring.Component):
-    """Domain ``sync`` from a pin by way of a PLL; in reset until the PLL is locked.
+    """A clock from a pin by way of a PLL.
 
     Parameters
     ----------
@@ -76,18 +76,19 @@ class Ecp5Clock(wiring.Component):
     -------
     pin : In(1)
         The reference clock.
+    clock, locked : Out(1)
     """
 
     pin: Signal
+    clock: Signal
+    locked: Signal
 
     def __init__(self, pll: Ecp5Pll) -> None:
         self.pll = pll
-        super().__init__({"pin": In(1)})
+        super().__init__({"pin": In(1), "clock": Out(1), "locked": Out(1)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.domains.sync = ClockDomain()
-        clock, locked = Signal(), Signal()
         m.submodules.pll = Instance(
             "EHXPLLL",
             p_PLLRST_ENA="DISABLED", p_INTFB_WAKE="DISABLED", p_STDBY_ENABLE="DISABLED",
@@ -95,12 +96,19 @@ class Ecp5Clock(wiring.Component):
             p_CLKI_DIV=self.pll.input_div, p_CLKFB_DIV=self.pll.feedback_div,
             p_CLKOP_ENABLE="ENABLED", p_CLKOP_DIV=self.pll.output_div,
             p_CLKOP_CPHASE=self.pll.output_div - 1, p_CLKOP_FPHASE=0,
-            i_CLKI=self.pin, i_CLKFB=clock, i_RST=0, i_STDBY=0, i_PHASESEL0=0, i_PHASESEL1=0,
-            i_PHASEDIR=1, i_PHASESTEP=1, i_PHASELOADREG=1, i_PLLWAKESYNC=0, i_ENCLKOP=0,
-            o_CLKOP=clock, o_LOCK=locked,
+            i_CLKI=self.pin, i_CLKFB=self.clock, i_RST=0, i_STDBY=0, i_PHASESEL0=0,
+            i_PHASESEL1=0, i_PHASEDIR=1, i_PHASESTEP=1, i_PHASELOADREG=1, i_PLLWAKESYNC=0,
+            i_ENCLKOP=0, o_CLKOP=self.clock, o_LOCK=self.locked,
         )  # fmt: skip
-        m.d.comb += ClockSignal("sync").eq(clock)
-        m.submodules.reset = ResetSynchronizer(~locked, domain="sync")
-        if platform is not None:
-            platform.add_clock_constraint(clock, self.pll.hz)
         return m
+
+
+def pll_domain(pin: Any, pll: Ecp5Pll, platform: Any) -> Module:
+    """Return a module with domain ``sync``, in reset until the PLL is locked."""
+    m = Module()
+    m.domains.sync = ClockDomain()
+    m.submodules.pll = clock = Ecp5Clock(pll)
+    m.submodules.reset = ResetSynchronizer(~clock.locked, domain="sync")
+    m.d.comb += [clock.pin.eq(pin), ClockSignal("sync").eq(clock.clock)]
+    platform.add_clock_constraint(clock.clock, pll.hz)
+    return m

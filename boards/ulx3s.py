@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from amaranth.hdl import Module
 from amaranth.lib import io
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from ..hw.config import preset
-from .clock import Ecp5Clock, ecp5_pll
+from .clock import ecp5_pll, pll_domain
 from .top import Board
 
 CRYSTAL_HZ = 25e6
@@ -47,9 +46,8 @@ class Ulx3sPlatform(ULX3S_85F_Platform):
         """Return the module that makes the domain ``sync``; None for any other."""
         if name != "sync":
             return None
-        m = Module()
         pin: Any = self.request("clk25", 0, dir="-")
-        m.submodules.pin = buffer = io.Buffer(io.Direction.Input, pin)
-        m.submodules.clock = clock = Ecp5Clock(self._pll)
-        m.d.comb += clock.pin.eq(buffer.i)
+        buffer = io.Buffer(io.Direction.Input, pin)
+        m = pll_domain(buffer.i, self._pll, self)
+        m.submodules.pin = buffer
         return m

@@ -6,7 +6,6 @@ from random import Random
 
 import pytest
 
-from shiftwork.boards.link import fuzz
 from shiftwork.boards.link.protocol import (
     INFO,
     MAGIC,
@@ -19,6 +18,7 @@ from shiftwork.boards.link.protocol import (
 )
 from shiftwork.hw.registers import REGISTER
 
+from . import link_strings
 from .link_bench import BOARD, CLOCK_HZ, WORDS, LinkBench
 
 CONTROL, STATUS = (REGISTER[name].offset for name in ("CONTROL", "STATUS"))
@@ -125,7 +125,7 @@ def test_a_longest_frame_is_taken_and_a_longer_one_refused() -> None:
 
 def test_mutated_strings_do_what_the_model_does() -> None:
     rng = Random(5)
-    strings = [fuzz.string(rng, WORDS) for _ in range(150)]
+    strings = [link_strings.string(rng, WORDS) for _ in range(150)]
     bench, model = LinkBench(5), LinkBench.model()
     bench.run(strings, cycles=400_000)
     wanted = [reply for string in strings for reply in model.feed(string)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from .protocol import ESCAPE, FLAG, MAX_DATA, WORD_BYTES, Command, Frame, enclose
+from shiftwork.boards.link.protocol import ESCAPE, FLAG, MAX_DATA, WORD_BYTES, Command, Frame, enclose
 
 
 def _command(rng: Random) -> int:
@@ -54,7 +54,7 @@ def _drop(rng: Random, line: bytearray) -> None:
 
 
 def _insert(rng: Random, line: bytearray) -> None:
-    line.insert(rng.randrange(len(line) + 1), rng.choice([FLAG, ESCAPE, rng.randrange(256)]))
+    line.insert(rng.randint(0, len(line)), rng.choice([FLAG, ESCAPE, rng.randrange(256)]))
 
 
 def _swap(rng: Random, line: bytearray) -> None:
@@ -63,7 +63,7 @@ def _swap(rng: Random, line: bytearray) -> None:
 
 
 def _cut(rng: Random, line: bytearray) -> None:
-    del line[rng.randrange(1, len(line)) :]
+    del line[rng.randint(1, len(line)) :]
 
 
 def _repeat(rng: Random, line: bytearray) -> None:
@@ -94,5 +94,6 @@ def string(rng: Random, words: int) -> bytes:
         line = bytearray(Frame(1, 0x18, MAX_DATA, 0, rng.randbytes(MAX_DATA)).encode())
     if kind < 0.75:
         for _ in range(rng.choice([1, 1, 1, 2, 4])):
-            rng.choice(MUTATIONS)(rng, line)
+            if line:
+                rng.choice(MUTATIONS)(rng, line)
     return bytes(line)
