@@ -23,7 +23,7 @@ def bench_train(
     epochs: Annotated[
         tuple[int, int, int],
         typer.Option(help="Of float training, from scratch, from the float network."),
-    ] = (6, 3, 4),
+    ] = (8, 2, 3),
     batch: Annotated[int, typer.Option(min=1, help="Pictures per step.")] = 256,
     pictures: Annotated[
         int | None, typer.Option(min=1, help="Train and test on so many only; all by default.")

@@ -25,24 +25,18 @@ from ..model.train.fit import accuracy, cross_entropy, fit, settle_batch_norm
 from ..model.train.resnet import SmallResNet
 from ..model.zoo import fashion_mnist
 from .files import content_key, write_atomic, write_json
+from .train_data import CALIBRATION, flip, read_data, real
 from .train_export import WAYS, export_zoo
 from .train_page import to_markdown
-from .train_rows import SEED, Row, Variant, row_of, start_of, variants
+from .train_rows import SCALE, SEED, Row, Variant, row_of, start_of, variants
 
-NETWORK: dict[str, Any] = {"widths": (8, 16, 32), "blocks": 3, "stem_stride": 2}
+NETWORK: dict[str, Any] = {"widths": (16, 32, 64), "blocks": 1, "stem_stride": 2}
 TEMPERATURE = 2.0  # of the float network's scores, learnt from beside the classes
-CALIBRATION = 1024  # training pictures for the activation scales
-
-
-def real(stored: torch.Tensor) -> torch.Tensor:
-    """Return what stored pixels stand for."""
-    return stored.float() * 2.0**-fashion_mnist.FRAC_BITS
-
-
-def flip(stored: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Return the pictures, about half of them mirrored."""
-    mirrored = torch.rand(len(stored), generator=rng) < 0.5
-    return torch.where(mirrored.view(-1, 1, 1, 1), stored.flip(3), stored)
+# What a row depends on of the code: all of model/train, these of model/ and of this folder.
+CODE = {
+    "model": ("calibrate", "codebook", "fixed", "golden", "graph", "quantize", "zoo/fashion_mnist"),
+    "flow": ("train_bench", "train_data", "train_rows"),
+}
 
 
 @dataclass(frozen=True)
@@ -81,8 +75,8 @@ Report = Callable[[int, float], None]
 def train_variant(task: Task, report: Report) -> Row:
     """Train and judge one variant on one thread; write its weights and return its row."""
     torch.set_num_threads(1)  # the layers are too small to share: cores train variants instead
-    x, y = (part[: task.limit] for part in fashion_mnist.read("train"))
-    test_x, test_y = (part[: task.limit] for part in fashion_mnist.read("t10k"))
+    data = read_data(task.limit)
+    x, y = data.train.x, data.train.y
     variant, recipe = task.variant, task.variant.recipe
     torch.manual_seed(SEED)
     net = SmallResNet(1, 10, **NETWORK)
@@ -93,13 +87,13 @@ def train_variant(task: Task, report: Report) -> Row:
     if variant.method is None:
         fit(net, x, y, recipe, to_real=real, augment=flip, progress=report)
         took = time.monotonic() - began, time.process_time() - cpu
-        row = row_of(variant, 100 * accuracy(net, test_x, test_y, real), *took)
+        top1 = [100 * accuracy(net, part.x, part.y, real) for part in (data.held_out, data.test)]
         weights.parent.mkdir(parents=True, exist_ok=True)
         save_file(net.state_dict(), weights)
-        return _keep(task, row)
+        return _keep(task, row_of(variant, top1[0], top1[1], *took))
     module = convert_module(
         net, (1, 28, 28), method=variant.method, terms=variant.terms, bits=variant.bits,
-        frac_bits=fashion_mnist.FRAC_BITS, name="fashion_mnist_resnet",
+        scale=SCALE, frac_bits=fashion_mnist.FRAC_BITS, name="fashion_mnist_resnet",
         preprocess=fashion_mnist.PREPROCESS, classes=fashion_mnist.CLASSES,
     )  # fmt: skip
     pictures = x[:CALIBRATION]
@@ -109,8 +103,9 @@ def train_variant(task: Task, report: Report) -> Row:
     loss = Distillation(net, TEMPERATURE, labels=1.0) if variant.pretrained else cross_entropy
     fit(module, x, y, recipe, loss=loss, augment=flip, calibration=pictures, progress=report)
     took = time.monotonic() - began, time.process_time() - cpu
-    row = row_of(variant, 100 * accuracy(module, test_x, test_y, module.real), *took)
-    same = agreement(module, test_x, test_y)
+    top1 = [100 * accuracy(module, p.x, p.y, module.real) for p in (data.held_out, data.test)]
+    row = row_of(variant, top1[0], top1[1], *took)
+    same = agreement(module, data.test.x, data.test.y)
     assert same.golden_top1 is not None  # classes were given
     save_checkpoint(module, weights)
     row = replace(
@@ -136,10 +131,18 @@ def _kept(task: Task) -> Row | None:
         return None
 
 
-def _key(variant: Variant, first: Variant, limit: int | None) -> str:
+def code_key() -> str:
+    """Return a hash of the code that rows depend on (``CODE``): a change of it trains anew."""
+    root = Path(__file__).parents[1]
+    named = [root / folder / f"{name}.py" for folder, names in CODE.items() for name in names]
+    files = sorted((root / "model" / "train").glob("*.py")) + named
+    return content_key(*(path.read_bytes() for path in files))
+
+
+def _key(variant: Variant, first: Variant, limit: int | None, code: str) -> str:
     """Return a hash of what a variant's result depends on."""
     start = (asdict(first), TEMPERATURE) if variant.pretrained else None
-    return content_key(asdict(variant), start, NETWORK, limit, SEED, torch.__version__)
+    return content_key(asdict(variant), start, NETWORK, SCALE, limit, SEED, torch.__version__, code)
 
 
 _QUEUE: Any = None  # of this worker process
@@ -168,7 +171,7 @@ def bench_train(
     out_dir: Path,
     console: Console,
     *,
-    epochs: tuple[int, int, int] = (6, 3, 4),
+    epochs: tuple[int, int, int] = (8, 2, 3),
     batch: int = 256,
     limit: int | None = None,
     jobs: int = 2,
@@ -212,15 +215,16 @@ def bench_train(
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
-    train = len(fashion_mnist.read("train")[0][:limit])
-    test = len(fashion_mnist.read("t10k")[0][:limit])
+    data, code = read_data(limit), code_key()
+    train = len(data.train.x)
     first, *others = variants(epochs, batch)
     others = [variant for variant in others if only is None or only(variant)]
     document: dict[str, Any] = {
-        "data": "Fashion-MNIST", "training_pictures": train, "test_pictures": test,
+        "data": "Fashion-MNIST", "training_pictures": train,
+        "held_out_pictures": len(data.held_out.x), "test_pictures": len(data.test.x),
         "network": NETWORK | {"parameters": _parameters()}, "epochs": epochs, "batch": batch,
         "jobs": jobs, "cores": os.cpu_count(), "torch": torch.__version__, "complete": False,
-        "temperature": TEMPERATURE, "rows": [], "export": [],
+        "temperature": TEMPERATURE, "scale": SCALE, "code": code, "rows": [], "export": [],
     }  # fmt: skip
     rows: dict[int, Row] = {}
 
@@ -235,16 +239,18 @@ def bench_train(
     threads = torch.get_num_threads()
     try:
         with _Shown(console, [first, *others], train) as shown:
-            task = Task(first, None, out_dir, limit, _key(first, first, limit))
+            task = Task(first, None, out_dir, limit, _key(first, first, limit, code))
             row = None if fresh else _kept(task)
             rows[0] = row or train_variant(task, shown.report(0))
             shown.done(0, rows[0])
             write()
             state = load_file(task.stem.with_suffix(".safetensors"))
             tasks = [
-                Task(v, state if v.pretrained else None, out_dir, limit, _key(v, first, limit))
+                Task(
+                    v, state if v.pretrained else None, out_dir, limit, _key(v, first, limit, code)
+                )
                 for v in others
-            ]
+            ]  # fmt: skip
             for place, task in enumerate(tasks, start=1):
                 row = None if fresh else _kept(task)
                 if row is not None:

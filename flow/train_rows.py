@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..model.train.fit import Recipe
-from ..model.train.method import Method
+from ..model.train.method import Method, WeightScale
 
 SEED = 1
+SCALE: WeightScale = "channel"  # a batch norm stands behind every layer, so it is free
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Row:
 
     Attributes
     ----------
+    held_out : float
+        Percent of the pictures held out of training, by which recipes are chosen.
     top1 : float
         Percent of the test pictures, of the trained module; for a shift network the integer
         network's is ``golden_top1``.
@@ -62,6 +65,7 @@ class Row:
     bits: int
     start: str
     epochs: int
+    held_out: float
     top1: float
     golden_top1: float | None
     differs: float | None
@@ -110,9 +114,10 @@ def start_of(variant: Variant) -> str:
     return "pre-trained" if variant.pretrained else "scratch"
 
 
-def row_of(variant: Variant, top1: float, seconds: float, cpu: float) -> Row:
+def row_of(variant: Variant, held_out: float, top1: float, seconds: float, cpu: float) -> Row:
     """Return the row of a float network, which has no export."""
     return Row(
         variant.name, variant.method or "float", variant.terms, variant.bits, start_of(variant),
-        variant.recipe.epochs, top1, None, None, None, None, round(seconds, 1), round(cpu, 1),
+        variant.recipe.epochs, held_out, top1, None, None, None, None, round(seconds, 1),
+        round(cpu, 1),
     )  # fmt: skip

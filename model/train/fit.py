@@ -16,6 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 from .method import ShiftParameter
 from .module import ShiftModule
 
+SETTLE = 32  # batches that batch norm's statistics are measured over before they are frozen
+
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
@@ -40,7 +42,9 @@ class Recipe:
         Share of the epochs, 0..1, at the start of which activation scales are chosen anew; then
         they are frozen.
     freeze : float
-        Share of the steps, 0..1, at the end that run with frozen batch norm statistics.
+        Share of the steps, 0..1, at the end that run with frozen batch norm statistics, as they
+        will be exported. They are measured anew then: while weights jump between powers of two
+        the running ones lag behind.
     seed : int
         Of order and augmentation.
     """
@@ -125,6 +129,8 @@ def settle_batch_norm(module: nn.Module, batches: Iterable[torch.Tensor]) -> Non
     Before a network that was never trained is calibrated.
     """
     norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+    if not norms:
+        return
     momenta = [norm.momentum for norm in norms]
     mode = module.training
     module.train()
@@ -153,7 +159,8 @@ def fit(
     """Train a module, float or converted, in place.
 
     Under ``torchrun`` every process takes its share of each batch, and gradients are averaged
-    (DistributedDataParallel, gloo); batch norm's statistics are those of process 0's share.
+    (DistributedDataParallel, gloo); batch norm's statistics are those of process 0's share, in
+    every process when training is done.
 
     Parameters
     ----------
@@ -219,6 +226,10 @@ def fit(
             recipe.batch
         ):
             if shift is not None and done == round((1 - recipe.freeze) * recipe.epochs * steps):
+                some = torch.randperm(len(x), generator=own)[: SETTLE * recipe.batch]
+                parts = (x[part] for part in some.split(recipe.batch))
+                changed = (augment(part, own) if augment else part for part in parts)
+                settle_batch_norm(shift, map(to_real, changed))
                 shift.freeze_batch_norm()
             share = index[place.rank :: place.count]
             batch = augment(x[share], own) if augment else x[share]
@@ -237,6 +248,9 @@ def fit(
         losses.append(total / steps)
         if not torch.isfinite(torch.tensor(losses[-1])):
             raise ValueError(f"training diverged in epoch {epoch + 1}; try a smaller rate")
+    if place.count > 1:
+        for buffer in module.buffers():  # the last step's statistics are still each one's own
+            dist.broadcast(buffer, 0)
     return losses
 
 

@@ -7,13 +7,16 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from shiftwork.flow import train_bench
 from shiftwork.flow.cli import main
+from shiftwork.flow.train_data import read_data
 from shiftwork.flow.train_export import export_zoo
 from shiftwork.flow.train_page import to_markdown, to_table
 from shiftwork.flow.train_rows import Variant, variants
+from shiftwork.model.zoo import fashion_mnist
 
 
 def test_the_bench_has_the_rows_it_promises() -> None:
@@ -32,7 +35,7 @@ def test_the_bench_has_the_rows_it_promises() -> None:
         assert (v.recipe.optimiser == "radam") == (v.method == "deepshift_ps")
 
 
-def test_a_small_bench_writes_its_table(tmp_path: Path) -> None:
+def test_a_small_bench_writes_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def only(v: Variant) -> bool:
         return v.bits == 4 and v.pretrained and v.method == "deepshift_q"
 
@@ -44,19 +47,29 @@ def test_a_small_bench_writes_its_table(tmp_path: Path) -> None:
     assert [row["method"] for row in document["rows"]] == ["float", "deepshift_q"]
     row = document["rows"][1]
     assert row["exact_differs"] == 0.0  # the module with the requantisers' numbers is the export
+    assert 0.0 <= row["held_out"] <= 100.0
     assert 0.0 <= row["golden_top1"] <= 100.0 and row["cpu_seconds"] > 0
     assert json.loads((tmp_path / "out" / "training.json").read_text()) == json.loads(
         json.dumps(document)
     )
     page = (tmp_path / "out" / "training.md").read_text()
     assert page == to_markdown(document)
-    assert page.count("\n| ") == 3 and "256 training and 256 test pictures" in page
+    assert page.count("\n| ") == 3 and "235 training pictures, 21 more held out" in page
     assert (tmp_path / "out" / "deepshift_q-1x4-pre-trained.safetensors").exists()
     assert to_table(document["rows"]).row_count == 2
     again = train_bench.bench_train(
         tmp_path / "out", console, epochs=(1, 1, 1), batch=64, limit=256, jobs=1, only=only, zoo=()
     )
     assert again["rows"] == document["rows"]  # taken up, to the processor second
+    code = train_bench.code_key()
+    assert document["code"] == code
+    monkeypatch.setitem(train_bench.CODE, "flow", ("train_rows",))  # as if a file had changed
+    assert train_bench.code_key() != code
+    changed = train_bench.bench_train(
+        tmp_path / "out", console, epochs=(1, 1, 1), batch=64, limit=256, jobs=1,
+        only=lambda _: False, zoo=(),
+    )  # fmt: skip
+    assert changed["rows"] != document["rows"][:1]  # trained anew: another processor time
     document["complete"] = False
     assert "did not come to its end" in to_markdown(document)
 
@@ -78,6 +91,22 @@ def test_bad_options_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert main(["bench-train", "-o", str(tmp_path / "out"), *arguments]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_pictures_are_held_out_of_training_and_test() -> None:
+    data = read_data(600)
+    assert [len(part.x) for part in (data.train, data.held_out, data.test)] == [550, 50, 600]
+    x, y = fashion_mnist.read("train")
+    both = torch.cat([data.held_out.x, data.train.x])
+    assert {p.numpy().tobytes() for p in both} == {p.numpy().tobytes() for p in x[:600]}
+    pictures = {p.numpy().tobytes() for p in data.train.x}
+    assert not pictures & {p.numpy().tobytes() for p in data.held_out.x}
+    assert torch.equal(torch.bincount(torch.cat([data.held_out.y, data.train.y])),
+                       torch.bincount(y[:600]))  # fmt: skip
+    again = read_data(600)
+    assert torch.equal(again.train.x, data.train.x) and torch.equal(
+        again.held_out.y, data.held_out.y
+    )
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from torch import nn
 from shiftwork.model.train.checkpoint import load_checkpoint, save_checkpoint
 from shiftwork.model.train.convert import convert_module
 from shiftwork.model.train.distill import Distillation, divergence
+from shiftwork.model.train.export import agreement
 from shiftwork.model.train.fit import (
     Recipe,
     accuracy,
@@ -212,8 +213,8 @@ SCRIPT = """
 import sys, torch
 torch.set_num_threads(1)
 from shiftwork.model.train.convert import convert_module
-from shiftwork.model.train.fit import Recipe, fit, join
-from tests.model.train.test_fit import SHAPE, Plain, plain_data
+from shiftwork.model.train.fit import Recipe, fit, join, settle_batch_norm
+from tests.model.train.test_fit import SHAPE, Plain, Tiny, plain_data, quarters
 import torch.distributed as dist
 place = join()
 torch.manual_seed(place.rank)  # the wrapper starts all at process 0's weights
@@ -221,7 +222,14 @@ module = convert_module(Plain(), SHAPE, method="deepshift_q", frac_bits=8)
 x, y = plain_data()
 module.calibrate([x])
 fit(module, x, y, Recipe(epochs=2, batch=16, rate=1e-2, optimiser="sgd"))
-torch.save(module.state_dict(), f"{sys.argv[1]}/{place.rank}.pt")
+torch.save(module.state_dict(), f"{sys.argv[1]}/plain{place.rank}.pt")
+module = convert_module(Tiny(), SHAPE, method="deepshift_q", frac_bits=8)
+x, y = quarters(256)
+settle_batch_norm(module, [module.real(x)])
+module.calibrate([x])
+recipe = Recipe(epochs=4, batch=32, rate=1e-2, recalibrate=0.5)
+fit(module, x, y, recipe, calibration=x)
+torch.save(module.state_dict(), f"{sys.argv[1]}/norm{place.rank}.pt")
 if dist.is_initialized():
     dist.destroy_process_group()
 """
@@ -240,8 +248,11 @@ def plain_data() -> tuple[torch.Tensor, torch.Tensor]:
     return quarters(64)
 
 
-def test_torchrun_spreads_training_over_processes(tmp_path: Path) -> None:
-    script = tmp_path / "train.py"
+@pytest.fixture(scope="module")
+def spread_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the states of networks trained by two processes and by one."""
+    folder = tmp_path_factory.mktemp("spread")
+    script = folder / "train.py"
     script.write_text(SCRIPT)
     root = Path(__file__).resolve().parents[3]
     environment: dict[str, Any] = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
@@ -249,19 +260,39 @@ def test_torchrun_spreads_training_over_processes(tmp_path: Path) -> None:
         ("two", ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]),
         ("one", []),
     ):
-        (tmp_path / name).mkdir()
+        (folder / name).mkdir()
         done = subprocess.run(
-            [sys.executable, *launcher, str(script), str(tmp_path / name)],
+            [sys.executable, *launcher, str(script), str(folder / name)],
             env=environment, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-    first, second = (torch.load(tmp_path / "two" / f"{rank}.pt") for rank in (0, 1))
-    alone = torch.load(tmp_path / "one" / "0.pt")
+    return folder
+
+
+def test_torchrun_spreads_training_over_processes(spread_out: Path) -> None:
+    first, second = (torch.load(spread_out / "two" / f"plain{rank}.pt") for rank in (0, 1))
+    alone = torch.load(spread_out / "one" / "plain0.pt")
     assert first.keys() == second.keys() == alone.keys()
     for name in alone:
         if "frac_bits" not in name and "ready" not in name:
             assert torch.equal(first[name], second[name]), name
             assert torch.allclose(first[name], alone[name], atol=1e-5), name
+
+
+def test_torchrun_trains_batch_norm_alike_in_every_process(spread_out: Path) -> None:
+    first, second = (torch.load(spread_out / "two" / f"norm{rank}.pt") for rank in (0, 1))
+    assert any("running_var" in name for name in first)
+    for name in first:  # statistics and activation scales, too
+        assert torch.equal(first[name], second[name]), name
+    module = convert_module(Tiny(), SHAPE, method="deepshift_q", frac_bits=8)
+    module.load_state_dict(first)
+    x, y = quarters(256)
+    assert accuracy(module, x, y, module.real) > 0.9
+    assert agreement(module, x).exact_values_differ == 0.0
+    alone = torch.load(spread_out / "one" / "norm0.pt")
+    assert not torch.equal(
+        alone["steps.conv.norm.running_var"], first["steps.conv.norm.running_var"]
+    )  # those of half of each batch
 
 
 def test_bad_recipes_are_refused() -> None:
@@ -292,3 +323,14 @@ def test_pictures_settle_batch_norm() -> None:
     norm, inner = stem.norm, stem.layer(module.quantiser(x))
     assert torch.allclose(norm.running_mean, inner.mean((0, 2, 3)), rtol=1e-4, atol=1e-3)
     assert norm.momentum == 0.1
+
+
+def test_statistics_are_measured_anew_when_they_are_frozen() -> None:
+    module = converted()
+    norm = step_of(module, "conv").norm
+    x, y = quarters(128)
+    inner = step_of(module, "conv").layer(module.quantiser(module.real(x)))
+    norm.running_mean.fill_(99.0)
+    fit(module, x, y, Recipe(epochs=2, batch=32, rate=1e-9, freeze=0.25))
+    assert torch.allclose(norm.running_mean, inner.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+    assert norm.momentum == 0.1 and not norm.training
