@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
+
+import torch
 
 from ..rounded import Rounded
 from .bias import correct_bias
@@ -42,10 +45,26 @@ class Method:
     def __call__(self, problem: Problem) -> Rounded:
         """Return what the last step returns."""
         rounded: Rounded | None = None
-        for step in self.steps:
-            rounded = step(problem, rounded)
+        with _one_thread():
+            for step in self.steps:
+                rounded = step(problem, rounded)
         assert rounded is not None
         return rounded
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep to one thread: the steps are thousands of small operations.
+
+    Threads that wait for each other after every one of them gain little on free cores, and take
+    forty times as long where something else wants the cores too.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 STEPS: dict[str, Callable[..., Rounded]] = {

@@ -8,7 +8,7 @@ import torch
 
 from shiftwork.model.codebook import Codebook, Scale
 from shiftwork.model.graph import ConvNode
-from shiftwork.model.rounding import METHODS, Problem, Rounded, open_method
+from shiftwork.model.rounding import METHODS, Problem, Rounded, methods, open_method
 from shiftwork.model.rounding import compensated as compensated_module
 from shiftwork.model.rounding.compensated import compensate
 from shiftwork.model.rounding.greedy import greedy
@@ -175,6 +175,28 @@ def test_dead_inputs_and_zero_weights_do_no_harm() -> None:
         rounded = open_method(method)(Problem(node, given.book, "channel", total.moments()))
         assert int(rounded.weights.codes.abs().max()) == 0
         assert torch.equal(rounded.bias, node.bias.double())
+
+
+def test_a_method_keeps_to_one_thread_and_gives_the_others_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+
+    def step(given: Problem, before: Rounded | None = None) -> Rounded:
+        seen.append(torch.get_num_threads())
+        if before:
+            raise ValueError("as a step may")
+        return greedy(given)
+
+    monkeypatch.setitem(methods.STEPS, "spy", step)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ValueError, match="as a step may"):
+            open_method("spy+spy")(problem())
+        assert seen == [1, 1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_methods_are_named_and_composed() -> None:
