@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from shiftwork.boards.link.protocol import ESCAPE, FLAG, MAX_DATA, WORD_BYTES, Command, Frame, enclose
+from shiftwork.boards.link.protocol import (
+    ESCAPE,
+    FLAG,
+    MAX_DATA,
+    WORD_BYTES,
+    Command,
+    Frame,
+    enclose,
+)
 
 
 def _command(rng: Random) -> int:
