@@ -10,7 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from .column import Column
 from .config import EngineConfig
-from .geometry import spreads
+from .copies import MAX_COPIES, copies
+from .geometry import DRAIN_READ, spreads
 
 
 def beat_layout(config: EngineConfig) -> data.StructLayout:
@@ -52,7 +53,7 @@ class Array(wiring.Component):
     landed : Out(1)                      pulse: the beat marked ``landing`` has been written
     drain : In(1), drain_bank : In(1), drain_address : In
         Read accumulator ``drain_address`` of the bank that is not being filled.
-    drained : Out(cols x acc_bits)       its value in each column, one cycle later
+    drained : Out(cols x acc_bits)       its value in each column, ``DRAIN_READ`` cycles later
     """
 
     beat: data.View
@@ -95,21 +96,29 @@ class Array(wiring.Component):
             last = stage
         m.d.comb += self.landed.eq(stages["f"].valid & stages["f"].landing)
 
-        addresses = []
+        # What goes to every column is registered for it, in a wide array once for every few.
+        groups = min(MAX_COPIES, config.cols) if spreads(config) else 1
+        reads, enables = [], []
         for bank in range(2):
-            address = Signal(range(config.hold), name=f"d1_address{bank}")
             draining = self.drain & (self.drain_bank == bank)
-            m.d.comb += address.eq(Mux(draining, self.drain_address, stages["d1"].pixel))
-            addresses.append(address)
-        write = [Signal(name=f"e_write{bank}") for bank in range(2)]
-        for bank in range(2):
-            m.d.comb += write[bank].eq(stages["e"].valid & (stages["e"].bank == bank))
+            address = Mux(draining, self.drain_address, stages["c"].pixel)
+            reads.append(copies(m, f"d1_address{bank}", address, groups))
+            write = stages["d3"].valid & (stages["d3"].bank == bank)
+            enables.append(copies(m, f"e_write{bank}", write, groups))
+        writes = copies(m, "e_address", stages["d3"].pixel, groups)
+        drain_bank = self.drain_bank
+        for stage in range(DRAIN_READ - 1):
+            later = Signal(name=f"drain_bank{stage}")
+            m.d.sync += later.eq(drain_bank)
+            drain_bank = later
 
         # Codes change for the beat whose activations reach the lanes in the next cycle.
-        loading = stages["c0"] if spreads(config) else self.beat
+        load = self.beat.valid & self.beat.load
+        loads = [copy.value for copy in copies(m, "load", load, groups)] if wide else [load]
         width = config.rows * config.code_bits
         for index in range(config.cols):
             column = Column(config)
+            group = index * groups // config.cols
             m.submodules[f"column{index}"] = column
             m.d.comb += column.acts.eq(self.acts)
             if has_separate(config):
@@ -119,17 +128,17 @@ class Array(wiring.Component):
                     ]
             m.d.comb += [
                 column.codes.eq(self.codes.word_select(index, width)),
-                column.load.eq(loading.valid & loading.load),
-                column.d1_address0.eq(addresses[0]),
-                column.d1_address1.eq(addresses[1]),
+                column.load.eq(loads[group]),
+                column.d1_address0.eq(reads[0][group].stored),
+                column.d1_address1.eq(reads[1][group].stored),
                 column.d2_bank.eq(stages["d2"].bank),
                 column.d2_post_shift.eq(stages["d2"].post_shift),
                 column.d3_first.eq(stages["d3"].first),
                 column.d3_maximum.eq(stages["d3"].maximum),
-                column.e_write0.eq(write[0]),
-                column.e_write1.eq(write[1]),
-                column.e_address.eq(stages["e"].pixel),
-                column.drain_bank.eq(self.drain_bank),
+                column.e_write0.eq(enables[0][group].value),
+                column.e_write1.eq(enables[1][group].value),
+                column.e_address.eq(writes[group].stored),
+                column.drain_bank.eq(drain_bank),
                 self.drained[index].eq(column.drained),
             ]
         return m

@@ -118,10 +118,12 @@ class Column(wiring.Component):
         m.d.sync += shifted.eq(column_sum << self.d2_post_shift)
         reads = []
         writes = []
+        # All that addresses reach, where copies of them may be inverted.
+        depth = 1 << (config.hold - 1).bit_length() if wide else config.hold
         for bank, (address, enable) in enumerate(
             ((self.d1_address0, self.e_write0), (self.d1_address1, self.e_write1))
         ):
-            memory = Memory(shape=config.acc_bits, depth=config.hold, init=[], attrs=NO_COLLISIONS)
+            memory = Memory(shape=config.acc_bits, depth=depth, init=[], attrs=NO_COLLISIONS)
             m.submodules[f"bank{bank}"] = memory
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [read.addr.eq(address), write.en.eq(enable)]
@@ -129,7 +131,9 @@ class Column(wiring.Component):
             writes.append(write)
         before = Plain(config.acc_bits)
         m.d.sync += before.eq(Mux(self.d2_bank, reads[1], reads[0]))
-        m.d.comb += self.drained.eq(Mux(self.drain_bank, reads[1], reads[0]))
+        drained = Plain(config.acc_bits, name="held")
+        m.d.sync += drained.eq(Mux(self.drain_bank, reads[1], reads[0]))
+        m.d.comb += self.drained.eq(drained)
 
         # Stage D3: accumulate. A maximum is of plain activations, so act_bits are compared.
         after = Plain(config.acc_bits)

@@ -13,6 +13,7 @@ from .checks import Checks
 from .config import EngineConfig
 from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS, FIELDS, ErrorCode
 from .loader import load_command_layout
+from .plain import Plain
 from .queue import Queue
 from .sequencer import COMPUTE_FIELDS, compute_layout
 from .tree import tree_sum
@@ -126,7 +127,7 @@ class Control(wiring.Component):
         beats = DESCRIPTOR_BYTES // config.bus_bytes
         words = config.bus_bits // 32
 
-        d = Signal(descriptor_layout(), name="descriptor")
+        d = Plain(descriptor_layout(), name="descriptor")
         address = Signal(32)
         beat = Signal(range(beats))
         total = Signal(32)  # of the 32 words: zero in a good descriptor

@@ -13,7 +13,7 @@ from .axi import read_members, write_members
 from .config import EngineConfig
 from .control import Control
 from .drain import Drain
-from .geometry import AHEAD, fifo_depths, takes_early
+from .geometry import AHEAD, fifo_depths, outputs_depth, takes_early
 from .loader import Loader
 from .plain import Plain
 from .queue import Queue
@@ -114,9 +114,12 @@ class Core(wiring.Component):
         wiring.connect(m, sequencer.drain, drain.i)
         wiring.connect(m, drain.token, storer.token)
         wiring.connect(m, drain.o, requantise.i)
-        # A queue between them keeps the storer's ready away from the requantiser's pipeline.
-        m.submodules.outputs = outputs = Queue(requantise.o.payload.shape(), 4)
-        wiring.connect(m, requantise.o, outputs.i)
+        m.submodules.outputs = outputs = Queue(requantise.o.payload.shape(), outputs_depth(config))
+        m.d.comb += [  # the drain sends what there is room for
+            outputs.i.valid.eq(requantise.o.valid),
+            outputs.i.payload.eq(requantise.o.payload),
+            drain.taken.eq(outputs.o.valid & outputs.o.ready),
+        ]
         wiring.connect(m, outputs.o, storer.i)
 
         # A block's codes are taken when its first beat reaches the window or the array; in the
@@ -146,7 +149,7 @@ class Core(wiring.Component):
             array.drain_address.eq(drain.address),
             weights.taken.eq(window.takes),
             weights.release.eq(drain.release),
-            weights.record_bank.eq(drain.bank),
+            weights.record_bank.eq(drain.record_bank),
             weights.record_index.eq(drain.record_index),
             sequencer.weights_ready.eq(weights.ready),
             sequencer.weights_last.eq(weights.last),

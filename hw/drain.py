@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig
+from .geometry import DRAIN_READ, outputs_depth
 from .plain import Plain
 from .record import RECORD_BITS
 from .requantise import bend_members, requantise_layout
@@ -19,9 +20,9 @@ from .storer import store_token_layout
 class Drain(wiring.Component):
     """Present every pixel's outputs, ``requantise_lanes`` a cycle, pixel after pixel.
 
-    A token is taken when its bank has landed and the storer has taken its copy. Full rate: one
-    beat per cycle from the cycle after the first address; ``release`` pulses when the bank's last
-    value has left.
+    A token is taken when its bank has landed and the storer has taken its copy. One beat per
+    cycle while there is room for it in the queue behind the requantiser: on the way nothing
+    stalls. ``release`` pulses when the bank's last value has left.
 
     Parameters
     ----------
@@ -34,10 +35,11 @@ class Drain(wiring.Component):
     token : Out(stream)                 the storer's part of the token
     active, bank : Out(1)               a bank is being read, and which
     address : Out                       accumulator to read
-    acc : In(cols x acc_bits)           its values, one cycle later
-    record_index : Out                  group of channels whose records are wanted
+    acc : In(cols x acc_bits)           its values, ``DRAIN_READ`` cycles later
+    record_bank : Out(1), record_index : Out   group of channels whose records are wanted
     records : In(lanes x RECORD_BITS)   these records
-    o : Out(stream of requantise_layout)
+    o : Out(stream of requantise_layout, always ready)
+    taken : In(1)                       pulse: an output has left the queue
     release : Out(1)                    pulse: the bank is free
     """
 
@@ -48,9 +50,11 @@ class Drain(wiring.Component):
     bank: Signal
     address: Signal
     acc: data.View
+    record_bank: Signal
     record_index: Signal
     records: data.View
     o: stream.Interface
+    taken: Signal
     release: Signal
 
     def __init__(self, config: EngineConfig) -> None:
@@ -64,26 +68,31 @@ class Drain(wiring.Component):
             "bank": Out(1),
             "address": Out(range(config.hold)),
             "acc": In(data.ArrayLayout(config.acc_bits, config.cols)),
+            "record_bank": Out(1),
             "record_index": Out(range(self.groups)),
             "records": In(data.ArrayLayout(RECORD_BITS, config.requantise_lanes)),
-            "o": Out(stream.Signature(requantise_layout(config))),
+            "o": Out(stream.Signature(requantise_layout(config), always_ready=True)),
+            "taken": In(1),
             "release": Out(1),
         })  # fmt: skip
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        lanes = self.config.requantise_lanes
+        config = self.config
+        lanes = config.requantise_lanes
         waiting = Signal(2)  # banks landed and not yet begun
         begin = Signal()
         m.d.sync += waiting.eq(waiting + self.landed - begin)
 
-        token = Signal(drain_layout(self.config))
-        pixel = Signal(range(self.config.hold))
+        token = Plain(drain_layout(config), name="token")
+        pixel = Signal(range(config.hold))
         group = Signal(range(self.groups))
-        group_last = Signal()
+        issue, ends = Signal(), Signal()
+        room = Signal(range(outputs_depth(config) + 1), init=outputs_depth(config))
+        m.d.sync += room.eq(room + self.taken - issue)
         m.d.comb += [
-            group_last.eq(group == self.groups - 1),
-            self.record_index.eq(group),
+            self.active.eq(issue),
+            self.address.eq(pixel),
             self.token.payload.addr.eq(self.i.payload.addr),
             self.token.payload.plane_stride.eq(self.i.payload.plane_stride),
             self.token.payload.pixels.eq(self.i.payload.pixels),
@@ -92,28 +101,36 @@ class Drain(wiring.Component):
             self.token.payload.last.eq(self.i.payload.last),
         ]
 
-        # A register between the columns' memories and the requantiser.
-        load = Signal()
-        free = Signal()
-        m.d.comb += free.eq(~self.o.valid | self.o.ready)
+        # What belongs to the values that come from the columns' memories.
+        limits = data.StructLayout({"lo": 8, "hi": 8, **bend_members(config)})
+        beside = data.StructLayout({"bank": 1, "group": range(self.groups), "limits": limits})
+        way = Signal(DRAIN_READ)
+        ending = Signal(DRAIN_READ)
+        m.d.sync += [way.eq(Cat(issue, way)), ending.eq(Cat(ends, ending))]
+        here = Plain(beside, name="issued")
+        m.d.comb += [
+            here.bank.eq(self.bank),
+            here.group.eq(group),
+            *(here.limits[name].eq(getattr(token, name)) for name in limits.members),
+        ]
+        for stage in range(DRAIN_READ):
+            later = Plain(beside, name=f"beside{stage}")
+            m.d.sync += later.eq(here)
+            here = later
+        m.d.comb += [self.record_bank.eq(here.bank), self.record_index.eq(here.group)]
         payload = Plain(self.o.payload.shape(), name="accumulated")
         m.d.comb += self.o.payload.eq(payload)
-        with m.If(free):
-            m.d.sync += self.o.valid.eq(load)
-            with m.Switch(group):
-                for index in range(self.groups):
-                    with m.Case(index):
-                        for lane in range(lanes):
-                            m.d.sync += payload.acc[lane].eq(self.acc[index * lanes + lane])
-            m.d.sync += [
-                payload.record.eq(self.records),
-                payload.lo.eq(token.lo),
-                payload.hi.eq(token.hi),
-                *(
-                    getattr(payload, name).eq(getattr(token, name))
-                    for name in bend_members(self.config)
-                ),
-            ]
+        m.d.sync += [
+            self.o.valid.eq(way[-1]),
+            self.release.eq(ending[-1]),
+            payload.record.eq(self.records),
+            *(getattr(payload, name).eq(here.limits[name]) for name in limits.members),
+        ]
+        with m.Switch(here.group):
+            for index in range(self.groups):
+                with m.Case(index):
+                    for lane in range(lanes):
+                        m.d.sync += payload.acc[lane].eq(self.acc[index * lanes + lane])
 
         with m.FSM():
             with m.State("IDLE"):
@@ -124,24 +141,15 @@ class Drain(wiring.Component):
                 ]
                 m.d.sync += [token.eq(self.i.payload), pixel.eq(0), group.eq(0)]
                 with m.If(begin):
-                    m.next = "FETCH"
-            with m.State("FETCH"):  # the memory reads pixel 0
-                m.d.comb += self.active.eq(1)
-                m.next = "DRAIN"
+                    m.next = "DRAIN"
             with m.State("DRAIN"):
-                step = Signal(range(self.config.hold))
-                m.d.comb += [
-                    self.active.eq(1),
-                    load.eq(1),
-                    step.eq(pixel + 1),
-                    self.address.eq(Mux(free & group_last, step, pixel)),
-                ]
-                with m.If(free):
+                m.d.comb += issue.eq(room != 0)
+                with m.If(issue):
                     m.d.sync += group.eq(group + 1)
-                    with m.If(group_last):
-                        m.d.sync += [group.eq(0), pixel.eq(step)]
+                    with m.If(group == self.groups - 1):
+                        m.d.sync += [group.eq(0), pixel.eq(pixel + 1)]
                         with m.If(pixel + 1 == token.pixels):
-                            m.d.comb += self.release.eq(1)
+                            m.d.comb += ends.eq(1)
                             m.d.sync += self.bank.eq(~self.bank)
                             m.next = "IDLE"
         return m

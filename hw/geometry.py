@@ -13,8 +13,10 @@ READS = 16  # read bursts under way at once
 WRITES = 15  # write bursts under way at once
 DESCRIPTOR_FIFO = 16  # beats of descriptors that may wait
 AHEAD = 4  # bands that may be loaded and not yet begun
+WORD_STAGES = 3  # of a window behind its memories: words as read, as padded, larger of two
 TOKENS = 4  # the storer's tokens that may wait, so that a pipeline in front need not run empty
 JOBS = 4  # the storer's tokens whose addresses may go ahead of their data
+DRAIN_READ = 3  # cycles from the drain's address to the value: address, memory and value registers
 BEND_STAGES = 5  # more of the requantiser, where the engine has leaky ReLU
 
 
@@ -24,13 +26,30 @@ def spreads(config: EngineConfig) -> bool:
 
 
 def window_stages(config: EngineConfig) -> int:
-    """Return the window's additional stages: addresses, the words as read, and as padded."""
-    return address_stages(config) + 2 if config.window > 1 else 0
+    """Return the window's additional stages: addresses, and what is made of the words."""
+    return address_stages(config) + WORD_STAGES if config.window > 1 else 0
 
 
 def address_stages(config: EngineConfig) -> int:
     """Return the stages of a window's addresses: as worked out, and in copies for its memories."""
     return 2 if config.window > 1 else 0
+
+
+def take_stages(config: EngineConfig) -> int:
+    """Return the stages a beat has passed in the window when its codes are taken early.
+
+    They wait for it then, no longer than a block lasts: ``MIN_BLOCK_BEATS``.
+    """
+    return window_stages(config) - 2 if config.window > 1 else 0
+
+
+def outputs_depth(config: EngineConfig) -> int:
+    """Return the depth of the queue behind the requantiser.
+
+    The drain sends no more than it has room for, since nothing on the way can stall; at full rate
+    that is the way there and back.
+    """
+    return 24 if config.leaky else 16
 
 
 def array_stages(config: EngineConfig) -> int:

@@ -15,7 +15,7 @@ from .plain import Plain
 from .record import RECORD_BITS, RIGHT_LSB, SLOPE_TERM_BITS, TERM_BITS
 from .tree import tree_sum
 
-STAGES = 6
+STAGES = 7
 SLOPE_BITS = 7  # fraction bits of a slope
 REACH = 2048  # largest distance from the zero point that is told apart
 
@@ -41,9 +41,9 @@ class Requantise(wiring.Component):
 
     m is a sum of at most 4 signed powers of two. A negative power is inverted, not negated, and
     the record's bias holds the ones that are missing, and 2^(r-1). Exact: no bit is dropped
-    before the right shift. Latency 6 cycles, one beat per cycle, stalls as a whole.
+    before the right shift. Latency 7 cycles, one beat per cycle, nothing stalls.
 
-    With leaky ReLU (latency 11) a result v below the zero point z becomes
+    With leaky ReLU (latency 12) a result v below the zero point z becomes
     z - ((z - v) k + 64) / 2^7, rounded down, before the clamp, z - v being at most 2048; k is a
     sum of up to three signed powers of two.
 
@@ -53,8 +53,8 @@ class Requantise(wiring.Component):
 
     Members
     -------
-    i : In(stream of requantise_layout)
-    o : Out(stream of requantise_lanes x act_bits)
+    i : In(stream of requantise_layout, always ready)
+    o : Out(stream of requantise_lanes x act_bits, always ready)
     """
 
     i: stream.Interface
@@ -64,40 +64,35 @@ class Requantise(wiring.Component):
         self.config = config
         out = data.ArrayLayout(config.act_bits, config.requantise_lanes)
         super().__init__({
-            "i": In(stream.Signature(requantise_layout(config))),
-            "o": Out(stream.Signature(out)),
+            "i": In(stream.Signature(requantise_layout(config), always_ready=True)),
+            "o": Out(stream.Signature(out, always_ready=True)),
         })  # fmt: skip
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        advance = Signal()
         stages = STAGES + (BEND_STAGES if self.config.leaky else 0)
         valid = Signal(stages)
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(advance),
-            self.o.valid.eq(valid[-1]),
-        ]
+        m.d.comb += self.o.valid.eq(valid[-1])
+        m.d.sync += valid.eq(Cat(self.i.valid, valid))
         held = {"lo": 8, "hi": 8, **bend_members(self.config)}
         late = {name: [getattr(self.i.payload, name)] for name in held}
-        with m.If(advance):
-            m.d.sync += valid.eq(Cat(self.i.valid, valid))
-            for name, width in held.items():
-                for stage in range(1, stages):
-                    late[name].append(Plain(width, name=f"{name}{stage}"))
-                    m.d.sync += late[name][stage].eq(late[name][stage - 1])
-            for lane in range(self.config.requantise_lanes):
-                acc, record = self.i.payload.acc[lane], self.i.payload.record[lane]
-                self._lane(m, lane, acc, record, late)
+        for name, width in held.items():
+            for stage in range(1, stages):
+                late[name].append(Plain(width, name=f"{name}{stage}"))
+                m.d.sync += late[name][stage].eq(late[name][stage - 1])
+        for lane in range(self.config.requantise_lanes):
+            acc, record = self.i.payload.acc[lane], self.i.payload.record[lane]
+            self._lane(m, lane, acc, record, late)
         return m
 
     def _lane(
         self, m: Module, lane: int, acc: Signal, record: Signal, late: dict[str, list[Any]]
     ) -> None:
-        """Add the registers of one lane; called where the pipeline advances."""
+        """Add the registers of one lane."""
         product = signed(self.config.acc_bits + MULTIPLIER_SHIFT_MAX + 1)
 
-        # 1: the terms of m, each inverted where negative.
+        # 1: the terms of m, shifted by the lower bits of their shifts. 2: and by the upper ones,
+        # each inverted where negative.
         terms = []
         for index in range(MULTIPLIER_TERMS):
             field = record[BIAS_BITS + TERM_BITS * index :][:TERM_BITS]
@@ -105,34 +100,41 @@ class Requantise(wiring.Component):
             magnitude = Plain(product, name=f"l{lane}_magnitude{index}")
             term = Plain(product, name=f"l{lane}_term{index}")
             gated = Mux(enable, acc, 0)
-            for bit in range(4):
+            for bit in range(2):
                 gated = Mux(shift[bit], Cat(Const(0, 1 << bit), gated), gated)
+            partly = Plain(len(gated), name=f"l{lane}_partly{index}")
+            upper = Plain(2, name=f"l{lane}_upper{index}")
+            inverts = Plain(name=f"l{lane}_inverts{index}")
+            m.d.sync += [partly.eq(gated), upper.eq(shift[2:]), inverts.eq(negative)]
+            gated = partly
+            for bit in range(2):
+                gated = Mux(upper[bit], Cat(Const(0, 4 << bit), gated), gated)
             m.d.comb += magnitude.eq(gated[: product.width - 1])
-            m.d.sync += term.eq(Mux(negative, ~magnitude, magnitude))
+            m.d.sync += term.eq(Mux(inverts, ~magnitude, magnitude))
             terms.append(term)
-        bias1, bias2 = (Plain(signed(BIAS_BITS), name=f"l{lane}_bias{n}") for n in (1, 2))
-        rights = [Plain(6, name=f"l{lane}_right{n}") for n in range(1, 5)]
-        m.d.sync += [bias1.eq(record[:BIAS_BITS].as_signed()), bias2.eq(bias1)]
+        biases = [Plain(signed(BIAS_BITS), name=f"l{lane}_bias{n}") for n in range(1, 5)]
+        rights = [Plain(6, name=f"l{lane}_right{n}") for n in range(1, 6)]
+        m.d.sync += biases[0].eq(record[:BIAS_BITS].as_signed())
+        m.d.sync += [b.eq(a) for a, b in pairwise(biases)]
         m.d.sync += rights[0].eq(record[RIGHT_LSB : RIGHT_LSB + 6])
         m.d.sync += [b.eq(a) for a, b in pairwise(rights)]
 
-        # 2: pairs. 3: their sum. 4: and the bias.
+        # 3: pairs. 4: their sum. 5: and the bias.
         low, high = terms[0] + terms[1], terms[2] + terms[3]
         pair0 = Plain(low.shape(), name=f"l{lane}_pair0")
         pair1 = Plain(high.shape(), name=f"l{lane}_pair1")
         scaled = Plain((pair0 + pair1).shape(), name=f"l{lane}_scaled")
-        bias3 = Plain(signed(BIAS_BITS), name=f"l{lane}_bias3")
-        total = Plain((scaled + bias3).shape(), name=f"l{lane}_total")
+        total = Plain((scaled + biases[-1]).shape(), name=f"l{lane}_total")
         m.d.sync += [pair0.eq(low), pair1.eq(high), scaled.eq(pair0 + pair1)]
-        m.d.sync += [bias3.eq(bias2), total.eq(scaled + bias3)]
+        m.d.sync += total.eq(scaled + biases[-1])
 
-        # 5: right shift by whole bytes; of what no longer fits ``span`` bits only the sign counts.
+        # 6: right shift by whole bytes; of what no longer fits ``span`` bits only the sign counts.
         span = (REACH.bit_length() if self.config.leaky else 8) + 7
         coarse = Plain(span, name=f"l{lane}_coarse")
         large = Plain(name=f"l{lane}_large")
         minus = Plain(name=f"l{lane}_minus")
         fine = Plain(3, name=f"l{lane}_fine")
-        right = rights[3]
+        right = rights[-1]
         width = len(total)
         steps = range(0, 64, 8)
         rest = [total[step:width] if step < width else total[-1] for step in steps]
@@ -147,7 +149,7 @@ class Requantise(wiring.Component):
             fine.eq(right[:3]),
         ]
 
-        # 6: right shift by bits, then clamp, now or after the bend.
+        # 7: right shift by bits, then clamp, now or after the bend.
         if not self.config.leaky:
             value = Plain(span, name=f"l{lane}_value")
             m.d.comb += value.eq(coarse >> fine)
@@ -182,8 +184,8 @@ class Requantise(wiring.Component):
         deep: Signal,
         late: dict[str, list[Any]],
     ) -> None:
-        """Leaky ReLU in stages 6 to 10, and the clamp in stage 11."""
-        # 6: right shift by bits.
+        """Leaky ReLU in stages 7 to 11, and the clamp in stage 12."""
+        # 7: right shift by bits.
         value = Plain(signed(len(coarse) + 1), name=f"l{lane}_value")
         minus6, large6, deep6 = (Plain(name=f"l{lane}_{n}6") for n in ("minus", "large", "deep"))
         m.d.sync += [
@@ -192,7 +194,7 @@ class Requantise(wiring.Component):
             large6.eq(large),
             deep6.eq(deep),
         ]
-        # 7: how far below the zero point? At the zero point itself the bend changes nothing.
+        # 8: how far below the zero point? At the zero point itself the bend changes nothing.
         zero, slope = late["zero"][STAGES], late["slope"][STAGES]
         gap = Plain(signed(len(value) + 1), name=f"l{lane}_gap")
         m.d.comb += gap.eq(zero - value)
@@ -217,7 +219,7 @@ class Requantise(wiring.Component):
                 minuses[stage + 1].eq(minuses[stage]),
                 larges[stage + 1].eq(larges[stage]),
             ]
-        # 8: the terms of (z - v) k. 9: their sum, rounded.
+        # 9: the terms of (z - v) k. 10: their sum, rounded.
         slope = late["slope"][STAGES + 1]
         terms = []
         for index in range(3):
@@ -230,7 +232,7 @@ class Requantise(wiring.Component):
             terms.append(term)
         product = Plain(signed(len(terms[0]) + 2), name=f"l{lane}_product")
         m.d.sync += product.eq(tree_sum([*terms, Const(1 << SLOPE_BITS - 1)]))
-        # 10: subtract, and take that or the value as it was. 11: clamp.
+        # 11: subtract, and take that or the value as it was. 12: clamp.
         bent = Plain(signed(len(product)), name=f"l{lane}_below_zero")
         m.d.comb += bent.eq(late["zero"][STAGES + 3] - (product >> SLOPE_BITS))
         chosen = Plain(len(coarse), name=f"l{lane}_chosen")

@@ -13,6 +13,7 @@ from .config import EngineConfig
 from .descriptor import FIELD, Mode, Op
 from .geometry import MIN_BLOCK_BEATS, SETTLE
 from .loops import Loops, Places
+from .plain import Plain
 from .queue import Queue
 from .requantise import bend_members
 
@@ -122,7 +123,7 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        d = Signal(compute_layout(), name="band")
+        d = Plain(compute_layout(), name="band")
         config = self.config
         width = len(self.address)
         loops = Loops(m, d)
@@ -139,8 +140,8 @@ class Sequencer(wiring.Component):
             pixels_after.eq(pixels_left - tile_pixels),
             next_tile.eq(Mux(pixels_after < d.tile, pixels_after, d.tile)),
         ]
-        pixel_last = Signal()
-        m.d.comb += pixel_last.eq(pixel + 1 == tile_pixels)
+        # Kept in step with ``pixel``: its first and its last of the tile.
+        begin, pixel_last = Signal(), Signal()
 
         # Position of the pixel in the band, and where the tile started. Coordinates need not
         # reach further than the buffer does, but for padding.
@@ -184,14 +185,11 @@ class Sequencer(wiring.Component):
         fresh = Signal()  # the next beat is the first of its column block
         loaded = Signal()  # this column block has taken a block of codes
 
-        running, go, begin, needs_codes = (
-            Signal(name=n) for n in ("running", "go", "begin", "needs_codes")
-        )
+        running, go, needs_codes = (Signal(name=n) for n in ("running", "go", "needs_codes"))
         blocked_bank, blocked_codes, column_done, tile_done = (
             Signal(name=n) for n in ("blocked_bank", "blocked_codes", "column_done", "tile_done")
         )
         m.d.comb += [
-            begin.eq(pixel == 0),
             needs_codes.eq(begin & ~(d.hold_weights & loaded)),
             blocked_bank.eq(begin & fresh & occupied.bit_select(bank, 1)),
             blocked_codes.eq(needs_codes & (~self.weights_ready | claimed)),
@@ -240,6 +238,8 @@ class Sequencer(wiring.Component):
             loops.clear(m)
             places.start(m, band.out_addr, band.out_channels)
             m.d.sync += [d.eq(band), running.eq(1), pixel.eq(0), fresh.eq(1), loaded.eq(0)]
+            m.d.sync += begin.eq(1)
+            m.d.sync += pixel_last.eq((band.pixels == 1) | (band.tile == 1))
             for place in (here, start):
                 m.d.sync += [place.x.eq(0), place.y.eq(0), place.row.eq(0)]
                 m.d.sync += [place.half_x.eq(0), place.half_y.eq(0)]
@@ -255,6 +255,7 @@ class Sequencer(wiring.Component):
             ]
         with m.Elif(go):
             m.d.sync += [pixel.eq(pixel + 1), here.eq(following)]
+            m.d.sync += [begin.eq(0), pixel_last.eq(pixel + 2 == tile_pixels)]
             with m.If(begin):
                 # A short block waits after its first beat, so that none of its pixels returns
                 # before it has been written.
@@ -269,6 +270,7 @@ class Sequencer(wiring.Component):
                     m.d.sync += occupied.bit_select(bank, 1).eq(1)
             with m.If(pixel_last):
                 m.d.sync += [pixel.eq(0), here.eq(start)]
+                m.d.sync += [begin.eq(1), pixel_last.eq(tile_pixels == 1)]
                 self._next_block(m, d, loops, bases, taps, post_shift, places.buffer_step)
             with m.If(column_done):
                 m.d.sync += [bank.eq(~bank), fresh.eq(1), loaded.eq(0)]
@@ -281,12 +283,13 @@ class Sequencer(wiring.Component):
                     tile_pixels.eq(next_tile),
                     gap.eq(Mux(next_tile < MIN_BLOCK_BEATS, SETTLE, 0)),
                     running.eq(~last["tile"]),
+                    pixel_last.eq(next_tile == 1),
                 ]
 
         # A token leaves a cycle after its first beat: then ``last`` speaks of that beat's block.
         m.submodules.tokens = tokens = Queue(drain_layout(config), 2)
         wiring.connect(m, tokens.o, wiring.flipped(self.drain))
-        token = Signal(drain_layout(config), name="token")
+        token = Plain(drain_layout(config), name="token")
         m.d.sync += [
             tokens.i.valid.eq(go & begin & fresh),
             token.addr.eq(places.addr),

@@ -47,7 +47,7 @@ class Weights(wiring.Component):
     layer : Out(16)                      layer that the request is for
     data : In(stream of bus_bits)        what they return, in order
     codes : Out(rows * cols * code_bits) the next block
-    ready : Out(1)                       ``codes`` is complete
+    ready : Out(1)                       ``codes`` is complete, from the next cycle on
     last : Out(1)                        it is the last block of its column block
     wrong : Out(1), wrong_layer : Out(16)   pulse: a stream is longer or shorter than its blocks
     taken : In(1)                        pulse: the array has copied ``codes``
@@ -133,6 +133,16 @@ class Weights(wiring.Component):
         free = Signal(2, init=3)  # record banks the drain does not need
         bank, oldest = Signal(), Signal()
         group, lane = Signal(range(self.groups)), Signal(range(config.requantise_lanes))
+        # What arrives is put away a cycle later: FIFO and registers are far from one another.
+        # ``ready`` is not: codes are taken two cycles after it at the earliest.
+        late = Plain(config.bus_bits, name="late_beat")
+        m.d.sync += late.eq(beat)
+        fill = Signal(config.block_beats)
+        for index in range(config.block_beats):
+            with m.If(fill[index]):
+                m.d.sync += filled.word_select(index, config.bus_bits).eq(late)
+        filling = Signal()
+        m.d.sync += fill.eq(filling << part)
         write_record = Signal()
         # Beats of the stream after this one, and whether the blocks end with it.
         beats, left = Signal(self.beats_bits), Signal(self.beats_bits)
@@ -199,9 +209,7 @@ class Weights(wiring.Component):
             with m.State("BLOCK"):
                 m.d.comb += self.data.ready.eq(~self.ready)
                 with m.If(self.data.valid & ~self.ready):
-                    for index in range(config.block_beats):
-                        with m.If(part == index):
-                            m.d.sync += filled.word_select(index, config.bus_bits).eq(beat)
+                    m.d.comb += filling.eq(1)
                     m.d.sync += part.eq(part + 1)
                     with m.If(part == config.block_beats - 1):
                         m.d.sync += [part.eq(0), self.ready.eq(1), block.eq(block + 1)]

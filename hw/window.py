@@ -13,7 +13,7 @@ from .array import beat_layout
 from .config import EngineConfig
 from .copies import MAX_COPIES, copies
 from .descriptor import Mode
-from .geometry import address_stages, takes_early
+from .geometry import address_stages, take_stages, takes_early
 from .plain import Plain
 from .ram import NO_COLLISIONS
 
@@ -98,11 +98,9 @@ class Window(wiring.Component):
             control.pad_value.eq(self.pad_value),
             control.mode.eq(self.mode),
         ]
-        # Codes are taken here, so that they need not wait for the beat as long as a block lasts.
         early = takes_early(config)
-        addressing = address_stages(config)
-        for stage in range(1 + (config.window > 1) + addressing):
-            if early and stage == addressing:
+        for stage in range(1 + (config.window > 1) + address_stages(config)):
+            if early and stage == take_stages(config):
                 m.d.comb += self.takes.eq(control.beat.valid & control.beat.load)
             later = Signal(control_layout(config), name=f"control_{stage}")
             m.d.sync += later.eq(control)
@@ -128,8 +126,21 @@ class Window(wiring.Component):
             m.d.sync += acts.eq(padded[0])
             return m
 
-        mode = Signal(Mode)
-        m.d.sync += [self.beat.eq(control.beat), mode.eq(control.mode)]
+        # For a maximum, the larger of two words; then what the mode makes of them.
+        mode, beside = Signal(Mode), Signal(Mode)
+        beat = Signal(beat_layout(config), name="beat_pairs")
+        m.d.sync += [beat.eq(control.beat), self.beat.eq(beat)]
+        m.d.sync += [beside.eq(control.mode), mode.eq(beside)]
+        larger, later = [], []
+        for index, word in enumerate(padded):
+            held = Plain(word.shape(), name=f"later{index}")
+            m.d.sync += held.eq(word)
+            later.append(held)
+        for index, (a, b) in enumerate(zip(padded[::2], padded[1::2], strict=True)):
+            pair = Plain(a.shape(), name=f"larger{index}")
+            m.d.sync += [pair[lane].eq(_larger(a[lane], b[lane])) for lane in range(config.rows)]
+            larger.append(pair)
+        padded = later
         with m.Switch(mode):
             with m.Case(Mode.PACKED):
                 lanes = config.rows // config.window
@@ -137,7 +148,8 @@ class Window(wiring.Component):
                 m.d.sync += acts.as_value().eq(packed)
             with m.Case(Mode.MERGED):
                 for lane in range(config.rows):
-                    m.d.sync += acts[lane].eq(_largest(m, [w[lane] for w in padded], lane))
+                    pairs = [word[lane] for word in larger]
+                    m.d.sync += acts[lane].eq(_larger(*pairs) if len(pairs) > 1 else pairs[0])
             with m.Default():
                 m.d.sync += acts.eq(padded[0])
         m.d.sync += self.separate.eq(mode == Mode.SEPARATE)
@@ -174,10 +186,8 @@ class Window(wiring.Component):
         groups = min(MAX_COPIES, config.rows)
         lanes = config.rows // groups
         # The band being loaded is never the one being read, and not read at once.
-        w_high = Plain(len(high), name="write_high")
         w_data, w_later = (Plain(len(self.w_data), name=f"write_data{n}") for n in range(2))
-        m.d.sync += [w_high.eq(self.w_addr[low_bits:]), w_data.eq(self.w_data), w_later.eq(w_data)]
-        w_addresses = copies(m, "write_address", w_high, groups)
+        m.d.sync += [w_data.eq(self.w_data), w_later.eq(w_data)]
         raw: list[Value] = []
         for bank in range(config.window):
             r_high = Plain(len(high), name=f"address{bank}")
@@ -186,6 +196,10 @@ class Window(wiring.Component):
                 r_high.eq(high + (low > bank)),
                 w_en.eq(self.w_en & (self.w_addr[:low_bits] == bank)),
             ]
+            w_high = Plain(len(high), name=f"write_high{bank}")
+            with m.If(self.w_en & (self.w_addr[:low_bits] == bank)):  # so that banks differ
+                m.d.sync += w_high.eq(self.w_addr[low_bits:])
+            w_addresses = copies(m, f"write_address{bank}", w_high, groups)
             r_addresses = copies(m, f"read_address{bank}", r_high, groups)
             w_enables = copies(m, f"write_enable{bank}", w_en, groups)
             read_out = []
@@ -226,14 +240,5 @@ class Window(wiring.Component):
         return memory
 
 
-def _largest(m: Module, values: list[Value], lane: int) -> Value:
-    """Return the largest value, by a balanced tree."""
-    level = values
-    while len(level) > 1:
-        pairs = []
-        for a, b in zip(level[::2], level[1::2], strict=True):
-            larger = Signal(len(a), name=f"larger{lane}_{len(level)}_{len(pairs)}")
-            m.d.comb += larger.eq(Mux(a > b, a, b))
-            pairs.append(larger)
-        level = pairs
-    return level[0]
+def _larger(a: Value, b: Value) -> Value:
+    return Mux(a > b, a, b)

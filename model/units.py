@@ -19,10 +19,10 @@ from ..hw.geometry import (
     SETTLE,
     TOKENS,
     Geometry,
-    address_stages,
     array_stages,
     burst_block,
     fifo_depths,
+    take_stages,
     takes_early,
     window_stages,
 )
@@ -36,7 +36,7 @@ TAKE_EARLY = 3  # the same where codes are taken early
 LAND = (
     10  # cycles from a column block's last beat until it may be drained, without additional stages
 )
-REQUANTISE = 9  # cycles from an accumulator to the storer
+REQUANTISE = 13  # cycles from an accumulator's address to the storer
 RUNS = 8  # tokens remembered: more than the stage holds
 
 
@@ -82,7 +82,7 @@ class Engine:
         self.geometry = Geometry(config)
         self.requantise = REQUANTISE + (BEND_STAGES if config.leaky else 0)
         self.land = LAND + window_stages(config) + array_stages(config)
-        self.take = TAKE_EARLY + address_stages(config) if takes_early(config) else TAKE
+        self.take = TAKE_EARLY + take_stages(config) if takes_early(config) else TAKE
         self.clock = clock = Clock()
         self.bus = Bus(clock, config, fifo_depths(config), read)
         self.streams, self.bands = Channel(clock, AHEAD), Channel(clock, AHEAD)

@@ -100,6 +100,17 @@ def receive(
     return testbench
 
 
+def listen(port: Any, count: int, into: list[Any]) -> Testbench:
+    """Append to `into` the payloads of `count` transfers of a stream that is always ready."""
+
+    async def testbench(ctx: Any) -> None:
+        for _ in range(count):
+            (got,) = await until(ctx, port.valid, port.payload)
+            into.append(got)
+
+    return testbench
+
+
 def sink(
     port: Any, expected: Iterable[Any], *, rng: Random | None = None, stall: float = 0.0
 ) -> Testbench:

@@ -7,7 +7,7 @@ import pytest
 
 from shiftwork.hw.array import Array
 from shiftwork.hw.config import EngineConfig
-from shiftwork.hw.geometry import MIN_BLOCK_BEATS
+from shiftwork.hw.geometry import DRAIN_READ, MIN_BLOCK_BEATS
 from tests.hw.bench import count_high, simulate
 
 CONFIGS = [
@@ -112,7 +112,7 @@ def drive(dut: Array, blocks: list[Block], maximum: bool, expected: list[list[li
             for pixel in range(config.hold):
                 ctx.set(dut.drain_bank, bank)
                 ctx.set(dut.drain_address, pixel)
-                await ctx.tick()
+                await ctx.tick().repeat(DRAIN_READ)
                 got = [ctx.get(dut.drained[c]) for c in range(config.cols)]
                 assert got == expected[bank][pixel], (bank, pixel)
 

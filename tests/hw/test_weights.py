@@ -68,9 +68,10 @@ def test_blocks_and_records(name: str, stall: float) -> None:
         for number, (_, blocks) in enumerate(want):
             for index, block in enumerate(blocks):
                 while True:
-                    *_, ready, codes = await ctx.tick().sample(dut.ready, dut.codes)
+                    *_, ready = await ctx.tick().sample(dut.ready)
                     if ready:
                         break
+                *_, codes = await ctx.tick().sample(dut.codes)
                 while rng.random() < stall:  # held for some pixels
                     *_, codes = await ctx.tick().sample(dut.codes)
                 assert codes & (1 << config.lanes * config.code_bits) - 1 == block, (number, index)
