@@ -9,8 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from shiftwork.model.importer import from_module
 from shiftwork.model.network import Add, AveragePool, Conv, GlobalAveragePool
 from shiftwork.model.train.convert import convert_graph, convert_module
+from shiftwork.model.train.export import agreement
+from shiftwork.model.train.fit import Recipe, fit
 from shiftwork.model.train.layers import ShiftConv2d, ShiftLinear
 from shiftwork.model.train.method import Method
 from shiftwork.model.train.resnet import SmallResNet
@@ -216,3 +219,36 @@ def test_bad_numbers_are_refused() -> None:
         module.to_network()
     with pytest.raises(ValueError, match="at least one picture"):
         module.calibrate([])
+
+
+class Dense(nn.Module):
+    """Batch norm behind a concatenation, a product with a constant: no step of its own has them."""
+
+    shape = (1, 8, 8)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(1, 4, 1)
+        self.norm, self.head = nn.BatchNorm2d(8), nn.Conv2d(8, 3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.norm(torch.cat([self.one(x), self.two(x)], 1)))
+        return (self.head(y) * 0.5).mean((2, 3))
+
+
+def test_what_only_the_importer_reads_is_trained_as_its_graph() -> None:
+    torch.manual_seed(0)
+    model = shake(Dense()).eval()
+    with pytest.raises(ValueError, match="norm"):
+        convert_module(model, Dense.shape)
+    graph = from_module(model, Dense.shape, frac_bits=8)
+    module = convert_graph(graph, terms=4, bits=5, scale="channel")
+    x = pictures(0, 32, Dense.shape)
+    module.calibrate([x])
+    with torch.no_grad():
+        want, got = model(x.float() / 256), module.eval()(module.real(x))
+    assert float((got - want).abs().max()) < 0.1 * float(want.abs().max())
+    y = want.argmax(1)
+    losses = fit(module, x, y, Recipe(epochs=6, batch=16, rate=1e-2))
+    assert losses[-1] < losses[0]
+    assert agreement(module, x).exact_values_differ == 0.0
