@@ -64,6 +64,9 @@ def doctor(as_json: Json = False) -> None:
                 f.name, f.use, f.version or "missing", "yes" if f.good else "NO", f.advice
             )
         out.print(table)
+        for f in findings:
+            if f.where:
+                out.print(f"{f.name}: {f.where}", markup=False, soft_wrap=True)
     bad = [finding.name for finding in findings if not finding.good]
     if bad:
         raise ToolError(f"missing or too old: {', '.join(bad)}")

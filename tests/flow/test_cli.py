@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -309,6 +310,17 @@ def test_doctor_finds_this_environment(capsys: Capture) -> None:
     found = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)}
     assert found["amaranth"]["version"].startswith("0.5.")
     assert all(f["good"] and f["version"] and not f["advice"] for f in found.values())
+
+
+def test_doctor_tells_how_to_call_the_simulators(capsys: Capture) -> None:
+    assert main(["doctor", "--json"]) == 0
+    where = {f["name"]: f["where"] for f in json.loads(capsys.readouterr().out)}
+    for name, flag, says in (("verilator", "--help", "--lint-only"), ("icarus", "-V", "Icarus")):
+        done = subprocess.run(
+            f"{where[name]} {flag}", shell=True, capture_output=True, text=True, check=True
+        )
+        assert says in done.stdout
+    assert where["torch"] == ""
 
 
 def test_doctor_names_what_is_missing(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
