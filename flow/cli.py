@@ -83,6 +83,9 @@ def generate(
     picture: Annotated[
         str | None, typer.Option(help="Input of that run, as for simulate; random by default.")
     ] = None,
+    package: Annotated[
+        bool, typer.Option("--package", help="Also write a FuseSoC core, IP-XACT, Vivado Tcl.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write the Verilog of an engine, NAME.v, and its description, NAME.json.
@@ -117,6 +120,11 @@ def generate(
         log.print(f"removed {', '.join(gone)}: of another engine", markup=False, soft_wrap=True)
     if net is not None and program is not None:
         figures |= write_program(net, program, config, out_dir, picture)
+    if package:
+        from .package import write_package
+
+        written = write_package(config, emitted)
+        figures |= {name: str(path) for name, path in vars(written).items()}
     _show(figures, as_json)
 
 
