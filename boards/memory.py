@@ -17,7 +17,8 @@ from .link.handler import memory_port
 
 BUS_BITS = 64
 WORD_BYTES = BUS_BITS // 8
-BANK_WORDS = 2048  # of 8 bytes: eight ECP5 block RAMs side by side, none of them shared
+BANK_WORDS = 2048  # of 8 bytes: eight ECP5 block RAMs side by side
+HALF = BANK_WORDS // 2  # the last bank may be of four
 GROUP = 4  # banks behind one multiplexer
 DECERR = 0b11
 BURSTS = 4  # waiting, each way
@@ -44,7 +45,7 @@ class OnChipMemory(wiring.Component):
     Parameters
     ----------
     words : int
-        Words of 8 bytes, a multiple of 2048.
+        Words of 8 bytes, a multiple of 1024.
 
     Members
     -------
@@ -53,10 +54,8 @@ class OnChipMemory(wiring.Component):
     """
 
     def __init__(self, words: int) -> None:
-        if words < BANK_WORDS or words % BANK_WORDS:
-            raise ValueError(
-                f"a memory must be a multiple of {BANK_WORDS} words of 8 bytes, not {words}"
-            )
+        if words < HALF or words % HALF:
+            raise ValueError(f"a memory must be a multiple of {HALF} words of 8 bytes, not {words}")
         self.words = words
         super().__init__({
             **slave_members(),
@@ -118,7 +117,7 @@ class OnChipMemory(wiring.Component):
         m.d.comb += bus.mem_ready.eq((bus.mem_write & ~beat) | (~bus.mem_write & reads))
         ports: list[Any] = []
         for first in range(0, self.words, GROUP * BANK_WORDS):
-            banks = min(GROUP, (self.words - first) // BANK_WORDS)
+            banks = min(GROUP, -(-(self.words - first) // BANK_WORDS))
             # A group's own registers, which only what concerns it changes: equal ones would be
             # merged into one, with a net all over the die.
             enables, lane = Signal(banks), Plain(WORD_BYTES)
@@ -131,7 +130,8 @@ class OnChipMemory(wiring.Component):
                 for bank in range(banks):
                     m.d.sync += enables[bank].eq(put_at[11:13] == bank)
             for bank in range(banks):
-                memory = Memory(shape=BUS_BITS, depth=BANK_WORDS, init=[], attrs=NO_COLLISIONS)
+                depth = min(self.words - first - bank * BANK_WORDS, BANK_WORDS)
+                memory = Memory(shape=BUS_BITS, depth=depth, init=[], attrs=NO_COLLISIONS)
                 m.submodules[f"bank{first // BANK_WORDS + bank}"] = memory
                 port = memory.write_port(granularity=8)
                 ports.append(memory.read_port())

@@ -24,7 +24,7 @@ class System(wiring.Component):
     config : EngineConfig
         With a bus of 64 bits.
     memory_bytes : int
-        A multiple of 16 KiB.
+        A multiple of 8 KiB.
     clock_hz : int
         The clock's frequency, which the link tells the host.
     board : int

@@ -12,7 +12,7 @@ from ..hw.config import EngineConfig
 from .link.uart import Receive, Transmit, divisor_for
 from .system import System
 
-LEDS = ("alive", "running", "finished", "receiving", "sending", "damaged")
+LEDS = ("alive", "running", "finished", "serving", "receiving", "sending", "damaged")
 BLINK_S = 0.05  # how long a LED shows a byte
 
 
@@ -29,7 +29,7 @@ class Board:
     config : EngineConfig
         The engine it gets by default.
     memory_bytes : int
-        Memory made of block RAMs, a multiple of 16 KiB.
+        Memory made of block RAMs, a multiple of 8 KiB.
     clock_hz : float
         What its PLL makes.
     baud : int
@@ -53,7 +53,7 @@ class Top(Elaboratable):
     """The system on a board's resources: ``uart``, and as many of ``led`` as there are.
 
     LEDs, from 0 on: blinking while there is a clock; the engine runs; it is done or has failed;
-    bytes come; bytes go; the last frame was damaged.
+    a request is being carried out; bytes come; bytes go; the last frame was damaged.
 
     Parameters
     ----------
@@ -84,8 +84,8 @@ class Top(Elaboratable):
         count = Signal(range(round(board.clock_hz)))
         m.d.sync += count.eq(count + 1)
         shown = [
-            count[-1], system.running, system.finished, self._blink(m, receive.o.valid),
-            self._blink(m, transmit.i.valid), system.damaged,
+            count[-1], system.running, system.finished, system.serving,
+            self._blink(m, receive.o.valid), self._blink(m, transmit.i.valid), system.damaged,
         ]  # fmt: skip
         for number, state in enumerate(shown):
             led = io.Buffer(io.Direction.Output, platform.request("led", number, dir="-"))

@@ -14,12 +14,12 @@ from .top import Board
 
 CRYSTAL_HZ = 25e6
 
-#: 288 KiB: what `small` and the link leave of the 208 block RAMs of 2 KiB, in banks of 16 KiB.
+#: 296 KiB take 148 of the 208 block RAMs of 2 KiB; `small` and the link have the others.
 ULX3S_85F = Board(
     name="ulx3s_85f",
     mark=int.from_bytes(b"ULX8", "little"),
     config=preset("small"),
-    memory_bytes=288 << 10,
+    memory_bytes=296 << 10,
     clock_hz=62.5e6,
 )
 

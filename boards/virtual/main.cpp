@@ -23,7 +23,7 @@
 
 namespace {
 
-constexpr uint64_t kQuiet = 1 << 17;   // cycles without anything before the clock stops
+constexpr uint64_t kQuiet = 1024;      // cycles without anything before the clock stops
 constexpr uint64_t kLook = 256;        // cycles between looks at the terminal
 constexpr size_t kWaiting = 4096;      // bytes taken from the terminal ahead of the line
 
@@ -187,7 +187,8 @@ int main(int argc, char **argv) {
             send(terminal, answers);
             answers.clear();
         }
-        const bool still = writer.idle() && waiting.empty() && reader.idle() && !board.running;
+        const bool still = writer.idle() && waiting.empty() && reader.idle() &&
+                           !board.running && !board.serving;
         quiet = still ? quiet + 1 : 0;
     }
     std::printf("{\"cycles\": %llu, \"received\": %llu, \"sent\": %llu, \"damaged\": %llu}\n",

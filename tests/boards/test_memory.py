@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from shiftwork.boards.memory import BANK_WORDS, OnChipMemory
+from shiftwork.boards.memory import BANK_WORDS, HALF, OnChipMemory
 
 from ..hw.bench import simulate
 
-WORDS = 5 * BANK_WORDS  # two groups of banks, the second one not full
+WORDS = 5 * BANK_WORDS + HALF  # two groups of banks; the second is not full, its last one short
 ENGINE, HOST = range(0, WORDS // 2), range(WORDS // 2, WORDS)  # who writes where
 
 
@@ -167,5 +167,5 @@ def test_beyond_the_memory_bursts_fail_and_change_nothing() -> None:
 
 
 def test_a_size_that_is_not_whole_banks_is_refused() -> None:
-    with pytest.raises(ValueError, match="a multiple of 2048 words"):
+    with pytest.raises(ValueError, match="a multiple of 1024 words"):
         OnChipMemory(1000)
