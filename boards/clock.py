@@ -41,7 +41,7 @@ def ecp5_pll(reference_hz: float, wanted_hz: float) -> Ecp5Pll:
     Raises
     ------
     ValueError
-        If the reference is out of range, or nothing within 5 % below can be made.
+        If the reference is out of range, or nothing within 20 % below can be made.
     """
     if not ECP5_REFERENCE[0] <= reference_hz <= ECP5_REFERENCE[1]:
         raise ValueError(f"the PLL's reference must be 8 to 400 MHz, not {reference_hz / MHZ:g}")
@@ -52,7 +52,7 @@ def ecp5_pll(reference_hz: float, wanted_hz: float) -> Ecp5Pll:
             continue
         feedback = min(int(wanted_hz * (1 + 1e-9) / phase), 128)
         hz = phase * feedback
-        if feedback < 1 or hz < 0.95 * wanted_hz:
+        if feedback < 1 or hz < 0.8 * wanted_hz:
             continue
         for output in range(1, 129):
             if ECP5_VCO[0] <= hz * output <= ECP5_VCO[1]:

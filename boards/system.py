@@ -52,8 +52,6 @@ class System(wiring.Component):
     damaged: Signal
 
     def __init__(self, config: EngineConfig, memory_bytes: int, clock_hz: int, board: int) -> None:
-        if config.bus_bits != BUS_BITS:
-            raise ValueError(f"a board's engine needs bus_bits {BUS_BITS}, not {config.bus_bits}")
         self.config = config
         self.memory = OnChipMemory(memory_bytes // WORD_BYTES)
         self.link = Link(memory_bytes // WORD_BYTES, clock_hz, board)

@@ -10,6 +10,7 @@ from amaranth.lib import io, wiring
 
 from ..hw.config import EngineConfig
 from .link.uart import Receive, Transmit, divisor_for
+from .memory import BUS_BITS
 from .system import System
 
 LEDS = ("alive", "running", "finished", "serving", "receiving", "sending", "damaged")
@@ -42,6 +43,12 @@ class Board:
     memory_bytes: int
     clock_hz: float
     baud: int = 3_000_000
+
+    def __post_init__(self) -> None:
+        if self.config.bus_bits != BUS_BITS:
+            raise ValueError(
+                f"a board's engine needs bus_bits {BUS_BITS}, not {self.config.bus_bits}"
+            )
 
     @property
     def divisor(self) -> int:

@@ -71,7 +71,7 @@ def build(
         out.print(table)
         out.print(str(result.bitstream), markup=False)
     if flash:
-        flash_board(result)
+        flash_board(result.bitstream)
 
 
 def _tell(figures: dict[str, Any], as_json: bool) -> None:

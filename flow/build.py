@@ -235,7 +235,7 @@ def configured(board: Board, *, config: Any = None, clock_mhz: float | None = No
     return at_clock(board, clock_mhz * 1e6) if clock_mhz else board
 
 
-def flash(result: BuildResult) -> None:
+def flash(bitstream: Path) -> None:
     """Load a bitstream into the board's FPGA by openFPGALoader.
 
     Raises
@@ -243,7 +243,7 @@ def flash(result: BuildResult) -> None:
     ToolError
         If it is not there (the message says how to get it), or it fails.
     """
-    command = [FLASHER, "--board=ulx3s", str(result.bitstream)]
+    command = [FLASHER, "--board=ulx3s", str(bitstream)]
     program = shutil.which(FLASHER)
     if program is None:
         raise ToolError(FLASHER_ADVICE.format(command=" ".join(command)))
