@@ -119,6 +119,7 @@ def rest_of(network: Network, until: str) -> Network | None:
         tensors=tensors,
         layers=list(later),
         classes=network.classes,
+        codes={name: code for name, code in network.codes.items() if name in made},
     )
 
 
@@ -198,7 +199,7 @@ def check(
     """
     program = compile_network(network, config, until)
     last = until or network.layers[-1].name
-    tensors = golden.run(network, picture[None], until=last)
+    tensors = golden.run(network, picture[None], until=last, written=True)
     expected = {plan.output: tensors[plan.output][0] for plan in program.layers}
     result = simulate(
         program, config, verilog, {network.input: picture}, expected, simulator,

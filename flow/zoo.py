@@ -128,7 +128,7 @@ def run_network(
     loader = MODELS[name]
     with stages.stage(f"{name}: quantise and compute"):
         network, x = loader.load_quantized(terms, bits), loader.input()
-        want = golden.run(network, x)
+        want = golden.run(network, x, written=True)
     try:
         with stages.stage(f"{name}: compile and predict") as notes:
             program = compile_network(network, config)

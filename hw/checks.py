@@ -17,6 +17,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from .array import has_separate
+from .codec.layout import unit_bytes
 from .config import EngineConfig
 from .descriptor import VERSION, ErrorCode, Mode, Op
 from .tree import times
@@ -27,6 +28,12 @@ POSITIVE = (
     "blocks", "weight_beats", "out_width", "out_channels", "in_width", "stride_x", "stride_y",
     "dilation_x", "dilation_y", "tail_taps",
 )  # fmt: skip
+
+#: Addresses and strides of maps that may be coded, and the bits of their codes.
+CODED = {
+    "load_addr": "load_bits", "load_plane_stride": "load_bits", "load_group_stride": "load_bits",
+    "out_addr": "store_bits",
+}  # fmt: skip
 
 
 class Checks:
@@ -96,22 +103,46 @@ def _sizes(config: EngineConfig, d: data.View) -> list[Value]:
         wrong.append(d.mode == Mode.PACKED)
     if not config.leaky:
         wrong.append(d.slope != 0)
-    return wrong
+    return wrong + _codec(config, d)
+
+
+def _codec(config: EngineConfig, d: data.View) -> list[Value]:
+    """Return what is wrong with the codec's fields; without one the bits alone are looked at."""
+    wrong = [d[name] > config.codec_bits for name in ("load_bits", "store_bits")]
+    if not config.codec_bits:
+        return wrong
+    planes = times(d.col_blocks, config.cols // config.rows)
+    for name, bits in (("levels", d.load_bits), ("thresholds", d.store_bits)):
+        count = d[f"{name}_planes"]
+        wrong.append((count != 0) & (bits == 0))
+        wrong.append((count != 0) & (d[f"{name}_base"] + count > config.codec_planes))
+    wrong.append((d.load_bits != 0) & (d.levels_plane >= config.codec_planes))
+    beyond = d.thresholds_plane + planes > config.codec_planes
+    return [*wrong, (d.store_bits != 0) & beyond]
 
 
 def alignments(config: EngineConfig) -> dict[str, int]:
-    """Return the bytes that addresses and strides of a descriptor must be multiples of."""
+    """Return the bytes that addresses and strides of a descriptor must be multiples of.
+
+    Those of coded maps only of `codec.layout.unit_bytes`.
+    """
     word, bus = config.word_bytes, config.bus_bytes
     return {
         "load_addr": word, "load_plane_stride": word, "load_group_stride": word,
         "weight_addr": bus, "out_addr": word, "out_plane_stride": max(word, bus),
+        **({"levels_addr": word, "thresholds_addr": word} if config.codec_bits else {}),
     }  # fmt: skip
 
 
 def _addresses(config: EngineConfig, d: data.View) -> list[Value]:
     """Return which addresses and strides are not aligned."""
-    return [
-        d[name][: step.bit_length() - 1] != 0
-        for name, step in alignments(config).items()
-        if step > 1
-    ]
+    unit = unit_bytes(config).bit_length() - 1
+    wrong: list[Value] = []
+    for name, step in alignments(config).items():
+        low = d[name][: step.bit_length() - 1]
+        if config.codec_bits and (bits := CODED.get(name)):
+            wrong.append(low[:unit] != 0)
+            low = Mux(d[bits] == 0, low, 0)
+        if step > 1:
+            wrong.append(low != 0)
+    return wrong

@@ -10,9 +10,10 @@ from amaranth.lib.wiring import In, Out
 
 from .axi import REQUEST
 from .checks import Checks
+from .codec.coding import coding_layout
 from .config import EngineConfig
 from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS, FIELDS, ErrorCode
-from .loader import load_command_layout
+from .loader import Target, load_command_layout
 from .plain import Plain
 from .queue import Queue
 from .sequencer import COMPUTE_FIELDS, compute_layout
@@ -62,6 +63,7 @@ class Control(wiring.Component):
     stored : In(1)                    pulse: a descriptor's output is in memory
     record : Out(1), record_layer : Out(16)   pulse: a layer is stored, keep its counters
     wait_load : Out(1)                the sequencer is idle for want of a loaded band
+    coding : Out(coding_layout)       of the band on ``band``, where there is a codec
     """
 
     start: Signal
@@ -96,6 +98,7 @@ class Control(wiring.Component):
     record: Signal
     record_layer: Signal
     wait_load: Signal
+    coding: data.View
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
@@ -110,7 +113,7 @@ class Control(wiring.Component):
             "progress": In(1), "layer": Out(16),
             "request": Out(stream.Signature(REQUEST)),
             "data": In(stream.Signature(config.bus_bits)),
-            "load": Out(stream.Signature(load_command_layout())),
+            "load": Out(stream.Signature(load_command_layout(config))),
             "load_done": In(1),
             "weights": Out(stream.Signature(WEIGHT_COMMAND)),
             "band": Out(stream.Signature(compute_layout())),
@@ -119,6 +122,7 @@ class Control(wiring.Component):
             "stored": In(1),
             "record": Out(1), "record_layer": Out(16),
             "wait_load": Out(1),
+            **({"coding": Out(coding_layout(config))} if config.codec_bits else {}),
         })  # fmt: skip
 
     def elaborate(self, platform: Any) -> Module:
@@ -148,6 +152,7 @@ class Control(wiring.Component):
                 "group_stride": d.load_group_stride, "base": d.buffer_base,
             }.items()
         ]  # fmt: skip
+        target = self._codec(m, d) if config.codec_bits else None
         m.d.comb += [
             self.weights.payload[name].eq(value)
             for name, value in {
@@ -248,15 +253,26 @@ class Control(wiring.Component):
                     m.next = "WEIGHTS"
             with m.State("WEIGHTS"):
                 m.d.comb += self.weights.valid.eq(~halted)
+                if target is not None:
+                    m.d.sync += target.eq(Target.LEVELS)
                 with m.If(self.weights.valid & self.weights.ready):
                     m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.comb += self.load.valid.eq(may_load & ~halted)
+                if target is not None:  # tables that are there are not loaded
+                    skip = (target != Target.BAND) & (self.load.payload.words == 0)
+                    m.d.comb += self.load.valid.eq(may_load & ~halted & ~skip)
+                    with m.If(skip):
+                        m.d.sync += target.eq(target + 1)
                 with m.If(self.load.valid & self.load.ready):
                     m.next = "LOADING"
             with m.State("LOADING"):
                 with m.If(self.load_done):
                     m.next = "HAND"
+                    if target is not None:
+                        with m.If(target != Target.BAND):
+                            m.d.sync += target.eq(target + 1)
+                            m.next = "LOAD"
             with m.State("HAND"):
                 m.d.comb += self.band.valid.eq(room & ~halted)
                 with m.If(pass_on):
@@ -274,6 +290,43 @@ class Control(wiring.Component):
         with m.If(self.stored):
             m.d.sync += completed.eq(completed + 1)
         return m
+
+    def _codec(self, m: Module, d: data.View) -> Signal:
+        """Load the tables before the band; say what `codec.coding` has to know of it.
+
+        Returns
+        -------
+        Signal
+            What is loaded next.
+        """
+        target = Signal(Target)
+        load = self.load.payload
+        m.d.comb += [
+            load.target.eq(target),
+            load.bits.eq(d.load_bits),
+            load.plane.eq(d.levels_plane),
+            self.coding.bits.eq(d.store_bits),
+            self.coding.plane.eq(d.thresholds_plane),
+            self.coding.addr.eq(d.out_addr),
+            self.coding.col_blocks.eq(d.col_blocks),
+        ]
+        tables = (
+            (Target.LEVELS, d.levels_addr, d.levels_planes, d.load_bits, d.levels_base),
+            (Target.THRESHOLDS, d.thresholds_addr, d.thresholds_planes, d.store_bits,
+             d.thresholds_base),
+        )  # fmt: skip
+        for kind, addr, planes, bits, plane in tables:
+            with m.If(target == kind):
+                m.d.comb += [
+                    load.addr.eq(addr),
+                    load.words.eq(planes << bits),
+                    load.planes.eq(1),
+                    load.groups.eq(1),
+                    load.base.eq(0),
+                    load.bits.eq(bits),
+                    load.plane.eq(plane),
+                ]
+        return target
 
     def _expired(self, m: Module) -> Value:
         """Return a flag that is high when nothing has moved for too long."""

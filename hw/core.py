@@ -10,6 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from .array import Array
 from .axi import read_members, write_members
+from .codec.coding import Coding
+from .codec.loader import CodedLoader
 from .config import EngineConfig
 from .control import Control
 from .drain import Drain
@@ -87,7 +89,9 @@ class Core(wiring.Component):
         reader: Any = Reader(config, fifo_depths(config))
         m.submodules.reader = reader
         m.submodules.control = control = Control(config)
-        m.submodules.loader = loader = Loader(config)
+        coded = config.codec_bits > 0
+        loader: Any = CodedLoader(config) if coded else Loader(config)
+        m.submodules.loader = loader
         m.submodules.weights = weights = Weights(config)
         m.submodules.sequencer = sequencer = Sequencer(config)
         m.submodules.window = window = Window(config)
@@ -112,7 +116,8 @@ class Core(wiring.Component):
         wiring.connect(m, control.band, bands.i)
         wiring.connect(m, bands.o, sequencer.i)
         wiring.connect(m, sequencer.drain, drain.i)
-        wiring.connect(m, drain.token, storer.token)
+        if not coded:
+            wiring.connect(m, drain.token, storer.token)
         wiring.connect(m, drain.o, requantise.i)
         m.submodules.outputs = outputs = Queue(requantise.o.payload.shape(), outputs_depth(config))
         m.d.comb += [  # the drain sends what there is room for
@@ -120,7 +125,10 @@ class Core(wiring.Component):
             outputs.i.payload.eq(requantise.o.payload),
             drain.taken.eq(outputs.o.valid & outputs.o.ready),
         ]
-        wiring.connect(m, outputs.o, storer.i)
+        if coded:
+            self._code(m, control, loader, drain, outputs, storer)
+        else:
+            wiring.connect(m, outputs.o, storer.i)
 
         # A block's codes are taken when its first beat reaches the window or the array; in the
         # former case they wait for it, so that the next block may arrive meanwhile.
@@ -198,6 +206,22 @@ class Core(wiring.Component):
             ),
         ]
         return m
+
+    def _code(
+        self, m: Module, control: Control, loader: Any, drain: Drain, outputs: Queue, storer: Storer
+    ) -> None:
+        """Put the encoder before the storer."""
+        m.submodules.coding = coding = Coding(self.config)
+        wiring.connect(m, drain.token, coding.i_token)
+        wiring.connect(m, coding.o_token, storer.token)
+        wiring.connect(m, outputs.o, coding.i)
+        wiring.connect(m, coding.o, storer.i)
+        wiring.connect(m, loader.thresholds, coding.thresholds)
+        m.d.comb += [
+            coding.begin.eq(control.band.valid & control.band.ready),
+            coding.band.eq(control.coding),
+            coding.halt.eq(self.halt),
+        ]
 
 
 def join(m: Module, outer: Any, inner: Any, name: str) -> None:

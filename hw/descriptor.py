@@ -15,7 +15,7 @@ from enum import IntEnum
 
 DESCRIPTOR_WORDS = 32
 DESCRIPTOR_BYTES = 4 * DESCRIPTOR_WORDS
-VERSION = 2
+VERSION = 3
 
 
 class Op(IntEnum):
@@ -61,7 +61,7 @@ class Field:
 
 def _fields() -> tuple[Field, ...]:
     rows: list[tuple[int, list[tuple[str, int, str]]]] = [
-        (0, [("version", 8, "format of the descriptor, 2"), ("op", 8, "operation, see Op"),
+        (0, [("version", 8, "format of the descriptor, 3"), ("op", 8, "operation, see Op"),
              ("last", 1, "last descriptor of the program"),
              ("layer_last", 1, "last descriptor of its layer: counters are recorded"),
              ("hold_weights", 1, "one weight block serves every tap of a column block"),
@@ -108,6 +108,16 @@ def _fields() -> tuple[Field, ...]:
               ("free", 16, "descriptors that must be computed before the buffer may be written")]),
         (24, [("slope", 15, "leaky ReLU: three terms of shift (3 bits), negative, enable"),
               ("zero", 8, "stored value at which the slope bends")]),
+        (25, [("load_bits", 4, "bits of a loaded value's code, 0 if stored as it is"),
+              ("store_bits", 4, "the same of the outputs"),
+              ("levels_plane", 8, "decoder's tables of the first run loaded; then one a run"),
+              ("thresholds_plane", 8, "encoder's tables of the first output plane")]),
+        (26, [("levels_planes", 16, "planes of decoder's tables to load first, 0 if there"),
+              ("thresholds_planes", 16, "planes of encoder's tables to load first")]),
+        (27, [("levels_addr", 32, "byte address of these: 2^bits words of values for each plane")]),
+        (28, [("thresholds_addr", 32, "byte address of these: search trees, entry 0 unused")]),
+        (29, [("levels_base", 8, "plane of the decoder's tables where they are loaded to"),
+              ("thresholds_base", 8, "plane of the encoder's tables where they are loaded to")]),
         (31, [("checksum", 32, "makes the sum of the 32 words 0 modulo 2^32")]),
     ]  # fmt: skip
     fields: list[Field] = []

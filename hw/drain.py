@@ -63,7 +63,7 @@ class Drain(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(drain_layout(config))),
             "landed": In(1),
-            "token": Out(stream.Signature(store_token_layout(config))),
+            "token": Out(stream.Signature(store_token_layout(config, coded=False))),
             "active": Out(1),
             "bank": Out(1),
             "address": Out(range(config.hold)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
@@ -15,11 +16,24 @@ from .queue import Queue
 RUNS_AHEAD = 16  # runs asked for and not yet received
 
 
-def load_command_layout() -> data.StructLayout:
-    """Return the command of a loader: addresses and strides in bytes, the rest counts."""
+class Target(IntEnum):
+    """Where loaded words go, in the order of loading."""
+
+    LEVELS = 0  # the decoder's tables
+    THRESHOLDS = 1  # the encoder's
+    BAND = 2  # the activation buffer
+
+
+def load_command_layout(config: EngineConfig) -> data.StructLayout:
+    """Return the command of a loader: addresses and strides in bytes, the rest counts.
+
+    With a codec also bits of the values' codes, and the tables that are meant: those to be
+    loaded, see `Target`, or those of the first run's codes.
+    """
+    coded = {"bits": 4, "target": Target, "plane": 8} if config.codec_bits else {}
     return data.StructLayout({
         "addr": 32, "words": 16, "planes": 16, "plane_stride": 32, "groups": 16,
-        "group_stride": 32, "base": 16,
+        "group_stride": 32, "base": 16, **coded,
     })  # fmt: skip
 
 
@@ -42,7 +56,7 @@ class Loader(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(load_command_layout()))
+    i : In(stream.Signature(load_command_layout(config)))
         ``words`` = 0 loads nothing; planes and groups are at least 1.
     request : Out(stream.Signature(REQUEST)), data : In(stream.Signature(bus_bits))
         A client's side of `Reader`.
@@ -65,8 +79,12 @@ class Loader(wiring.Component):
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
-        super().__init__({
-            "i": In(stream.Signature(load_command_layout())),
+        super().__init__(self._members())
+
+    def _members(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "i": In(stream.Signature(load_command_layout(config))),
             "request": Out(stream.Signature(REQUEST)),
             "data": In(stream.Signature(config.bus_bits)),
             "w_addr": Out(range(config.buffer_words)),
@@ -74,7 +92,7 @@ class Loader(wiring.Component):
             "w_en": Out(1),
             "done": Out(1),
             "wrong": Out(1),
-        })  # fmt: skip
+        }
 
     def elaborate(self, platform: Any) -> Module:
         """Build the loader."""
@@ -92,7 +110,7 @@ class Loader(wiring.Component):
         with m.If(begin):
             m.d.sync += words.eq(self.i.p.words)
 
-        self._ask(m, runs.i, words, finish, byte_bits, slot_bits)
+        self._ask(m, runs.i, words, words, finish, byte_bits, slot_bits)
 
         # Data side: `left` words of the run are still to come, the last one is flagged.
         left = Signal(16)
@@ -127,9 +145,13 @@ class Loader(wiring.Component):
         return m
 
     def _ask(
-        self, m: Module, run: Any, words: Signal, finish: Signal, byte_bits: int, slot_bits: int
-    ) -> None:
-        """Walk the runs: one adder, two addresses. Addresses count words, not bytes."""
+        self, m: Module, run: Any, words: Signal, length: Signal, finish: Signal,
+        byte_bits: int, slot_bits: int,
+    ) -> None:  # fmt: skip
+        """Walk the runs: one adder, two addresses.
+
+        Addresses and ``length``, that of a run, count 2^byte_bits bytes.
+        """
         width = ADDR_BITS - byte_bits
         command = self.i.p
         strides = [Signal(width, name=f"{n}_stride") for n in ("plane", "group")]
@@ -147,7 +169,7 @@ class Loader(wiring.Component):
         m.d.comb += [
             self.request.p.addr.eq(starts[0][slot_bits:] << (byte_bits + slot_bits)),
             self.request.p.beats.eq(
-                ((words + slot + (1 << slot_bits) - 1) >> slot_bits) << per_word
+                ((length + slot + (1 << slot_bits) - 1) >> slot_bits) << per_word
             ),
             run.p.slot.eq(slot),
             run.p.last.eq(Cat(ends).all()),
@@ -166,7 +188,7 @@ class Loader(wiring.Component):
                     m.next = "FLAG"
             with m.State("FLAG"):
                 m.d.sync += [flag.eq(left == 1) for flag, left in zip(ends, lefts, strict=True)]
-                m.d.sync += fits.eq(end <= self.config.buffer_words)
+                m.d.sync += fits.eq(self._fits(end))
                 m.next = "ASK"
             with m.State("ASK"):
                 m.d.comb += [
@@ -202,6 +224,10 @@ class Loader(wiring.Component):
                     m.next = "IDLE"
             with m.State("STOP"):  # until reset
                 pass
+
+    def _fits(self, end: Signal) -> Any:
+        """Return whether the run at hand may be loaded; it ends before buffer word ``end``."""
+        return end <= self.config.buffer_words
 
     def _lanes(self, raw: Any, first: int, count: int) -> Any:
         """Return the activations of `count` bytes of a beat or word, pad lanes left out."""

@@ -22,8 +22,16 @@ def line_shape(geometry: Geometry) -> data.ArrayLayout:
     return data.ArrayLayout(bits, geometry.slots * geometry.granules)
 
 
-def store_token_layout(config: EngineConfig) -> data.StructLayout:
-    """Return the token of a storer: where one column block of one tile goes."""
+def store_token_layout(config: EngineConfig, *, coded: bool = True) -> data.StructLayout:
+    """Return the token of a storer: where one column block of one tile goes.
+
+    In an engine with a codec `codec.coding.Coding` adds the last two fields; without ``coded``
+    they are left out.
+    """
+    more = {
+        "bits": range(config.codec_bits + 1),
+        "bytes": range(config.hold * config.word_bytes + 1),
+    }
     return data.StructLayout({
         "addr": 32,  # byte address of the word of the first channel, first pixel
         "plane_stride": 32,  # bytes
@@ -31,6 +39,8 @@ def store_token_layout(config: EngineConfig) -> data.StructLayout:
         "lane": range(config.rows),  # of the first channel, a multiple of gcd(rows, cols)
         "channels": range(config.cols + 1),  # real ones, 1..cols
         "last": 1,
+        # Bits of a value's code, 0 if it is stored as it is; bytes of a plane's run of words.
+        **(more if config.codec_bits and coded else {}),
     })  # fmt: skip
 
 
@@ -39,7 +49,7 @@ class Stage(wiring.Component):
 
     Every token starts a new line; for words narrower than the bus its first pixel lies in the
     slot that its address has in a bus beat. Lines are used in turn, those from `free_line` on are
-    still wanted by the reader of the memory.
+    still wanted by the reader of the memory. Codes start in slot 0: they are packed later.
 
     Latency 2 cycles from the last group to the token on `job`, and to its data in the memory.
     Throughput one group per cycle, with a gap of 2 cycles between tokens; up to 4 tokens wait.
@@ -160,6 +170,9 @@ class Stage(wiring.Component):
                     left.eq(head.pixels),
                     pixel_last.eq(head.pixels == 1),
                 ]
+                if config.codec_bits:
+                    with m.If(head.bits != 0):
+                        m.d.sync += slot.eq(0)
                 with m.If(tokens.o.valid & ~self.halt):
                     m.next = "COLLECT"
             with m.State("COLLECT"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,8 +17,11 @@ from .axi import (
     write_members,
 )
 from .burst import BurstSplitter
+from .codec.feed import Feed, coded_job
+from .codec.layout import unit_bytes, word_units
 from .config import EngineConfig
 from .geometry import JOBS, WRITES, Geometry, burst_block
+from .lines import beat_bytes, beat_strobe
 from .queue import Queue
 from .stage import Stage, store_token_layout
 
@@ -117,6 +120,7 @@ class Storer(wiring.Component):
             "low_step": low_bits,
             "first_slot": slot_bits,
             "end_slot": slot_bits,
+            **coded_job(config),
         })  # fmt: skip
         m.submodules.jobs = jobs = Queue(job_layout, JOBS)
         wiring.connect(m, wiring.flipped(self.token), stage.token)
@@ -203,6 +207,15 @@ class Storer(wiring.Component):
             request.p.addr.eq(addr << bus_bits),
             request.p.beats.eq(beats),
         ]
+        if config.codec_bits:
+            size = len(t.bytes) + 1
+            beat_bytes = config.bus_bytes - 1
+            m.d.comb += [
+                j.beats.eq((t.bytes + t.addr[:bus_bits] + beat_bytes)[:size] >> bus_bits),
+                j.bits.eq(t.bits),
+                j.offset.eq(t.addr[:bus_bits] >> (unit_bytes(config).bit_length() - 1)),
+                j.pixels.eq(t.pixels),
+            ]
         with m.FSM(name="addresses"):
             with m.State("IDLE"):
                 m.d.comb += [
@@ -252,18 +265,38 @@ class Storer(wiring.Component):
 
         strobe = Signal(config.bus_bytes)
         run, issue, last = Signal(), Signal(), Signal()
+        advance = Signal()  # one more beat of the plane: issued, or of a coded one on the bus
+        coded = Signal()
+        # The pipeline: the memory's output register, then the bus registers.
+        reading, read_last = Signal(), Signal()
+        read_strobe, read_part = Signal.like(strobe), Signal.like(part)
+        step, out = Signal(), Signal()
         m.d.comb += [
             stage.r_line.eq(line),
             stage.r_plane.eq(plane),
-            stage.r_en.eq(issue),
+            stage.r_en.eq(issue),  # and below
             stage.free_line.eq(line if geometry.planes == 1 else start),
             last.eq(final | (beat == self.block - 1)),
-            commit.eq(issue & last),
+            commit.eq(advance & last),
         ]
+        feed: Any = None
+        if config.codec_bits:
+            m.submodules.feed = feed = Feed(config)
+            m.d.comb += [
+                feed.pixels.eq(job.p.pixels),
+                feed.units.eq(
+                    Array(word_units(config, k) for k in range(config.codec_bits + 1))[job.p.bits]
+                ),
+                feed.offset.eq(job.p.offset),
+                feed.r_data.eq(stage.r_data),
+                stage.r_en.eq(issue | feed.r_en),
+            ]
         with m.Switch(part):
             for index in range(geometry.parts):
                 with m.Case(index):
-                    m.d.comb += strobe.eq(self._strobe(mask, firsts, lasts, first, final, index))
+                    m.d.comb += strobe.eq(
+                        beat_strobe(config, mask, firsts, lasts, first, final, index)
+                    )
 
         with m.FSM(name="data"):
             with m.State("IDLE"):
@@ -274,6 +307,8 @@ class Storer(wiring.Component):
                     end.eq(job.p.end),
                     line.eq(start),
                 ]
+                if feed is not None:
+                    m.d.sync += coded.eq(job.p.bits != 0)
                 with m.If(job.valid):
                     m.next = "PLANE"
             with m.State("PLANE"):
@@ -291,18 +326,26 @@ class Storer(wiring.Component):
                     line.eq(start),
                 ]  # fmt: skip
                 m.next = "RUN"
+                if feed is not None:  # the memory's register is its own from now on
+                    m.d.comb += feed.begin.eq(coded & ~reading)
+                    with m.If(coded & reading):
+                        m.next = "PLANE"
             with m.State("RUN"):
                 m.d.comb += run.eq(1)
                 with m.If(issue):
+                    m.d.sync += part.eq(part + 1)
+                    with m.If(part == geometry.parts - 1):
+                        m.d.sync += line.eq(line + 1)
+                if feed is not None:
+                    with m.If(feed.r_en):
+                        m.d.sync += line.eq(line + 1)
+                with m.If(advance):
                     m.d.sync += [
                         first.eq(0),
                         final.eq(left == 2),
                         left.eq(left - 1),
                         beat.eq(beat + 1),
-                        part.eq(part + 1),
                     ]
-                    with m.If(part == geometry.parts - 1):
-                        m.d.sync += line.eq(line + 1)
                     with m.If(final):
                         m.d.sync += [
                             plane.eq(plane + 1),
@@ -313,17 +356,14 @@ class Storer(wiring.Component):
                         m.next = "PLANE"
                         with m.If(end <= config.rows):
                             m.d.comb += job.ready.eq(1)
-                            m.d.sync += start.eq(line + 1)
+                            m.d.sync += start.eq(line + ~coded)
                             m.next = "IDLE"
 
-        # The pipeline: the memory's output register, then the bus registers.
-        reading, read_last = Signal(), Signal()
-        read_strobe, read_part = Signal.like(strobe), Signal.like(part)
-        step, out = Signal(), Signal()
         m.d.comb += [
             out.eq(~bus.m_axi_wvalid | bus.m_axi_wready),
             step.eq(~reading | out),
-            issue.eq(run & granted & step),
+            issue.eq(run & granted & step & ~coded),
+            advance.eq(issue),
         ]
         with m.If(step):
             m.d.sync += reading.eq(issue)
@@ -338,37 +378,16 @@ class Storer(wiring.Component):
             with m.Switch(read_part):
                 for index in range(geometry.parts):
                     with m.Case(index):
-                        m.d.sync += bus.m_axi_wdata.eq(self._bytes(stage.r_data, index))
-
-    def _lanes(self, part: int) -> list[tuple[int, int] | None]:
-        """Return the (slot, lane) of every byte of a beat, None for padding."""
-        config = self.config
-        places: list[tuple[int, int] | None] = []
-        for index in range(config.bus_bytes):
-            slot, lane = divmod(part * config.bus_bytes + index, config.word_bytes)
-            places.append((slot, lane) if lane < config.rows else None)
-        return places
-
-    def _bytes(self, line: Any, part: int) -> Any:
-        """Return one beat of a line."""
-        bits, rows = self.config.act_bits, self.config.rows
-        flat = line.as_value()
-        octets: list[Any] = []
-        for place in self._lanes(part):
-            if place is None:
-                octets.append(Const(0, 8))
-                continue
-            at = (place[0] * rows + place[1]) * bits
-            octets.append(Cat(flat[at : at + bits], Const(0, 8 - bits)))
-        return Cat(octets)
-
-    def _strobe(self, mask: Any, firsts: Any, lasts: Any, first: Any, final: Any, part: int) -> Any:
-        """Return the byte strobes of one beat."""
-        bits: list[Any] = []
-        for place in self._lanes(part):
-            if place is None:
-                bits.append(Const(0, 1))
-                continue
-            slot, lane = place
-            bits.append(mask[lane] & (~first | firsts[slot]) & (~final | lasts[slot]))
-        return Cat(bits)
+                        m.d.sync += bus.m_axi_wdata.eq(beat_bytes(config, stage.r_data, index))
+        if feed is not None:
+            beats = feed.o
+            strobes = [bit.replicate(unit_bytes(config)) for bit in beats.payload.strobe]
+            m.d.comb += beats.ready.eq(run & coded & granted & out)
+            with m.If(beats.valid & beats.ready):
+                m.d.comb += advance.eq(1)
+                m.d.sync += [
+                    bus.m_axi_wvalid.eq(1),
+                    bus.m_axi_wdata.eq(beats.payload.data),
+                    bus.m_axi_wstrb.eq(Cat(strobes)),
+                    bus.m_axi_wlast.eq(last),
+                ]

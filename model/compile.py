@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ..hw.codec.layout import unit_bytes
 from ..hw.config import EngineConfig
 from ..hw.descriptor import DESCRIPTOR_BYTES, pack_descriptor
 from .bands import MOST_BANDS
+from .coded import check_coded
 from .copies import insert_copies
 from .layout import Blocks, blocks_of, one_after_another, place_tensors
 from .lower import lower
@@ -13,6 +15,7 @@ from .network import Concat, Layer, Network
 from .program import ALIGN, HEADER_BYTES, LayerPlan, Place, Program, pack_header, round_up
 from .schedule import Slot, Step, allocate_buffer, order_bands
 from .sharing import kept_tensors, share_memory
+from .tables import Coding, plan_tables
 from .writers import Writers
 
 ADDRESS_SPACE = 1 << 32  # bytes
@@ -53,12 +56,15 @@ def compile_network(
         raise ValueError(f"network {network.name!r} has no layers: there is nothing to run")
     network, copies = insert_copies(network, config.rows)
     layers = layers_until(network, until)
+    check_coded(network, layers, config)
     blocks = blocks_of(network, layers, config)
     _check_end(layers, blocks, base, base + max(map(blocks.size, blocks.wholes)))
     apart, unshared = one_after_another(blocks)
-    places = place_tensors(network, blocks, config, apart, {})
+    apart_places = place_tensors(network, blocks, config, apart, {})
     lowered = [
-        lower(network, layer, places, config) for layer in layers if not isinstance(layer, Concat)
+        lower(network, layer, apart_places, config)
+        for layer in layers
+        if not isinstance(layer, Concat)
     ]
     bands = [each.bands(config) for each in lowered]
     steps = order_bands(lowered, bands)
@@ -74,7 +80,9 @@ def compile_network(
     streams = [each.stream(config) for each in lowered]
     streams = [stream.ljust(round_up(len(stream), ALIGN), b"\0") for stream in streams]
     offsets = [weights_offset + sum(map(len, streams[:index])) for index in range(len(streams))]
-    image_bytes = weights_offset + sum(map(len, streams))
+    tables = plan_tables(lowered, steps, apart_places, config)
+    tables_offset = weights_offset + sum(map(len, streams))
+    image_bytes = tables_offset + len(tables.image)
     kept = kept_tensors(network, layers, blocks)
     sharing = share_memory(network, blocks, lowered, steps, kept)
     start = base + round_up(image_bytes, 4096)
@@ -83,13 +91,14 @@ def compile_network(
     places = place_tensors(network, blocks, config, addresses, strides)
     end = start + (unshared if keep_all else sharing.size)
     _check_end(layers, blocks, base, end)
-    writers = Writers(start, end - start, config.word_bytes)
+    writers = Writers(start, end - start, unit_bytes(config))
     producers = {name: _producers(name, network, blocks, lowered) for name in places}
-    emitter = _Emitter(config, places, len(steps), writers, producers)
-    for step, slot in zip(steps, allocate_buffer(steps, config), strict=True):
+    emitter = _Emitter(config, places, len(steps), writers, producers, base + tables_offset)
+    slots = allocate_buffer(steps, config)
+    for step, slot, coding in zip(steps, slots, tables.fields, strict=True):
         layer = lowered[step.layer]
         try:
-            emitter.emit(layer, step, slot, base + offsets[step.layer])
+            emitter.emit(layer, step, slot, base + offsets[step.layer], coding)
         except ValueError as error:
             raise ValueError(f"layer {layer.name!r}: {error}") from None
     for name in places if keep_all else kept:
@@ -99,12 +108,13 @@ def compile_network(
                   -(-each.macs * each.passes // config.lanes), len(bands[index]))
         for index, each in enumerate(lowered)
     ]  # fmt: skip
-    body = b"".join(emitter.packed).ljust(weights_offset - HEADER_BYTES, b"\0") + b"".join(streams)
+    body = b"".join(emitter.packed).ljust(weights_offset - HEADER_BYTES, b"\0")
+    body += b"".join(streams) + tables.image
     header = pack_header(config, base, len(steps), weights_offset, end - base, body)
     return Program(
         header + body, base, base + HEADER_BYTES, end - base, places, plans,
         kept=tuple(places) if keep_all else kept, peak_map_bytes=sharing.size,
-        unshared_map_bytes=unshared,
+        unshared_map_bytes=unshared, table_bytes=len(tables.image),
         copies={copy: name for copy, name in copies.items() if copy in places},
     )  # fmt: skip
 
@@ -154,23 +164,25 @@ class _Emitter:
 
     def __init__(
         self, config: EngineConfig, places: dict[str, Place], total: int, writers: Writers,
-        producers: dict[str, frozenset[int]],
+        producers: dict[str, frozenset[int]], tables: int,
     ) -> None:  # fmt: skip
         self.config = config
         self.places = places
         self.total = total
         self.writers = writers
         self.producers = producers
+        self.tables = tables  # byte address
         self.packed: list[bytes] = []
 
-    def emit(self, layer: Lowered, step: Step, slot: Slot, weight_addr: int) -> None:
+    def emit(
+        self, layer: Lowered, step: Step, slot: Slot, weight_addr: int, coding: Coding
+    ) -> None:
         """Append one descriptor."""
         config, window, band = self.config, layer.window, step.band
         sources = [self.places[name] for name in layer.inputs]
         source, target = sources[0], self.places[layer.output]
-        word = config.word_bytes
         load_addrs = [
-            each.address + band.first_plane * each.plane_stride + band.load_first * word
+            each.address + band.first_plane * each.plane_stride + band.load_first * each.word_bytes
             for each in sources
         ]
         first_channel = band.first_plane * config.rows if window.separate else 0
@@ -182,7 +194,7 @@ class _Emitter:
         out_addr = (
             target.address
             + first_channel // config.rows * target.plane_stride
-            + band.out_first * word
+            + band.out_first * target.word_bytes
         )
         pitch = band.pitch or band.in_width
         column = band.variant * len(layer.blocks) + first_channel // config.cols
@@ -193,6 +205,7 @@ class _Emitter:
             range(band.first_plane, band.first_plane + band.planes),
             [self.producers[name] for name in layer.inputs],
         )  # fmt: skip
+        wait = max(wait, coding.wait)
         # Planes of two tensors lie in turn, so that a column block's planes are neighbours.
         tensors = window.tensors
         apart = load_addrs[1] - load_addrs[0] if tensors > 1 else 0
@@ -223,7 +236,7 @@ class _Emitter:
             weight_addr=weight_addr,
             weight_beats=col_blocks * column_bytes // config.bus_bytes,
             out_addr=out_addr, out_plane_stride=target.plane_stride, out_channels=channels,
-            slope=layer.slope, zero=layer.zero,
+            slope=layer.slope, zero=layer.zero, **coding.fields(self.tables),
         ))  # fmt: skip
         first_plane = first_channel // config.rows
         self.writers.store(

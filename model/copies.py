@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from .codebook import Codebook, ShiftWeights
+from .coded import copied_codes
 from .fixed import Requantiser
 from .layout import output_slots
 from .network import Add, Concat, Conv, Layer, MaxPool, Network, TensorInfo
@@ -48,9 +49,12 @@ def insert_copies(network: Network, rows: int) -> tuple[Network, dict[str, str]]
     if inserter.layers == network.layers:
         return network, {}
     return (
-        replace(network, tensors=inserter.tensors, layers=inserter.layers),
+        replace(
+            network, tensors=inserter.tensors, layers=inserter.layers,
+            codes=copied_codes(network.codes, inserter.copies),
+        ),
         inserter.copies,
-    )
+    )  # fmt: skip
 
 
 class _Inserter:

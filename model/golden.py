@@ -18,6 +18,7 @@ from .fixed import requantise
 from .network import (
     Add,
     AveragePool,
+    Concat,
     Conv,
     GlobalAveragePool,
     Layer,
@@ -154,6 +155,7 @@ def run(
     exact: Exact = "fast",
     until: str | None = None,
     keep: bool = True,
+    written: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Evaluate a network on stored inputs.
@@ -169,6 +171,8 @@ def run(
         Name of the layer or tensor after which to stop.
     keep : bool
         Return every tensor; otherwise only the outputs and what is still to be read.
+    written : bool
+        Return coded tensors as layers write them, before they are coded, not as they are read.
     progress : callable, optional
         Called with each layer's name before it runs.
 
@@ -197,24 +201,41 @@ def run(
         raise ValueError(f"input values must be at most {info.top}, not {int(x.max())}")
     last_use = {name: layer.name for layer in network.layers for name in layer.inputs}
     tensors = {network.input: x}
+    fresh: dict[str, torch.Tensor] = {}  # coded tensors as they are written
     for layer in network.layers:
         if progress:
             progress(layer.name)
         parts = [tensors[name] for name in layer.inputs]
-        tensors[layer.output] = apply_layer(network, layer, parts, exact)
+        if written and layer.output in network.codes:
+            own = parts if not isinstance(layer, Concat) else [fresh[n] for n in layer.inputs]
+            fresh[layer.output] = _apply(network, layer, own, exact)
+            tensors[layer.output] = network.codes[layer.output](fresh[layer.output])
+        else:
+            tensors[layer.output] = apply_layer(network, layer, parts, exact)
         if not keep:
             for name in set(layer.inputs).difference(network.outputs):
                 if last_use[name] == layer.name:
                     del tensors[name]
+                    fresh.pop(name, None)
         if until in (layer.name, layer.output):
             break
-    return tensors
+    return tensors | fresh
 
 
 def apply_layer(
     network: Network, layer: Layer, parts: list[torch.Tensor], exact: Exact = "fast"
 ) -> torch.Tensor:
-    """Return the stored outputs of any layer from those of its inputs."""
+    """Return the stored outputs of any layer from those of its inputs.
+
+    Those of a coded tensor are what is read back of its codes.
+    """
+    out = _apply(network, layer, parts, exact)
+    if layer.output in network.codes and not isinstance(layer, Concat):  # of parts that are coded
+        return network.codes[layer.output](out)
+    return out
+
+
+def _apply(network: Network, layer: Layer, parts: list[torch.Tensor], exact: Exact) -> torch.Tensor:
     if isinstance(layer, Conv):
         return (conv if exact == "integer" else conv_fast)(network, layer, parts[0])
     if isinstance(layer, MaxPool):

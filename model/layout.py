@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..hw.codec.layout import word_bytes
 from ..hw.config import EngineConfig
 from .network import Concat, Conv, Layer, Network, TensorInfo
 from .program import ALIGN, Place, round_up
@@ -60,12 +61,15 @@ class Blocks:
         Least bytes from plane to plane, a multiple of ALIGN.
     planes : dict[str, int]
         Planes spanned, holes included.
+    words : dict[str, int]
+        Bytes of a pixel word: of codes, or of values.
     """
 
     slots: dict[str, np.ndarray]
     parts: dict[str, tuple[str, int]]
     plane_bytes: dict[str, int]
     planes: dict[str, int]
+    words: dict[str, int]
 
     def whole(self, name: str) -> str:
         """Return the tensor whose block a tensor lies in, itself if it is no part."""
@@ -105,13 +109,17 @@ def blocks_of(network: Network, layers: Sequence[Layer], config: EngineConfig) -
                     )
                 parts[name] = (layer.output, start)
                 start += planes[name]
+    words = {
+        name: word_bytes(config, network.codes[name].bits if name in network.codes else 0)
+        for name in slots
+    }
     plane_bytes = {
         name: round_up(
-            network.tensors[name].height * network.tensors[name].width * config.word_bytes, ALIGN
+            network.tensors[name].height * network.tensors[name].width * words[name], ALIGN
         )
         for name in slots
     }
-    return Blocks(slots, parts, plane_bytes, planes)
+    return Blocks(slots, parts, plane_bytes, planes, words)
 
 
 def place_tensors(
@@ -143,7 +151,7 @@ def place_tensors(
         info = network.tensors[name]
         places[name] = Place(
             addresses[whole] + plane * stride, stride, blocks.planes[name], slots, info.height,
-            info.width, config.rows, config.word_bytes,
+            info.width, config.rows, blocks.words[name], network.codes.get(name),
         )  # fmt: skip
     return places
 

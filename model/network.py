@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .codebook import ShiftWeights
+from .codec.table import TableCode
+from .coded import check_codes
 from .fixed import Requantiser
 from .means import Counts, Padding, Pair, check_counts, counts_of
 from .preprocess import Preprocess
@@ -249,6 +251,9 @@ class Network:
         Class names, one per output channel, or none.
     extra_outputs : tuple[str, ...]
         Further tensors that are results, for a network with several heads.
+    codes : dict[str, TableCode]
+        Tensors that go to memory in fewer bits: whoever reads them reads ``code(a)`` for a. A
+        concatenation and its parts have the same codes, see `coded.with_codes`.
 
     Raises
     ------
@@ -264,6 +269,7 @@ class Network:
     preprocess: Preprocess | None = None
     classes: tuple[str, ...] = field(default=())
     extra_outputs: tuple[str, ...] = ()
+    codes: dict[str, TableCode] = field(default_factory=dict)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -293,6 +299,7 @@ class Network:
         for name in self.outputs:
             if name not in known:
                 raise ValueError(f"no layer writes the output tensor {name!r}")
+        check_codes(self)
         if self.classes and len(self.classes) != self.tensors[self.output].channels:
             raise ValueError(
                 f"{len(self.classes)} class names for "

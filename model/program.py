@@ -5,16 +5,18 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from ..hw.config import EngineConfig
 from ..hw.descriptor import DESCRIPTOR_BYTES, unpack_descriptor
 
 if TYPE_CHECKING:
+    from .codec.table import TableCode
     from .network import Network
 
 MAGIC = b"SHFTPROG"
@@ -22,6 +24,7 @@ VERSION = 1
 HEADER = struct.Struct("<8s9I")  # magic, then the words named in Program.header
 HEADER_BYTES = 64
 ALIGN = 64  # bytes: tensors, planes and weight streams start at multiples of it
+OPEN = -1  # a byte that may be anything
 
 
 def round_up(value: int, step: int) -> int:
@@ -32,6 +35,9 @@ def round_up(value: int, step: int) -> int:
 @dataclass(frozen=True)
 class Place:
     """Where a tensor lies: planes of ``rows`` channels, a word of ``word_bytes`` per pixel.
+
+    A word has a byte for each channel, or where the tensor is coded, the planes of their codes
+    one after another, see `hw.codec.layout`.
 
     Attributes
     ----------
@@ -45,6 +51,8 @@ class Place:
         Channel c lies in plane slots[c] // rows, lane slots[c] % rows.
     height, width : int
     rows, word_bytes : int
+    code : TableCode, optional
+        What is stored are its codes.
     """
 
     address: int
@@ -55,6 +63,7 @@ class Place:
     width: int
     rows: int
     word_bytes: int
+    code: TableCode | None = None
 
     @property
     def size(self) -> int:
@@ -62,11 +71,74 @@ class Place:
         return self.planes * self.plane_stride
 
     def offsets(self) -> np.ndarray:
-        """Return the byte address of every value, int64 (C, H, W)."""
-        channel = self.slots // self.rows * self.plane_stride + self.slots % self.rows
+        """Return the byte address of every value, int64 (C, H, W); of a code's lowest bit."""
+        lane = self.slots % self.rows
+        channel = self.slots // self.rows * self.plane_stride + lane // (8 if self.code else 1)
         pixel = np.arange(self.height * self.width) * self.word_bytes
         flat = self.address + channel[:, None] + pixel[None, :]
         return flat.reshape(len(self.slots), self.height, self.width)
+
+    def contents(self, x: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the bytes that an engine writes of a tensor.
+
+        Lanes that a concatenation leaves open are written too, by layers that keep channels
+        apart; lanes behind the last channel are part of a coded word alone, and their codes 0.
+
+        Parameters
+        ----------
+        x : ndarray uint8 (C, H, W), optional
+            The values; every byte is open without them.
+
+        Returns
+        -------
+        addresses : ndarray int64 (N,)
+        values : ndarray int16 (N,)
+            `OPEN` where a byte may be anything.
+        """
+        pixels = self.height * self.width
+        if self.code is None:
+            lanes = np.arange(int(self.slots.max()) + 1)
+            addresses = replace(self, slots=lanes).offsets()
+            values = np.full(addresses.shape, OPEN, np.int16)
+            if x is not None:
+                values[self.slots] = x
+            return addresses.ravel(), values.ravel()
+        plane = self.address + np.arange(self.planes)[:, None, None] * self.plane_stride
+        word = np.arange(pixels)[:, None] * self.word_bytes + np.arange(self.word_bytes)
+        addresses = (plane + word).ravel()
+        if x is None:
+            return addresses, np.full(addresses.shape, OPEN, np.int16)
+        codes = np.zeros((self.planes * self.rows, pixels), np.uint8)
+        codes[self.slots] = (
+            self.code.encode(torch.from_numpy(x)[None])[0].numpy().reshape(-1, pixels)
+        )
+        bits = (
+            codes.reshape(self.planes, self.rows, pixels)[:, None]
+            >> np.arange(self.code.bits, dtype=np.uint8)[:, None, None]
+        )
+        bits = (bits & 1).reshape(self.planes, -1, pixels)  # plane after plane of all lanes
+        return addresses, np.packbits(bits, 1, "little").transpose(0, 2, 1).ravel().astype(np.int16)
+
+    def values(self, memory: np.ndarray) -> np.ndarray:
+        """Return the tensor, uint8 (C, H, W), from memory, uint8 (bytes,) from address 0 on."""
+        if self.code is None:
+            return memory[self.offsets()]
+        pixels = self.height * self.width
+        stored = memory[self.contents(None)[0]].reshape(self.planes, pixels, self.word_bytes)
+        bits = np.unpackbits(stored, 2, bitorder="little")[:, :, : self.code.bits * self.rows]
+        bits = bits.reshape(self.planes, pixels, self.code.bits, self.rows)
+        codes = (bits << np.arange(self.code.bits, dtype=np.uint8)[:, None]).sum(2, dtype=np.uint8)
+        codes = codes.transpose(0, 2, 1).reshape(-1, pixels)[self.slots]
+        found = self.code.decode(torch.from_numpy(np.ascontiguousarray(codes))[None])[0]
+        return found.numpy().reshape(-1, self.height, self.width)
+
+    def channel(self, plane: int, byte: int) -> int | None:
+        """Return a channel of a byte of a word: its first, or of a coded word the plane's."""
+        lane = byte if self.code is None else byte * 8 % self.rows
+        found = np.flatnonzero(self.slots == plane * self.rows + lane)
+        if not len(found) and self.code is not None:
+            found = np.flatnonzero(self.slots // self.rows == plane)
+        return int(found[0]) if len(found) else None
 
 
 @dataclass(frozen=True)
@@ -121,6 +193,8 @@ class Program:
         Bytes of all feature maps where those that are never needed at once share memory.
     unshared_map_bytes : int
         Bytes of all feature maps where each has its own memory.
+    table_bytes : int
+        Bytes of the codec's tables in the image.
     copies : dict[str, str]
         Tensors that the compiler has added, and of each the network's tensor it is a copy of.
     """
@@ -134,6 +208,7 @@ class Program:
     kept: tuple[str, ...] = ()
     peak_map_bytes: int = 0
     unshared_map_bytes: int = 0
+    table_bytes: int = 0
     copies: dict[str, str] = field(default_factory=dict)
 
     def write_tensor(self, memory: np.ndarray, name: str, x: np.ndarray) -> None:
@@ -144,18 +219,25 @@ class Program:
         ValueError
             If the shape is not the tensor's.
         """
-        offsets = self._place(name).offsets() - self.base
-        if tuple(x.shape) != offsets.shape:
-            raise ValueError(f"tensor {name!r} must be {offsets.shape}, not {tuple(x.shape)}")
-        memory[offsets] = np.asarray(x, np.uint8)
+        place = self._place(name)
+        shape = (len(place.slots), place.height, place.width)
+        if tuple(x.shape) != shape:
+            raise ValueError(f"tensor {name!r} must be {shape}, not {tuple(x.shape)}")
+        addresses, values = place.contents(np.asarray(x, np.uint8))
+        known = values != OPEN
+        memory[addresses[known] - self.base] = values[known]
 
     def read_tensor(self, memory: np.ndarray, name: str) -> np.ndarray:
         """Return tensor ``name``, uint8 (C, H, W), from memory."""
-        return memory[self._place(name).offsets() - self.base]
+        place = self._place(name)
+        return replace(place, address=place.address - self.base).values(memory)
 
     def mask_tensor(self, mask: np.ndarray, name: str) -> None:
         """Set the bytes of tensor ``name`` in mask, uint8 (bytes,), to 255."""
-        mask[self._place(name).offsets() - self.base] = 255
+        place = self._place(name)
+        x = np.zeros((len(place.slots), place.height, place.width), np.uint8)
+        addresses, values = place.contents(x)
+        mask[addresses[values != OPEN] - self.base] = 255
 
     def locate(
         self, address: int, layers: Sequence[LayerPlan] | None = None
@@ -167,12 +249,12 @@ class Program:
         for plan in self.layers if layers is None else layers:
             place = self.places[plan.output]
             plane, rest = divmod(address - place.address, place.plane_stride)
-            pixel, lane = divmod(rest, place.word_bytes)
-            found = np.flatnonzero(place.slots == plane * place.rows + lane)
-            real = plane >= 0 and lane < place.rows and pixel < place.height * place.width
-            if real and len(found):
+            pixel, byte = divmod(rest, place.word_bytes)
+            real = plane >= 0 and byte < place.rows and pixel < place.height * place.width
+            channel = place.channel(plane, byte) if real else None
+            if channel is not None:
                 y, x = divmod(pixel, place.width)
-                return plan.name, plan.output, int(found[0]), y, x
+                return plan.name, plan.output, channel, y, x
         return None
 
     def _place(self, name: str) -> Place:

@@ -179,6 +179,7 @@ def _overwriting(
             ]
             if (
                 source not in blocks.parts
+                and blocks.words[source] == blocks.words[name]
                 and lives[source][1] == last
                 and max(others, default=-1) < first
                 and words <= room

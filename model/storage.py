@@ -17,6 +17,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 
 from .codebook import Codebook, ShiftWeights
+from .codec.table import TableCode
 from .fixed import Requantiser
 from .network import (
     Add,
@@ -35,14 +36,15 @@ from .packing import pack_bits, unpack_bits
 from .preprocess import Preprocess
 
 FORMAT = "shiftwork-network"
-VERSION = 4
-# 1 had one output, no groups, slopes, sums or upsampling; 2 no mean or gain; 3 no edges of pools
-READABLE = (1, 2, 3, 4)
+VERSION = 5
+# 1 had one output, no groups, slopes, sums or upsampling; 2 no mean or gain; 3 no edges of pools;
+# 4 no codes
+READABLE = (1, 2, 3, 4, 5)
 JSON_NAME = "network.json"
 WEIGHTS_NAME = "weights.safetensors"
 BESIDE = ("calibration.json", "calibration.svg", "curve.json", "curve.svg")  # of `convert`
 FIELDS = ("name", "input", "output", "tensors", "layers", "preprocess", "classes", "arrays")
-FIELDS_SINCE_2 = ("extra_outputs",)
+FIELDS_SINCE = {2: ("extra_outputs",), 5: ("codes",)}  # by the first version that has them
 
 Arrays = dict[str, torch.Tensor]
 
@@ -81,9 +83,10 @@ def save_network(network: Network, folder: Path) -> Path:
         "preprocess": vars(network.preprocess) if network.preprocess else None,
         "classes": list(network.classes),
         "extra_outputs": list(network.extra_outputs),
+        "codes": {name: _code_to_json(name, code, arrays) for name, code in network.codes.items()},
     }
     document["arrays"] = {name: _digest_array(array) for name, array in sorted(arrays.items())}
-    document["sha256"] = {name: _digest_json(document[name]) for name in (*FIELDS, *FIELDS_SINCE_2)}
+    document["sha256"] = {name: _digest_json(document[name]) for name in _fields(VERSION)}
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -138,6 +141,10 @@ def load_network(folder: Path) -> Network:
             preprocess=_preprocess_from_json(preprocess) if preprocess else None,
             classes=tuple(document["classes"]),
             extra_outputs=tuple(document.get("extra_outputs", ())),
+            codes={
+                name: _code_from_json(name, entry, arrays)
+                for name, entry in document.get("codes", {}).items()
+            },
         )
     except KeyError as error:
         raise ValueError(f"{JSON_NAME}: field {error.args[0]!r} is missing") from None
@@ -169,12 +176,40 @@ def _read_json(path: Path) -> dict[str, Any]:
     digests = document.get("sha256")
     if not isinstance(digests, dict):
         raise ValueError(f"{path}: field 'sha256' is missing")
-    for name in FIELDS if version == 1 else (*FIELDS, *FIELDS_SINCE_2):
+    for name in _fields(version):
         if name not in document:
             raise ValueError(f"{path}: field {name!r} is missing")
         if digests.get(name) != _digest_json(document[name]):
             raise ValueError(f"{path}: field {name!r} does not match its checksum")
     return document
+
+
+def _fields(version: int) -> tuple[str, ...]:
+    """Return the fields of a document that have checksums of their own."""
+    since = [names for first, names in FIELDS_SINCE.items() if first <= version]
+    return sum(since, FIELDS)
+
+
+def _code_to_json(name: str, code: TableCode, arrays: Arrays) -> dict[str, Any]:
+    """Return a tensor's code as JSON data; its tables go into ``arrays``."""
+    for part in ("thresholds", "levels"):
+        arrays[f"{name}.code.{part}"] = getattr(code, part).contiguous().clone()
+    return {"kind": "table", "bits": code.bits}
+
+
+def _code_from_json(name: str, entry: dict[str, Any], arrays: Arrays) -> TableCode:
+    if entry["kind"] != "table":
+        raise ValueError(
+            f"{JSON_NAME}: the code of tensor {name!r} is of unknown kind {entry['kind']!r}"
+        )
+    tables = {part: arrays.get(f"{name}.code.{part}") for part in ("thresholds", "levels")}
+    for part, table in tables.items():
+        if table is None:
+            raise ValueError(f"{WEIGHTS_NAME}: array '{name}.code.{part}' is missing")
+    try:
+        return TableCode(entry["bits"], **tables)  # pyright: ignore[reportArgumentType]
+    except ValueError as error:
+        raise ValueError(f"the code of tensor {name!r}: {error}") from None
 
 
 def _digest_json(value: object) -> str:

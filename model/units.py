@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from ..hw.codec.layout import encode_stages, word_bytes
 from ..hw.config import EngineConfig
 from ..hw.descriptor import DESCRIPTOR_BYTES
 from ..hw.geometry import (
@@ -37,6 +38,9 @@ LAND = (
     10  # cycles from a column block's last beat until it may be drained, without additional stages
 )
 REQUANTISE = 13  # cycles from an accumulator's address to the storer
+UNPACK = 2  # cycles lost from run to run of loaded words, with a codec
+DECODE = 4  # cycles from a bus beat to the buffer that a codec adds
+FEED = 3  # cycles from a coded token to its first beat
 RUNS = 8  # tokens remembered: more than the stage holds
 
 
@@ -52,6 +56,7 @@ class Token:
     last: bool
     layer: int
     layer_last: bool
+    bits: int = 0  # of a value's code
 
 
 class Engine:
@@ -81,6 +86,8 @@ class Engine:
         self.write_latency = write
         self.geometry = Geometry(config)
         self.requantise = REQUANTISE + (BEND_STAGES if config.leaky else 0)
+        if config.codec_bits:
+            self.requantise += encode_stages(config)
         self.land = LAND + window_stages(config) + array_stages(config)
         self.take = TAKE_EARLY + take_stages(config) if takes_early(config) else TAKE
         self.clock = clock = Clock()
@@ -139,11 +146,16 @@ class Engine:
             yield 1
             while self.stored < d["wait"] or self.computed < d["free"]:
                 yield self.progress
+            if config.codec_bits:
+                yield from self._load_tables(d)
             if d["load_words"]:
-                clock.start(self._ask(d))
+                clock.start(self._ask(self._load_runs(d), d["load_bits"]))
                 for words, first in self._load_runs(d):
-                    yield from self.bus.take(LOADER, self._run_beats(words, first), words)
-                yield 2
+                    count = self._run_beats(words, first, d["load_bits"])
+                    yield from self.bus.take(LOADER, count, words)
+                    if config.codec_bits:
+                        yield UNPACK
+                yield 2 + (DECODE if config.codec_bits else 0)
             else:
                 yield 2
             yield from self.bands.put(d)
@@ -161,14 +173,27 @@ class Engine:
             for plane in range(d["load_planes"])
         ]  # fmt: skip
 
-    def _run_beats(self, words: int, address: int) -> int:
-        size = self.config.bus_bytes
-        return -(-(address + words * self.config.word_bytes) // size) - address // size
+    def _load_tables(self, d: dict[str, int]) -> Process:
+        geometry = self.geometry
+        for name, bits, cycles in (
+            ("levels", d["load_bits"], 1), ("thresholds", d["store_bits"], geometry.granules),
+        ):  # fmt: skip
+            yield 1
+            if words := d[f"{name}_planes"] << bits:
+                address = d[f"{name}_addr"]
+                self.clock.start(self._ask([(words, address)], 0))
+                beats = self._run_beats(words, address, 0)
+                yield from self.bus.take(LOADER, beats, words * cycles)
+                yield UNPACK + DECODE + 2
 
-    def _ask(self, d: dict[str, int]) -> Process:
+    def _run_beats(self, words: int, address: int, bits: int) -> int:
+        size = self.config.bus_bytes
+        return -(-(address + words * word_bytes(self.config, bits)) // size) - address // size
+
+    def _ask(self, runs: list[tuple[int, int]], bits: int) -> Process:
         yield 2
-        for words, address in self._load_runs(d):
-            beats = self._run_beats(words, address)
+        for words, address in runs:
+            beats = self._run_beats(words, address, bits)
             yield from self.bus.request(LOADER, address // self.config.bus_bytes, beats)
             yield 3
 
@@ -243,11 +268,11 @@ class Engine:
                     plane, lane = divmod(channel, config.rows)
                     token = Token(
                         d["out_addr"] + plane * d["out_plane_stride"]
-                        + tile * d["tile"] * config.word_bytes,
+                        + tile * d["tile"] * word_bytes(config, d["store_bits"]),
                         d["out_plane_stride"], pixels, lane,
                         min(config.cols, d["out_channels"] - channel),
                         tile + 1 == d["tiles"] and column + 1 == d["col_blocks"],
-                        d["layer"], bool(d["layer_last"]),
+                        d["layer"], bool(d["layer_last"]), d["store_bits"],
                     )  # fmt: skip
                     clock.call(self.land - 2, lambda t=token: clock.start(self.finished.put(t)))
                 following = min(d["tile"], d["pixels"] - (tile + 1) * d["tile"])
@@ -283,8 +308,12 @@ class Engine:
             clock.call(self.requantise, lambda t=token: clock.start(self.collected.put(t)))
 
     def _lines(self, token: Token) -> int:
-        slot = token.addr // self.config.word_bytes % self.geometry.slots
+        slot = 0 if token.bits else token.addr // self.config.word_bytes % self.geometry.slots
         return -(-(token.pixels + slot) // self.geometry.slots)
+
+    def _beats(self, token: Token) -> int:
+        """Return the bus beats of one plane of a token."""
+        return self._run_beats(token.pixels, token.addr, token.bits)
 
     def _free_at(self, line: int) -> int | None:
         """Return the cycle from which the storer has read so many lines, if that is known."""
@@ -308,7 +337,7 @@ class Engine:
             self.accepted_at, self.offered = clock.now, False
             self.lines_read.notify()
             yield 1
-            beats = self._lines(token) * self.geometry.parts
+            beats = self._beats(token)
             block = burst_block(config.burst_beats)
             for plane in range(self._planes(token)):
                 if splitter_free > clock.now:
@@ -335,7 +364,7 @@ class Engine:
         return -(-(token.lane + token.channels) // self.config.rows)
 
     def _data(self) -> Process:
-        clock, parts = self.clock, self.geometry.parts
+        clock = self.clock
         read = 0  # lines
         landed = 0  # cycle after the last beat that landed
         while True:
@@ -348,14 +377,15 @@ class Engine:
                     yield self.asked
                 granted = self.granted.popleft()
                 start = max(clock.now, granted)
-                cycles = lines * parts
+                beats = self._beats(token)
+                cycles = max(beats, token.pixels) + FEED if token.bits else beats
                 if plane + 1 == self._planes(token):
                     read += lines
                     self.runs.append((read, start + cycles, lines, cycles))
                     if len(self.runs) > RUNS:
                         self.runs.popleft()
                     self.lines_read.notify()
-                self.counts["written"] += cycles
+                self.counts["written"] += beats
                 landed = max(start + 2, granted + 1 + self.write_latency, landed) + cycles
                 yield start + cycles - clock.now
             clock.call(landed + 1 - clock.now, self._answer)

@@ -10,20 +10,20 @@ from .program import Place
 
 
 class Writers:
-    """The last writer of every word of the feature maps.
+    """The last writer of every unit of the feature maps.
 
     Parameters
     ----------
     base, size : int
         First byte, and bytes, of all feature maps.
-    word_bytes : int
-        Bytes of a word; all addresses are multiples of it.
+    unit : int
+        Bytes of which all addresses and words are multiples.
     """
 
-    def __init__(self, base: int, size: int, word_bytes: int) -> None:
-        self._base, self._word = base, word_bytes
+    def __init__(self, base: int, size: int, unit: int) -> None:
+        self._base, self._unit = base, unit
         # Descriptors count from 1 here, so that memory nobody has touched costs nothing.
-        self._last = np.zeros(size // word_bytes, np.int16)
+        self._last = np.zeros(size // unit, np.int16)
         self._layers: list[int] = [-1]  # of each descriptor, -1 for what the host wrote
 
     def load(
@@ -62,8 +62,9 @@ class Writers:
             self._check(self._run(place, plane, 0, place.height * place.width), layers)
 
     def _run(self, place: Place, plane: int, first: int, words: int) -> np.ndarray:
-        at = (place.address + plane * place.plane_stride - self._base) // self._word + first
-        return self._last[at : at + words]
+        at = (place.address + plane * place.plane_stride - self._base) // self._unit
+        word = place.word_bytes // self._unit
+        return self._last[at + first * word : at + (first + words) * word]
 
     def _check(self, found: np.ndarray, layers: Collection[int]) -> None:
         """Stop where a word is another tensor's: then the allocation is wrong."""

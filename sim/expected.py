@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from .files import Bytes, runs_of
@@ -43,13 +44,29 @@ def _array(name: str, tensor: Any) -> NDArray[np.uint8]:
     return np.ascontiguousarray(array)
 
 
+def _read_back(place: Any, tensor: Any) -> NDArray[np.uint8]:
+    """Return the values that a copy is made of."""
+    array = _array("copied", tensor)
+    code = getattr(place, "code", None)
+    return array if code is None else code(torch.from_numpy(array)[None])[0].numpy()
+
+
+def _joined(program: Any) -> set[str]:
+    """Return the coded tensors that no layer writes: concatenations, compared by their parts.
+
+    Of equal levels a copy's code may be another than its original's.
+    """
+    outputs = {plan.output for plan in program.layers}
+    coded = {n for n, place in program.places.items() if getattr(place, "code", None) is not None}
+    return coded - outputs
+
+
 def _mark_writable(program: Any, mask: Bytes, name: str) -> None:
     """Mark the bytes of a tensor, and the lanes a concatenation leaves open between them."""
     program.mask_tensor(mask[program.base :], name)
-    place = program.places[name]
-    slots = getattr(place, "slots", None)
-    if slots is not None:
-        mask[replace(place, slots=np.arange(int(slots.max()) + 1)).offsets()] = 0xFF
+    contents = getattr(program.places[name], "contents", None)
+    if contents is not None:
+        mask[contents(None)[0]] = 0xFF
 
 
 def expect(
@@ -61,6 +78,8 @@ def expect(
     word_bytes: int,
 ) -> Expected:
     """Lay out a program, its inputs and the golden tensors in memory from address 0 on.
+
+    Coded tensors are given as layers write them, see `golden.run`.
 
     Where tensors share memory, only those that are whole after the run are compared in place; all
     are by their writes, see `turns`. Bytes that are compared in place start with a wrong value,
@@ -80,12 +99,16 @@ def expect(
             f"tensor {unknown[0]!r} is not in the program; it has {', '.join(program.places)}"
         )
     given = {**inputs, **expected}
-    copies = {copy: given[of] for copy, of in getattr(program, "copies", {}).items() if of in given}
+    copies = {
+        copy: _read_back(program.places[of], given[of])
+        for copy, of in getattr(program, "copies", {}).items()
+        if of in given
+    }
     expected = {**expected, **copies}
     arrays = {name: _array(name, value) for name, value in expected.items() if name not in inputs}
     kept = getattr(program, "kept", program.places)
     shared = any(name not in kept for name in program.places)
-    names = tuple(name for name in arrays if name in kept)
+    names = tuple(name for name in arrays if name in kept and name not in _joined(program))
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, size, dtype=np.uint8)
     image[base : base + len(program.image)] = np.frombuffer(program.image, np.uint8)

@@ -165,7 +165,8 @@ def _turns(program: Any, size: int) -> tuple[Any, dict[int, int]]:
         last[descriptor["layer"]] = number
     turn = np.full(size, -1)
     for plan in sorted(program.layers, key=lambda plan: -first[plan.index]):
-        turn[program.places[plan.output].offsets()] = first[plan.index]  # the earliest stays
+        written = program.places[plan.output].contents(None)[0]
+        turn[written] = first[plan.index]  # the earliest stays
     return turn, last
 
 

@@ -210,7 +210,8 @@ class Faults:
         """Return the layer that writes each bus word of the program's tensors."""
         words: dict[int, int] = {}
         for plan in self.program.layers:
-            offsets = self.program.places[plan.output].offsets() // self.config.bus_bytes
+            written = self.program.places[plan.output].contents(None)[0]
+            offsets = written // self.config.bus_bytes
             words |= {int(word): plan.index for word in offsets.flat}
         return words
 

@@ -11,6 +11,7 @@ from random import Random
 from ..hw.config import EngineConfig
 from ..model import golden
 from ..model.compile import compile_network
+from .fuzz_codes import random_codes
 from .fuzz_coverage import features, program_features
 from .fuzz_networks import random_network
 from .result import SimResult
@@ -126,6 +127,8 @@ def fuzz_engines(
 def _run(config: EngineConfig, verilog: Path, seed: int, simulator: str, waveform: bool) -> Case:
     start = time.monotonic()
     network, x = random_network(seed, config)
+    if config.codec_bits:
+        network = random_codes(network, config.codec_bits, seed)
     latency = random_latency(seed)
     kinds = tuple(type(layer).__name__ for layer in network.layers)
     shared = Random(f"sharing {seed}").randrange(4) > 0
@@ -134,7 +137,7 @@ def _run(config: EngineConfig, verilog: Path, seed: int, simulator: str, wavefor
     try:
         program = compile_network(network, config, keep_all=not shared)
         seen |= program_features(program, config)
-        want = golden.run(network, x, exact="integer")
+        want = golden.run(network, x, exact="integer", written=True)
         result = simulate(
             program, config, verilog, {network.input: x[0]}, want, simulator, latency=latency,
             seed=seed, waveform=waveform,

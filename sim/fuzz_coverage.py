@@ -96,8 +96,8 @@ MEMORY: dict[str, Callable[[Latency], bool]] = {
     "random latency": lambda latency: latency.random > 0,
     "back-pressure": lambda latency: latency.stall > 0,
 }
-NARROW = "bits differ"
-FEATURES = (*LAYERS, NETWORK, NARROW, *MEMORY)
+NARROW, CODED = "bits differ", "coded maps"
+FEATURES = (*LAYERS, NETWORK, NARROW, CODED, *MEMORY)
 BANDS, LARGE, EMPTY = "several bands", "input beyond the buffer", "band without input"
 PROGRAM = (BANDS, LARGE, EMPTY)
 
@@ -113,6 +113,8 @@ def features(network: Network, latency: Latency) -> frozenset[str]:
         found.add(NETWORK)
     if len({info.bits for info in network.tensors.values()}) > 1:
         found.add(NARROW)
+    if network.codes:
+        found.add(CODED)
     return frozenset(found | {name for name, sees in MEMORY.items() if sees(latency)})
 
 
@@ -138,6 +140,8 @@ def impossible(config: EngineConfig) -> frozenset[str]:
     found |= {f"B = {bits}" for bits in (3, 4) if bits > config.code_bits}
     if not config.leaky:
         found.add("leaky ReLU")
+    if not config.codec_bits:
+        found.add(CODED)
     return frozenset(found)
 
 

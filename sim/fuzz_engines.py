@@ -6,11 +6,12 @@ from ..hw.config import EngineConfig
 
 ENGINES = (
     EngineConfig(name="fuzz0", rows=4, cols=4, hold=32, buffer_words=2048, window=4,
-                 burst_beats=16, weight_fifo=16, requantise_lanes=2, leaky=True),
+                 burst_beats=16, weight_fifo=16, requantise_lanes=2, leaky=True,
+                 codec_bits=4),
     EngineConfig(name="fuzz1", rows=8, cols=4, hold=16, buffer_words=64, window=2, bus_bits=128,
                  burst_beats=8, weight_fifo=32, requantise_lanes=4),
     EngineConfig(name="fuzz2", rows=4, cols=8, code_bits=3, max_terms=2, max_fan_in=1152, hold=64,
-                 buffer_words=128, burst_beats=4, weight_fifo=8, leaky=True),
+                 buffer_words=128, burst_beats=4, weight_fifo=8, leaky=True, codec_bits=7),
     EngineConfig(name="fuzz3", rows=16, cols=8, hold=32, buffer_words=256, window=4, bus_bits=128,
                  burst_beats=16, weight_fifo=64, requantise_lanes=8),
     EngineConfig(name="fuzz4", rows=2, cols=6, act_bits=6, code_bits=5, max_terms=4, hold=8,

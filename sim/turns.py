@@ -8,7 +8,7 @@ every beat that lands; this compares them after the run.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +85,9 @@ def turns_of(program: Any, expected: Mapping[str, NDArray[np.uint8]]) -> Turns:
     values: list[NDArray[np.int16]] = []
     layers: list[Ints] = []
     for number, plan in enumerate(program.layers):
-        place = program.places[plan.output]
-        lanes = np.arange(int(place.slots.max()) + 1)
-        at = replace(place, slots=lanes).offsets()
-        value = np.full(at.shape, ANY, np.int16)
-        if plan.output in expected:
-            value[place.slots] = expected[plan.output]
-        addresses.append(at.ravel())
-        values.append(value.ravel())
+        at, value = program.places[plan.output].contents(expected.get(plan.output))
+        addresses.append(at)
+        values.append(value)
         layers.append(np.full(at.size, number))
     address = np.concatenate(addresses)
     order = np.argsort(address, kind="stable")

@@ -11,8 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..plain import Plain
 from ..ram import NO_COLLISIONS
-
-SHALLOW = 32  # entries of a memory that is read fast enough to be compared in the next cycle
+from .layout import stage_cycles
 
 
 class Encoder(wiring.Component):
@@ -73,15 +72,6 @@ class Encoder(wiring.Component):
             "w_values": In(values),
         })  # fmt: skip
 
-    def deep(self, stage: int) -> bool:
-        """Whether a stage takes a cycle more, to register what its memory gives."""
-        return self.words << stage > SHALLOW
-
-    @property
-    def latency(self) -> int:
-        """Cycles from a word to its codes."""
-        return 1 + self.code_bits + sum(map(self.deep, range(self.code_bits)))
-
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         step = Signal()
@@ -103,7 +93,7 @@ class Encoder(wiring.Component):
                 m.d.comb += [read.en.eq(step), read.addr.eq(Cat(found[lane], now.word))]
             limits: list[Value] = [read.data for read in reads]
             # Thresholds arrive; the words go along.
-            for cycle in range(1 + self.deep(stage)):
+            for cycle in range(stage_cycles(self.words, stage)):
                 name = f"{stage}_{cycle}"
                 valid = later(valid, f"valid{name}", plain=False)
                 now = later(now, f"word{name}")

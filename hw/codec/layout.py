@@ -12,6 +12,8 @@ from math import gcd
 
 from ..config import EngineConfig
 
+SHALLOW = 32  # entries of a memory that is read fast enough to be compared in the next cycle
+
 
 def word_bytes(config: EngineConfig, bits: int) -> int:
     """Return the bytes of a pixel word of ``bits`` bits a value, 0 for one stored as it is."""
@@ -28,6 +30,23 @@ def unit_bytes(config: EngineConfig) -> int:
 def word_units(config: EngineConfig, bits: int) -> int:
     """Return the units of a pixel word, see `unit_bytes`."""
     return word_bytes(config, bits) // unit_bytes(config)
+
+
+def encoder_words(config: EngineConfig) -> int:
+    """Return the words of ``requantise_lanes`` channels that the encoder holds thresholds of."""
+    granules = config.rows // config.requantise_lanes
+    return config.codec_planes << (granules - 1).bit_length()
+
+
+def stage_cycles(words: int, stage: int) -> int:
+    """Return the cycles of one stage of the encoder: one more to register a deep memory's data."""
+    return 1 + (words << stage > SHALLOW)
+
+
+def encode_stages(config: EngineConfig) -> int:
+    """Return the encoder's cycles from a value to its code."""
+    words = encoder_words(config)
+    return 1 + sum(stage_cycles(words, stage) for stage in range(config.codec_bits))
 
 
 def heap_order(bits: int) -> list[int]:

@@ -9,12 +9,14 @@ from shiftwork.hw.checks import alignments
 from shiftwork.hw.config import EngineConfig
 from shiftwork.hw.control import Control
 from shiftwork.hw.descriptor import DESCRIPTOR_BYTES, FIELDS, Mode, Op, pack_descriptor
+from shiftwork.hw.loader import Target
 from shiftwork.hw.sequencer import COMPUTE_FIELDS
 from tests.hw.bench import Testbench, count_high, holds, simulate, until
 
 CONFIGS = {
     "bus64": EngineConfig(rows=2, cols=2, hold=16, max_terms=2),
     "bus128": EngineConfig(rows=4, cols=2, hold=64, bus_bits=128),
+    "codec": EngineConfig(rows=2, cols=4, hold=16, codec_bits=5, codec_planes=32),
 }
 PROGRAM = 0xFFFF_F000  # near the end, so that no address bit goes unseen
 LOAD = {
@@ -47,9 +49,27 @@ def descriptor(config: EngineConfig, rng: Random, **fixed: int) -> dict[str, int
         "out_width": rng.randint(1, values["pixels"]), "lo": rng.randint(0, values["hi"]),
         "col_blocks": -(-values["out_channels"] // config.cols),
     }  # fmt: skip
+    values |= codes(config, rng)
+    if values["store_bits"]:  # and thresholds for every column block
+        values["col_blocks"] = rng.randint(1, 8)
+        values["out_channels"] = values["col_blocks"] * config.cols - rng.randrange(config.cols)
     for name, step in alignments(config).items():
         values[name] = values[name] // step * step
     return values | fixed
+
+
+def codes(config: EngineConfig, rng: Random) -> dict[str, int]:
+    """Random values of the codec's fields; without a codec bits are 0, the rest means nothing."""
+    if not config.codec_bits:
+        return {"load_bits": 0, "store_bits": 0}
+    values: dict[str, int] = {}
+    for name, bits in (("levels", "load_bits"), ("thresholds", "store_bits")):
+        values[bits] = rng.choice([0, rng.randint(1, config.codec_bits)])
+        count = rng.choice([0, rng.randint(1, config.codec_planes)]) if values[bits] else 0
+        room = config.codec_planes - count
+        values |= {f"{name}_planes": count, f"{name}_base": rng.randint(0, min(room, 31))}
+        values[f"{name}_plane"] = rng.randrange(config.codec_planes - 15)
+    return values
 
 
 def program(config: EngineConfig, rng: Random, count: int) -> list[dict[str, int]]:
@@ -129,22 +149,45 @@ class System:
     async def loader(self, ctx: Any) -> None:
         dut = self.dut
         for i, d in enumerate(self.descriptors):
-            want = {k: d[v] for k, v in LOAD.items()}
-            await self.take(ctx, dut.load, want)
-            assert ("weights", i) in self.log
-            assert self.stored >= d["wait"], f"descriptor {i} loaded before {d['wait']} were stored"
-            assert self.computed >= d["free"], f"descriptor {i} loaded over what is still read"
-            self.log.append(("load", i))
-            await self.pause(ctx)
-            ctx.set(dut.load_done, 1)
-            await ctx.tick()
-            ctx.set(dut.load_done, 0)
+            for kind, want in self.loads(d):
+                await self.take(ctx, dut.load, want)
+                assert ("weights", i) in self.log
+                assert self.stored >= d["wait"], f"descriptor {i} loaded before {d['wait']} stored"
+                assert self.computed >= d["free"], f"descriptor {i} loaded over what is still read"
+                if kind == "load":
+                    self.log.append((kind, i))
+                await self.pause(ctx)
+                ctx.set(dut.load_done, 1)
+                await ctx.tick()
+                ctx.set(dut.load_done, 0)
             self.log.append(("loaded", i))
+
+    def loads(self, d: dict[str, int]) -> list[tuple[str, dict[str, int]]]:
+        """Return the loader's commands of a descriptor: tables to be loaded, then the band."""
+        band = {k: d[v] for k, v in LOAD.items()}
+        if not self.config.codec_bits:
+            return [("load", band)]
+        found: list[tuple[str, dict[str, int]]] = []
+        for target, name, bits in (
+            (Target.LEVELS, "levels", "load_bits"), (Target.THRESHOLDS, "thresholds", "store_bits"),
+        ):  # fmt: skip
+            if d[f"{name}_planes"]:
+                found.append((name, {
+                    "target": target, "addr": d[f"{name}_addr"], "bits": d[bits], "planes": 1,
+                    "words": d[f"{name}_planes"] << d[bits], "groups": 1,
+                    "plane": d[f"{name}_base"],
+                }))  # fmt: skip
+        codes = {"target": Target.BAND, "bits": d["load_bits"], "plane": d["levels_plane"]}
+        return [*found, ("load", band | codes)]
 
     async def sequencer(self, ctx: Any) -> None:
         dut = self.dut
         for i, d in enumerate(self.descriptors):
-            await self.take(ctx, dut.band, {k: d[k] for k in COMPUTE_FIELDS})
+            coding = (dut.coding,) if self.config.codec_bits else ()
+            said = await self.take(ctx, dut.band, {k: d[k] for k in COMPUTE_FIELDS}, *coding)
+            for each in said:
+                assert (each.bits, each.plane) == (d["store_bits"], d["thresholds_plane"])
+                assert (each.addr, each.col_blocks) == (d["out_addr"], d["col_blocks"])
             assert ("loaded", i) in self.log, f"descriptor {i} handed over before it was loaded"
             self.log.append(("band", i))
             self.handed += 1

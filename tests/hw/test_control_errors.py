@@ -45,7 +45,7 @@ def bad_descriptors(config: EngineConfig) -> dict[str, tuple[bytes, ErrorCode]]:
         flipped = bytearray(good)
         flipped[bit // 8] ^= 1 << bit % 8
         cases[f"checksum-{bit}"] = (bytes(flipped), ErrorCode.CHECKSUM)
-    for version in (0, 1, 3, 255):
+    for version in (0, 1, 2, 4, 255):
         cases[f"version-{version}"] = (broken(config, version=version), ErrorCode.VERSION)
     for op in (0, 3, 0x81):
         cases[f"op-{op}"] = (broken(config, op=op), ErrorCode.OPERATION)
@@ -84,16 +84,46 @@ def bad_descriptors(config: EngineConfig) -> dict[str, tuple[bytes, ErrorCode]]:
         cases[f"{field}-large"] = (broken(config, **{field: limit + 1}), ErrorCode.SIZE)
         top = (1 << FIELD[field].width) - 1
         cases[f"{field}-largest"] = (broken(config, **{field: top}), ErrorCode.SIZE)
+    for field in ("load_bits", "store_bits"):
+        for bits in (config.codec_bits + 1, 15):
+            cases[f"{field}-{bits}"] = (broken(config, **{field: bits}), ErrorCode.SIZE)
     return cases
 
 
+def bad_codes(config: EngineConfig) -> dict[str, tuple[bytes, ErrorCode]]:
+    """The same for what only an engine with a codec looks at."""
+    planes = config.codec_planes
+    none = {"levels_planes": 0, "thresholds_planes": 0}
+    cases = [
+        {"load_bits": 0, "levels_planes": 1},
+        {"store_bits": 0, "thresholds_planes": 0xFFFF},
+        {"load_bits": 2, "levels_planes": planes + 1, "levels_base": 0},
+        {"load_bits": 2, "levels_planes": 1, "levels_base": planes},
+        {"load_bits": 2, "levels_planes": 1, "levels_base": 255},
+        {"store_bits": 2, "thresholds_planes": 0xFFFF, "thresholds_base": 1},
+        {"load_bits": 1, "levels_plane": planes},
+        {"load_bits": 1, "levels_plane": 255},
+        {"store_bits": 1, "thresholds_plane": planes - 1, "col_blocks": 1,
+         "out_channels": config.cols},
+        {"store_bits": 1, "thresholds_plane": 0, "col_blocks": 0x4000,
+         "out_channels": 0x4000 * config.cols - 1},
+    ]  # fmt: skip
+    found = {str(case): (broken(config, **none | case), ErrorCode.SIZE) for case in cases}
+    for bits in ("load_bits", "store_bits"):
+        name = "load_addr" if bits == "load_bits" else "out_addr"
+        values = {bits: 0, name: 4097}
+        found[f"{name} of values"] = (broken(config, **none | values), ErrorCode.ADDRESS)
+    return found
+
+
 BAD = bad_descriptors(CONFIGS["bus64"])
+BAD_CODES = bad_codes(CONFIGS["codec"])
 
 
-@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("case", [*BAD, *BAD_CODES])
 def test_a_bad_descriptor_is_not_begun(case: str) -> None:
-    config = CONFIGS["bus64"]
-    packed, code = BAD[case]
+    config = CONFIGS["bus64" if case in BAD else "codec"]
+    packed, code = BAD[case] if case in BAD else BAD_CODES[case]
     rng = Random(case)
     good = [descriptor(config, rng), descriptor(config, rng)]
     system = System(config, good, rng, 0.2, [*(pack_descriptor(**d) for d in good), packed])

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from shiftwork.hw.array import has_separate
+from shiftwork.hw.codec.layout import word_bytes
 from shiftwork.hw.config import PARAMETER_BYTES, EngineConfig
 from shiftwork.hw.descriptor import DESCRIPTOR_BYTES, Mode, Op, unpack_descriptor
 
 from .streams import Record, block, read_record
 
 AHEAD = 5  # bands that may be loaded and not yet begun
-Store = tuple[int, np.ndarray]  # address and bytes
+Coded = tuple[int, int]  # bits of a code, plane of its thresholds
+Store = tuple[int, np.ndarray, Coded | None]  # address and bytes, or values of a word yet to code
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Machine:
     def run(self, first: int) -> None:
         """Run the program whose first descriptor is at byte address ``first``."""
         self.buffer = np.zeros((self.config.buffer_words, self.config.rows), np.int64)
+        tables = self.config.codec_planes, 1 << self.config.codec_bits, self.config.rows
+        self.levels, self.thresholds = np.zeros((2, *tables), np.int64)
         self.unstored: list[list[Store]] = []
         self.stored = self.computed = 0
         program = [self.fetch(first)]
@@ -65,22 +69,48 @@ class Machine:
     def store(self, count: int) -> None:
         """Store the outputs of the first ``count`` descriptors."""
         while self.stored < count:
-            for address, data in self.unstored.pop(0):
-                self.bytes(address, len(data))[:] = data
+            for address, data, coded in self.unstored.pop(0):
+                stored = data if coded is None else self.encode(data, *coded)
+                self.bytes(address, len(stored))[:] = stored
             self.stored += 1
 
     def load(self, d: dict[str, int]) -> None:
         config = self.config
         self.store(d["wait"])
-        at = d["buffer_base"]
+        for name, memory in (("levels", self.levels), ("thresholds", self.thresholds)):
+            bits = d["load_bits" if name == "levels" else "store_bits"]
+            for n in range(d[f"{name}_planes"]):
+                address = d[f"{name}_addr"] + (n << bits) * config.word_bytes
+                found = self.bytes(address, config.word_bytes << bits)
+                entries = found.reshape(-1, config.word_bytes)[:, : config.rows]
+                memory[d[f"{name}_base"] + n, : 1 << bits] = entries
+        at, bits, table = d["buffer_base"], d["load_bits"], d["levels_plane"]
+        word = word_bytes(config, bits)
         for group, plane in np.ndindex(d["load_groups"], d["load_planes"]):
             address = d["load_addr"] + group * d["load_group_stride"]
             address = (address + plane * d["load_plane_stride"]) & 0xFFFFFFFF
-            words = self.bytes(address, d["load_words"] * config.word_bytes)
-            lanes = words.reshape(-1, config.word_bytes)[:, : config.rows]
+            words = self.bytes(address, d["load_words"] * word).reshape(-1, word)
+            lanes = self.decode(words, bits, table) if bits else words[:, : config.rows]
+            table += 1
             assert at + len(lanes) <= config.buffer_words
             self.buffer[at : at + len(lanes)] = lanes & (1 << config.act_bits) - 1
             at += len(lanes)
+
+    def decode(self, words: np.ndarray, bits: int, plane: int) -> np.ndarray:
+        """Return the values of coded words, (words, rows)."""
+        rows = self.config.rows
+        planes = np.unpackbits(words, 1, bitorder="little")[:, : bits * rows]
+        codes = (planes.reshape(-1, bits, rows) << np.arange(bits)[:, None]).sum(1)
+        return np.take_along_axis(self.levels[plane], codes, 0)
+
+    def encode(self, values: np.ndarray, bits: int, plane: int) -> np.ndarray:
+        """Return the bytes of one coded word of values (rows,)."""
+        tree, codes = self.thresholds[plane], np.zeros(len(values), np.int64)
+        for stage in range(bits):
+            reached = values >= tree[(1 << stage) + codes, np.arange(len(values))]
+            codes = 2 * codes + reached
+        planes = codes >> np.arange(bits)[:, None] & 1
+        return np.packbits(planes.astype(np.uint8), bitorder="little")
 
     def words(self, d: dict[str, int], pixels: np.ndarray, base: int, ky: int, kx: int):
         """Return the words that a kernel step reads for some pixels, (pixels, window, rows)."""
@@ -123,15 +153,39 @@ class Machine:
                 channel = column * config.cols
                 records, stream = self.records(stream)
                 acc, stream = self.accumulate(d, pixels, column, stream)
+                if d["store_bits"]:
+                    stores += self.coded(d, acc, records, pixels, column)
+                    continue
                 for col in range(min(config.cols, d["out_channels"] - channel)):
                     plane, lane = divmod(channel + col, config.rows)
                     start = d["out_addr"] + plane * d["out_plane_stride"] + lane
                     values = records[col].apply(acc[:, col], d["lo"], d["hi"])
                     stores += [
-                        (start + int(pixel) * config.word_bytes, values[i : i + 1])
+                        (start + int(pixel) * config.word_bytes, values[i : i + 1], None)
                         for i, pixel in enumerate(pixels)
                     ]
             assert not stream, "weights are left over"
+        return stores
+
+    def coded(
+        self, d: dict[str, int], acc: np.ndarray, records: list[Record], pixels: np.ndarray,
+        column: int,
+    ) -> list[Store]:  # fmt: skip
+        """Return the words of a column block that are to be coded."""
+        config, bits, stores = self.config, d["store_bits"], []
+        first = column * config.cols // config.rows
+        planes = -(-min(config.cols, d["out_channels"] - column * config.cols) // config.rows)
+        values = np.stack(
+            [r.apply(acc[:, c], d["lo"], d["hi"]) for c, r in enumerate(records)], 1
+        ).astype(np.int64)  # fmt: skip
+        for plane in range(planes):
+            start = d["out_addr"] + (first + plane) * d["out_plane_stride"]
+            lanes = slice(plane * config.rows, (plane + 1) * config.rows)
+            table = d["thresholds_plane"] + first + plane
+            stores += [
+                (start + int(pixel) * word_bytes(config, bits), values[i, lanes], (bits, table))
+                for i, pixel in enumerate(pixels)
+            ]
         return stores
 
     def records(self, stream: bytes) -> tuple[list[Record], bytes]:

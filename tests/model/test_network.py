@@ -199,7 +199,7 @@ def edit(folder: Path, field: str, value: object) -> None:
     ("field", "value", "message"),
     [
         ("format", "onnx", "field 'format' must be 'shiftwork-network'"),
-        ("version", 5, "field 'version' must be 1 or 2 or 3 or 4, not 5"),
+        ("version", 6, "field 'version' must be 1 or 2 or 3 or 4 or 5, not 6"),
         ("output", "z", "field 'output' does not match its checksum"),
         ("layers", [], "field 'layers' does not match its checksum"),
         ("tensors", None, "field 'tensors' is missing"),
