@@ -1,4 +1,4 @@
-"""Engines side by side: size of the Verilog, area and clock on ECP5."""
+"""Engines side by side: size of the Verilog, area and clock on ECP5, ResNet8's pictures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ..hw.config import EngineConfig
 from .emit import emit
 from .figures import synth_figures
 from .files import write_json
+from .peers import picture_figures, resnet8_cycles
 from .progress import Stages
 from .synth import Target, synthesise, target_for
 
@@ -20,7 +21,7 @@ _COLUMNS = ("preset", "target", "lanes", "verilog_bytes", "lut", "ff", "bram", "
 def bench_presets(
     configs: list[EngineConfig], out_dir: Path, stages: Stages, target: Target | None = None
 ) -> list[dict[str, Any]]:
-    """Emit and synthesise each engine; write bench.json.
+    """Emit and synthesise each engine, predict ResNet8's cycles on it; write bench.json.
 
     Parameters
     ----------
@@ -50,9 +51,13 @@ def bench_presets(
             figures = synth_figures(
                 synthesise(emitted.verilog, emitted.top, target=target or target_for(config))
             )
+            cycles = resnet8_cycles(config)
         kept = {name: figures[name] for name in ("target", *_COLUMNS[4:])}
         size = emitted.verilog_bytes
-        rows.append({"preset": config.name, "lanes": config.lanes, "verilog_bytes": size, **kept})
+        pictures = picture_figures(cycles, figures["lut"], figures["fmax_mhz"])
+        rows.append({
+            "preset": config.name, "lanes": config.lanes, "verilog_bytes": size, **kept, **pictures,
+        })  # fmt: skip
     write_json(out_dir / "bench.json", rows)
     return rows
 
