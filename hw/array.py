@@ -106,6 +106,10 @@ class Array(wiring.Component):
             write = stages["d3"].valid & (stages["d3"].bank == bank)
             enables.append(copies(m, f"e_write{bank}", write, groups))
         writes = copies(m, "e_address", stages["d3"].pixel, groups)
+        late_banks = copies(m, "d2_bank", stages["d1"].bank, groups)
+        shifts = copies(m, "d2_post_shift", stages["d1"].post_shift, groups)
+        firsts = copies(m, "d3_first", stages["d2"].first, groups)
+        maxima = copies(m, "d3_maximum", stages["d2"].maximum, groups)
         drain_bank = self.drain_bank
         for stage in range(DRAIN_READ - 1):
             later = Signal(name=f"drain_bank{stage}")
@@ -117,8 +121,8 @@ class Array(wiring.Component):
         loads = [copy.value for copy in copies(m, "load", load, groups)] if wide else [load]
         width = config.rows * config.code_bits
         for index in range(config.cols):
-            column = Column(config)
             group = index * groups // config.cols
+            column = Column(config, group)
             m.submodules[f"column{index}"] = column
             m.d.comb += column.acts.eq(self.acts)
             if has_separate(config):
@@ -131,10 +135,10 @@ class Array(wiring.Component):
                 column.load.eq(loads[group]),
                 column.d1_address0.eq(reads[0][group].stored),
                 column.d1_address1.eq(reads[1][group].stored),
-                column.d2_bank.eq(stages["d2"].bank),
-                column.d2_post_shift.eq(stages["d2"].post_shift),
-                column.d3_first.eq(stages["d3"].first),
-                column.d3_maximum.eq(stages["d3"].maximum),
+                column.d2_bank.eq(late_banks[group].value),
+                column.d2_post_shift.eq(shifts[group].value),
+                column.d3_first.eq(firsts[group].value),
+                column.d3_maximum.eq(maxima[group].value),
                 column.e_write0.eq(enables[0][group].value),
                 column.e_write1.eq(enables[1][group].value),
                 column.e_address.eq(writes[group].stored),

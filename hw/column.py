@@ -10,6 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig
+from .copies import copy
 from .geometry import spreads
 from .plain import Plain
 from .ram import NO_COLLISIONS
@@ -60,8 +61,9 @@ class Column(wiring.Component):
     drain_bank: Signal
     drained: Signal
 
-    def __init__(self, config: EngineConfig) -> None:
+    def __init__(self, config: EngineConfig, group: int = 0) -> None:
         self.config = config
+        self.group = group
         super().__init__({
             "acts": In(data.ArrayLayout(config.act_bits, config.rows)),
             "codes": In(config.rows * config.code_bits),
@@ -85,9 +87,9 @@ class Column(wiring.Component):
 
         # Stage C: held codes, terms, first levels of the tree.
         wide = spreads(config)
-        near = Plain(self.acts.shape(), name="near")
-        domain = m.d.sync if wide else m.d.comb
-        domain += near.eq(self.acts)
+        near = Signal(self.acts.shape(), name="near_acts")
+        acts = self.acts.as_value()
+        m.d.comb += near.eq(copy(m, "near", acts, self.group).value if wide else acts)
         layout = active_layout(config)
         terms: list[Value] = []
         for row in range(config.rows):

@@ -30,6 +30,31 @@ class Copy:
         return ~self.stored if self.inverted else self.stored
 
 
+def copy(m: Module, name: str, value: Value, variant: int) -> Copy:
+    """Register a value so that it is not merged with a copy of another ``variant``.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the register, in its domain ``sync``.
+    name : str
+        Of the register, with the variant.
+    value : Value
+        What is copied.
+    variant : int
+        0 to ``MAX_COPIES`` - 1.
+    """
+    inverted = variant >= 2
+    stored = Signal(
+        len(value),
+        name=f"{name}_{variant}",
+        init=(1 << len(value)) - 1 if variant % 2 else 0,
+        reset_less=True,
+    )
+    m.d.sync += stored.eq(~value if inverted else value)
+    return Copy(stored, inverted)
+
+
 def copies(m: Module, name: str, value: Value, count: int) -> list[Copy]:
     """Register a value several times.
 
@@ -54,15 +79,4 @@ def copies(m: Module, name: str, value: Value, count: int) -> list[Copy]:
     """
     if not 1 <= count <= MAX_COPIES:
         raise ValueError(f"{count} copies of {name}: from 1 to {MAX_COPIES} can differ")
-    made = []
-    for index in range(count):
-        inverted = index >= 2
-        stored = Signal(
-            len(value),
-            name=f"{name}_{index}",
-            init=(1 << len(value)) - 1 if index % 2 else 0,
-            reset_less=True,
-        )
-        m.d.sync += stored.eq(~value if inverted else value)
-        made.append(Copy(stored, inverted))
-    return made
+    return [copy(m, name, value, variant) for variant in range(count)]

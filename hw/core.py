@@ -14,6 +14,7 @@ from .codec.coding import Coding
 from .codec.loader import CodedLoader
 from .config import EngineConfig
 from .control import Control
+from .copies import MAX_COPIES, copies
 from .drain import Drain
 from .geometry import AHEAD, fifo_depths, outputs_depth, takes_early
 from .loader import Loader
@@ -133,10 +134,16 @@ class Core(wiring.Component):
         # A block's codes are taken when its first beat reaches the window or the array; in the
         # former case they wait for it, so that the next block may arrive meanwhile.
         codes: Value = weights.codes
-        if takes_early(config):
+        early = takes_early(config)
+        takes = copies(m, "takes", window.taking, MAX_COPIES if early else 1)
+        taken = takes[0].value
+        if early:
             codes = Plain(len(weights.codes), name="codes")
-            with m.If(window.takes):
-                m.d.sync += codes.eq(weights.codes)
+            size = -(-len(codes) // len(takes))
+            for index, enable in enumerate(takes):
+                part = slice(index * size, (index + 1) * size)
+                with m.If(enable.value):
+                    m.d.sync += codes[part].eq(weights.codes[part])
         m.d.comb += [
             window.w_addr.eq(loader.w_addr),
             window.w_data.eq(loader.w_data),
@@ -150,12 +157,12 @@ class Core(wiring.Component):
             array.acts.eq(window.acts),
             array.separate.eq(window.separate),
             array.taps.eq(window.taps),
-            sequencer.taken.eq(window.takes),
+            sequencer.taken.eq(taken),
             array.codes.eq(codes),
             array.drain.eq(drain.active),
             array.drain_bank.eq(drain.bank),
             array.drain_address.eq(drain.address),
-            weights.taken.eq(window.takes),
+            weights.taken.eq(taken),
             weights.release.eq(drain.release),
             weights.record_bank.eq(drain.record_bank),
             weights.record_index.eq(drain.record_index),

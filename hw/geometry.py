@@ -36,11 +36,11 @@ def address_stages(config: EngineConfig) -> int:
 
 
 def take_stages(config: EngineConfig) -> int:
-    """Return the stages a beat has passed in the window when its codes are taken early.
+    """Return the stages a beat has passed in the window when its codes are taken.
 
-    They wait for it then, no longer than a block lasts: ``MIN_BLOCK_BEATS``.
+    Where that is early they wait for it, no longer than a block lasts: ``MIN_BLOCK_BEATS``.
     """
-    return window_stages(config) - 2 if config.window > 1 else 0
+    return window_stages(config) - 2 if config.window > 1 else 1
 
 
 def outputs_depth(config: EngineConfig) -> int:

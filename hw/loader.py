@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from .axi import ADDR_BITS, REQUEST
 from .config import EngineConfig
+from .plain import Plain
 from .queue import Queue
 
 RUNS_AHEAD = 16  # runs asked for and not yet received
@@ -97,6 +98,8 @@ class Loader(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Build the loader."""
         m = Module()
+        self._word = Plain(len(self.w_data), name="word")
+        m.d.comb += self.w_data.eq(self._word)
         config = self.config
         # A bus beat holds 2**slot_bits words, or a word takes 2**part_bits beats.
         byte_bits = (config.word_bytes - 1).bit_length()
@@ -250,7 +253,7 @@ class Loader(wiring.Component):
                 with m.If(part == index):
                     lanes = self._lanes(self.data.payload, index * width, width)
                     at = index * width * self.config.act_bits
-                    m.d.sync += self.w_data[at : at + len(lanes)].eq(lanes)
+                    m.d.sync += self._word[at : at + len(lanes)].eq(lanes)
 
     def _words_of_beat(
         self, m: Module, word: Signal, run_end: Signal, run: Any, slot_bits: int
@@ -269,5 +272,5 @@ class Loader(wiring.Component):
             m.d.sync += [
                 following.eq(slot + 1),
                 first.eq(run_end),
-                self.w_data.eq(self._lanes(raw, 0, self.config.word_bytes)),
+                self._word.eq(self._lanes(raw, 0, self.config.word_bytes)),
             ]

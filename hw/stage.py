@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig
 from .geometry import TOKENS, Geometry
+from .plain import Plain
 from .queue import Queue
 from .ram import NO_COLLISIONS
 
@@ -152,7 +153,7 @@ class Stage(wiring.Component):
                     m.d.comb += first.eq(index)
 
         # Written one cycle later, from registers.
-        values = Signal(config.requantise_lanes * config.act_bits)
+        values = Plain(config.requantise_lanes * config.act_bits, name="values")
         m.d.comb += [write.data[index].eq(values) for index in range(len(write.en))]
         m.d.sync += [values.eq(self.i.payload), write.addr.eq(Cat(line[:-1], plane))]
         for index in range(len(write.en)):

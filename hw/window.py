@@ -13,7 +13,7 @@ from .array import beat_layout
 from .config import EngineConfig
 from .copies import MAX_COPIES, copies
 from .descriptor import Mode
-from .geometry import address_stages, take_stages, takes_early
+from .geometry import address_stages, take_stages
 from .plain import Plain
 from .ram import NO_COLLISIONS
 
@@ -46,7 +46,7 @@ class Window(wiring.Component):
     i_beat : In(beat_layout)          control of the beat in stage B
     padding : In(window)              words that are padding (stage B)
     pad_value : In(8), mode : In(2)   stage B
-    takes : Out(1)                    pulse: a beat is here that takes the next block of codes
+    taking : Out(1)                   pulse: in the next cycle a beat takes the next block of codes
     beat : Out(beat_layout)           control for the array's stage B
     acts : Out(rows x act_bits)       rows shared by all columns, in the array's stage C
     separate : Out(1)                 each column takes its own lane of ``taps`` instead
@@ -61,7 +61,7 @@ class Window(wiring.Component):
     padding: Signal
     pad_value: Signal
     mode: Signal
-    takes: Signal
+    taking: Signal
     beat: data.View
     acts: data.View
     separate: Signal
@@ -79,7 +79,7 @@ class Window(wiring.Component):
             "padding": In(config.window),
             "pad_value": In(8),
             "mode": In(Mode),
-            "takes": Out(1),
+            "taking": Out(1),
             "beat": Out(beat_layout(config)),
             "acts": Out(word),
             "separate": Out(1),
@@ -98,15 +98,12 @@ class Window(wiring.Component):
             control.pad_value.eq(self.pad_value),
             control.mode.eq(self.mode),
         ]
-        early = takes_early(config)
         for stage in range(1 + (config.window > 1) + address_stages(config)):
-            if early and stage == take_stages(config):
-                m.d.comb += self.takes.eq(control.beat.valid & control.beat.load)
+            if stage == take_stages(config) - 1:
+                m.d.comb += self.taking.eq(control.beat.valid & control.beat.load)
             later = Signal(control_layout(config), name=f"control_{stage}")
             m.d.sync += later.eq(control)
             control = later
-        if not early:
-            m.d.comb += self.takes.eq(self.beat.valid & self.beat.load)
 
         # Then padding, and what the mode makes of them.
         padded = []

@@ -24,7 +24,6 @@ from ..hw.geometry import (
     burst_block,
     fifo_depths,
     take_stages,
-    takes_early,
     window_stages,
 )
 from ..hw.registers import COUNTERS
@@ -32,8 +31,7 @@ from .bus import Bus
 from .clock import Channel, Clock, Process
 
 DESCRIPTORS, LOADER, WEIGHTS = range(3)  # clients of the bus
-TAKE = 4  # cycles from a block's first beat until its codes have left their register
-TAKE_EARLY = 3  # the same where codes are taken early
+TAKE = 3  # cycles from a block's first beat until it is at the window's first stage
 LAND = (
     10  # cycles from a column block's last beat until it may be drained, without additional stages
 )
@@ -89,7 +87,7 @@ class Engine:
         if config.codec_bits:
             self.requantise += encode_stages(config)
         self.land = LAND + window_stages(config) + array_stages(config)
-        self.take = TAKE_EARLY + take_stages(config) if takes_early(config) else TAKE
+        self.take = TAKE + take_stages(config)
         self.clock = clock = Clock()
         self.bus = Bus(clock, config, fifo_depths(config), read)
         self.streams, self.bands = Channel(clock, AHEAD), Channel(clock, AHEAD)
