@@ -270,12 +270,13 @@ def bench(
     out_dir: Out = Path("build/bench"),
     as_json: Json = False,
 ) -> None:
-    """Size, area and Fmax of several engines as one table.
+    """Size, area and Fmax of several engines as one table, and ResNet8 beside others' figures.
 
     Example: shiftwork bench tiny small
     """
     from .bench import bench_presets, to_table
     from .inputs import open_config
+    from .peers import peers_table
     from .progress import Stages
 
     configs = [open_config(name) for name in presets or ["tiny", "small"]]
@@ -285,6 +286,7 @@ def bench(
         _emit_json(rows)
     else:
         out.print(to_table(rows))
+        out.print(peers_table(rows))
 
 
 accuracy.register(app)
