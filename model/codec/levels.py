@@ -83,10 +83,9 @@ def best_splits(
         How often a channel has a value, possibly times how much an error there matters.
     counts : sequence of int
         Every number of levels wanted, 1..128.
-    zero_gain : Tensor float64 (C,), optional
-        What it saves, in units of weight times squared error, that a value of weight 1 falls
-        into the first interval: for codes in which code 0 is stored in fewer bits. Level 0 is
-        then 0.
+    zero_gain : Tensor float64 (C, 256), optional
+        What it saves, in units of weight times squared error, that a value falls into the first
+        interval: for codes in which code 0 is stored in fewer bits. Level 0 is then 0.
     progress : callable, optional
         Called with the number of channels that are done.
 
@@ -104,7 +103,7 @@ def best_splits(
     weights = weights.double()
     total = weights.sum(1, keepdim=True)
     weights = weights + torch.where(total > 0, total, 1.0) * (PRIOR / VALUES)
-    gains = torch.zeros(len(weights), dtype=torch.float64) if zero_gain is None else zero_gain
+    gains = torch.zeros_like(weights) if zero_gain is None else zero_gain
     found: dict[int, list[Splits]] = {count: [] for count in counts}
     done = 0
     for part, gain in zip(weights.split(CHUNK), gains.split(CHUNK), strict=True):
@@ -158,8 +157,7 @@ def _favour_zero(
 ) -> None:
     """Give the interval of value 0 level 0, and what it saves."""
     values = torch.arange(weights.shape[1], dtype=torch.float64)
-    mass = weights.cumsum(1)
-    costs[:, 0, 1:] = (weights * values**2).cumsum(1) - gain[:, None] * mass
+    costs[:, 0, 1:] = (weights * values**2 - gain).cumsum(1)
     levels[:, 0, 1:] = 0
 
 

@@ -83,7 +83,7 @@ def test_a_channel_never_seen_gets_levels_all_the_same() -> None:
 def test_cheap_zeros_widen_the_first_interval() -> None:
     weights = spiky(3, 2, 256)
     plain = best_tables(weights, [3])[3]
-    cheap = best_tables(weights, [3], zero_gain=torch.full((2,), 2000.0, dtype=torch.float64))[3]
+    cheap = best_tables(weights, [3], zero_gain=2000 * weights)[3]
     assert cheap.levels[:, 0].tolist() == [0, 0]
     assert bool((cheap.thresholds[:, 0] > plain.thresholds[:, 0]).all())
 

@@ -1,0 +1,254 @@
+"""Which map is stored how: the least predicted loss for the bits stored in all.
+
+A code's loss is predicted from histograms alone: half the squared error in every value, weighted
+by how much an error there matters (:func:`.coded.fisher_weights`), is the second-order estimate
+of the divergence of the class probabilities. Losses of several maps add. With a price per stored
+bit every map takes the option with the least loss plus price times bits; prices from high to low
+give the curve of loss against bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..mixed import divergence
+from .coded import CodedGraph, fisher_weights, histograms
+from .levels import best_tables
+from .maps import mean_bits, values_of
+from .table import VALUES, TableCode
+
+SHARE = 1e-3  # of a channel's weight that goes by how often a value occurs
+BATCH = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """What is known of one map.
+
+    Attributes
+    ----------
+    counts : Tensor float64 (C, 256)
+        How often a channel has a value, per picture.
+    weights : Tensor float64 (C, 256)
+        Loss in nats per squared error in every occurrence of the value, per picture.
+    """
+
+    counts: torch.Tensor
+    weights: torch.Tensor
+
+    def loss(self, code: TableCode) -> float:
+        """Return the predicted divergence in nats when the map is stored so."""
+        values = torch.arange(VALUES, dtype=torch.float64)
+        return float((self.weights * (code.decoded.double() - values).square()).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """One way to store one map.
+
+    Attributes
+    ----------
+    code : TableCode
+    masked : bool
+        A mask of zeros before the codes that are not 0: a rate that depends on the picture.
+    loss : float
+        Predicted, in nats.
+    bits : float
+        Stored per value, on average over the pictures looked at.
+    """
+
+    code: TableCode
+    masked: bool
+    loss: float
+    bits: float
+
+    @property
+    def name(self) -> str:
+        """What the option is called."""
+        return f"{'mask + ' if self.masked else ''}{self.code.bits} bits"
+
+
+def profiles(
+    network: CodedGraph, pictures: torch.Tensor, names: Sequence[str], seed: int = 0
+) -> dict[str, Profile]:
+    """Return what choosing and fitting needs to know of each map, from unlabelled pictures.
+
+    Parameters
+    ----------
+    network : CodedGraph
+    pictures : Tensor uint8 (B, C, H, W)
+        Some hundred; the gradients are taken on every second batch of them.
+    names : sequence of str
+    seed : int
+        Of the classes that are drawn.
+    """
+    batches = pictures.split(BATCH)
+    counts = histograms(network, batches, names)
+    half = batches[::2]
+    weights = fisher_weights(network, half, names, seed)
+    looked = sum(map(len, half))
+    found = {}
+    for name in names:
+        count, weight = counts[name] / len(pictures), weights[name] / (2 * looked)
+        share = count / count.sum(1, keepdim=True).clamp(min=1e-300)
+        weight = weight + SHARE * weight.sum(1, keepdim=True) * share
+        found[name] = Profile(count, weight)
+    return found
+
+
+def fixed_options(profile: Profile, bits: Sequence[int]) -> list[Option]:
+    """Return the codes of fixed rate with the least predicted loss."""
+    codes = best_tables(profile.weights, bits)
+    return [Option(codes[k], False, profile.loss(codes[k]), float(k)) for k in bits]
+
+
+def masked_options(profile: Profile, bits: Sequence[int], price: float) -> list[Option]:
+    """Return codes behind a mask of zeros, best at a price in nats per stored bit."""
+    found = []
+    values = float(profile.counts.sum())
+    for k in bits:
+        code = best_tables(profile.weights, [k], zero_gain=price * k * profile.counts)[k]
+        used = float((profile.counts * (code.codes > 0)).sum())
+        found.append(Option(code, True, profile.loss(code), 1 + k * used / values))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One option for each map.
+
+    Attributes
+    ----------
+    options : dict[str, Option]
+        Maps that are not named are stored raw.
+    loss : float
+        Predicted for all maps together, in nats.
+    bits : float
+        Mean per value over all maps asked about.
+    price : float
+        Nats per stored bit.
+    """
+
+    options: dict[str, Option]
+    loss: float
+    bits: float
+    price: float
+
+    @property
+    def codes(self) -> dict[str, TableCode]:
+        """The codes by map."""
+        return {name: option.code for name, option in self.options.items()}
+
+
+def pick(
+    options: Mapping[str, Sequence[Option]], values: Mapping[str, int], price: float
+) -> Choice:
+    """Return for each map the option with the least loss plus price times bits; raw is one too."""
+    chosen = {}
+    for name, several in options.items():
+        best = min(several, key=lambda o: o.loss + price * o.bits * values[name])
+        if best.loss + price * best.bits * values[name] < price * 8 * values[name]:
+            chosen[name] = best
+    bits = mean_bits(values, {name: option.bits for name, option in chosen.items()})
+    return Choice(chosen, sum(o.loss for o in chosen.values()), bits, price)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A point of the curve: what a choice really costs on pictures that it was not made from.
+
+    Attributes
+    ----------
+    choice : Choice
+    divergence : float
+        Of the class probabilities from those of the uncoded network, in nats.
+    agree : float
+        Percent of the pictures with the same likeliest class.
+    """
+
+    choice: Choice
+    divergence: float
+    agree: float
+
+    @property
+    def drop(self) -> float:
+        """Estimated loss of top-1 accuracy in points.
+
+        Of the pictures that change class a part was wrong before and stays so, and some become
+        right: a half of the changes is taken for losses, which is on the safe side of what the
+        labelled pictures show (docs/reference/codec.md).
+        """
+        return (100.0 - self.agree) / 2
+
+
+def choose(
+    network: CodedGraph,
+    names: Sequence[str],
+    pictures: torch.Tensor,
+    held: torch.Tensor,
+    *,
+    max_drop: float = 1.0,
+    prices: Sequence[float] = (1.6e-6, 8e-7, 4e-7, 2e-7, 1e-7, 5e-8, 2.5e-8, 1.2e-8),
+    bits: Sequence[int] = (2, 3, 4, 5, 6),
+    known: Mapping[str, Profile] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> tuple[Measured | None, list[Measured]]:
+    """Choose per map from measured loss and saved bits, fixed rates only.
+
+    Parameters
+    ----------
+    network : CodedGraph
+    names : sequence of str
+        Maps that may be coded.
+    pictures, held : Tensor uint8 (B, C, H, W)
+        Unlabelled pictures to fit codes to, and others to measure on.
+    max_drop : float
+        Points of top-1 accuracy that may be lost, estimated (:attr:`Measured.drop`).
+    prices : sequence of float
+        Nats per stored bit, highest first.
+    bits : sequence of int
+        Every k that may be used.
+    known : Mapping[str, Profile], optional
+        From :func:`profiles`, where they are known already.
+    progress : callable, optional
+        Called with what is done, how much of it, and how much there is.
+
+    Returns
+    -------
+    Measured or None
+        The choice with the fewest bits within ``max_drop``; None if none is, and all stays raw.
+    list[Measured]
+        The curve, fewest bits first.
+
+    Raises
+    ------
+    ValueError
+        If ``max_drop`` is negative.
+    """
+    if max_drop < 0:
+        raise ValueError(f"max_drop must not be negative, not {max_drop}")
+    tell = progress or (lambda what, done, total: None)
+    known = known or profiles(network, pictures, names)
+    options = {}
+    for number, name in enumerate(names, start=1):
+        options[name] = fixed_options(known[name], bits)
+        tell("fit codes", number, len(names))
+    values = values_of(network.graph, list(names))
+    reference = network.scores(held, {})
+    curve: list[Measured] = []
+    seen: set[tuple[str, ...]] = set()
+    for number, price in enumerate(prices, start=1):
+        choice = pick(options, values, price)
+        key = tuple(f"{name} {option.name}" for name, option in choice.options.items())
+        if key not in seen:
+            seen.add(key)
+            scores = network.scores(held, choice.codes)
+            same = (scores.argmax(1) == reference.argmax(1)).double().mean()
+            curve.append(Measured(choice, divergence(reference, scores), 100 * float(same)))
+        tell("measure choices", number, len(prices))
+    curve.sort(key=lambda point: point.choice.bits)
+    good = [point for point in curve if point.drop <= max_drop]
+    return (good[0] if good else None), curve
