@@ -11,7 +11,6 @@ from random import Random
 from ..hw.config import EngineConfig
 from ..model import golden
 from ..model.compile import compile_network
-from .fuzz_codes import random_codes
 from .fuzz_coverage import features, program_features
 from .fuzz_networks import random_network
 from .result import SimResult
@@ -127,8 +126,6 @@ def fuzz_engines(
 def _run(config: EngineConfig, verilog: Path, seed: int, simulator: str, waveform: bool) -> Case:
     start = time.monotonic()
     network, x = random_network(seed, config)
-    if config.codec_bits:
-        network = random_codes(network, config.codec_bits, seed)
     latency = random_latency(seed)
     kinds = tuple(type(layer).__name__ for layer in network.layers)
     shared = Random(f"sharing {seed}").randrange(4) > 0

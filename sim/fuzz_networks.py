@@ -11,6 +11,7 @@ from ..hw.config import EngineConfig
 from ..model.compile import compile_network
 from ..model.network import Concat, Network, window_size
 from .builder import NetworkBuilder, Padding, Pair
+from .fuzz_codes import random_codes
 
 LAYERS = (2, 8)  # fewest and most layers of a network
 MOST_BEATS = 4000  # of one layer on the array
@@ -26,7 +27,7 @@ def random_network(seed: int, config: EngineConfig) -> tuple[Network, torch.Tens
     ----------
     seed : int
     config : EngineConfig
-        Limits terms, code bits, activation bits and fan-in.
+        Limits terms, code bits, activation bits, fan-in, and bits of coded tensors.
 
     Returns
     -------
@@ -37,7 +38,10 @@ def random_network(seed: int, config: EngineConfig) -> tuple[Network, torch.Tens
         if drawing.complete:
             break
         drawing.step()
-    return drawing.builder.build(), drawing.builder.picture()
+    network = drawing.builder.build()
+    if config.codec_bits:
+        network = random_codes(network, config.codec_bits, seed)
+    return network, drawing.builder.picture()
 
 
 class _Drawing:
