@@ -19,7 +19,7 @@ WARM   := $(VENV)/.warm
 SUDO   := $(if $(filter-out 0,$(shell id -u)),sudo)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-all lint format rtl sim sim-zoo zoo-page fuzz faults synth report bench bench-train accuracy readme registers doctor lock clean
+.PHONY: help demo test test-all lint format rtl sim sim-zoo zoo-page fuzz faults synth report bench bench-array bench-train accuracy readme registers doctor lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -30,10 +30,10 @@ help:  ## this list
 demo: $(WARM)  ## SqueezeNet's weights to checked Verilog, with reports in build/demo
 	@$(BIN)/shiftwork demo --preset $(PRESET) -o $(OUT)/demo
 
-test: $(WARM)  ## the test suite
+test: $(WARM) | build/.asic  ## the test suite
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m 'not slow'
 
-test-all: $(WARM)  ## the test suite with the slow tests
+test-all: $(WARM) | build/.asic  ## the test suite with the slow tests
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
 lint: $(READY)  ## ruff (rules and format) and pyright
@@ -74,6 +74,9 @@ report: $(READY)  ## report.html again, from the report.json of the last demo
 bench: $(WARM)  ## area and Fmax of the presets that fit ECP5, as one table
 	@$(BIN)/shiftwork bench -o $(OUT)/bench
 
+bench-array: $(WARM) | build/.asic  ## area and energy of the array against 8-bit arithmetic
+	@$(BIN)/shiftwork bench-array -o $(OUT)/arrays --page docs/reference
+
 bench-train: $(READY)  ## DeepShift and two terms trained on Fashion-MNIST, under an hour
 	@$(BIN)/shiftwork bench-train -o $(OUT)/train --page docs/reference/training.md
 
@@ -111,9 +114,17 @@ $(or $(PYTHON),/usr/bin/python3) -c 'import sys; sys.exit(sys.prefix == "/usr")'
   || ldconfig -p | grep -q 'libpython3\.[0-9.]*so' || echo libpython3-dev
 endef
 
-build/.debian:
+# The same for standard cells: timing, power, and the library.
+define ASIC_MISSING
+command -v sta >/dev/null || echo opensta; \
+[ -e /usr/share/qflow/tech/osu018/osu018_stdcells.lib ] || echo qflow-tech-osu018
+endef
+
+build/.debian: MISSING = $(DEBIAN_MISSING)
+build/.asic: MISSING = $(ASIC_MISSING)
+build/.debian build/.asic:
 	@mkdir -p build
-	@missing=$$($(DEBIAN_MISSING)); \
+	@missing=$$($(MISSING)); \
 	if [ -n "$$missing" ]; then \
 	  echo "installing Debian packages:" $$missing; \
 	  command -v apt-get >/dev/null || { echo "no apt-get here: please install" $$missing >&2; exit 1; }; \

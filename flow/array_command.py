@@ -1,0 +1,78 @@
+"""The command ``bench-array``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .options import Json, Out, Picture, writable
+
+out = Console(highlight=False)
+log = Console(stderr=True)
+
+
+def bench_array(
+    names: Annotated[list[str] | None, typer.Argument(help="Circuits; all by default.")] = None,
+    rows: Annotated[int, typer.Option(help="Activations per beat: 1, 2, 4, 8 or 16.")] = 16,
+    cols: Annotated[int, typer.Option(help="Output channels, 1..64.")] = 16,
+    beats: Annotated[int, typer.Option(help="Beats of each layer, 2..96.")] = 16,
+    picture: Picture = None,
+    liberty: Annotated[
+        Path | None, typer.Option(help="Liberty file of another library; with --cells.")
+    ] = None,
+    cells: Annotated[
+        Path | None, typer.Option(help="Its Verilog models, with specify blocks.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Circuits measured at a time.")] = 2,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Folder for power.md, the page, with its plot.", callback=writable),
+    ] = None,
+    out_dir: Out = Path("build/arrays"),
+    as_json: Json = False,
+) -> None:
+    """Area, critical path and energy per product of array circuits, against 8-bit arithmetic.
+
+    Each circuit is mapped to standard cells and simulated with delays on a real picture's
+    activations; its sums are compared with the golden model's. Results are kept by content.
+
+    Example: shiftwork bench-array n1 int8_booth --beats 8
+    """
+    from ..hw.arrays.circuits import CIRCUITS
+    from .array_bench import Size, bench_arrays
+    from .array_page import to_table, verdicts, write
+    from .array_workload import scenes
+    from .asic.library import find_library
+    from .asic.sta import need_sta
+    from .progress import Stages
+
+    size = Size(rows, cols, beats)
+    if jobs < 1:
+        raise ValueError(f"--jobs must be at least 1, not {jobs}")
+    chosen = list(dict.fromkeys(names or CIRCUITS))
+    for name in chosen:
+        if name not in CIRCUITS:
+            raise ValueError(f"there is no circuit {name!r}; choose from {', '.join(CIRCUITS)}")
+    library = find_library(liberty, cells)
+    need_sta()
+    with Stages(log) as stages:
+        with stages.stage("Picture through the golden model", "picture"):
+            found, shown = scenes(picture)
+        document = bench_arrays(chosen, found, shown, size, library, stages, jobs)
+    written = write(document, out_dir, page)
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    out.print(to_table(document))
+    for line in verdicts(document):
+        out.print(line, markup=False, soft_wrap=True)
+    out.print(str(written), markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(bench_array)

@@ -1,0 +1,1 @@
+"""Standard cells: mapping, simulation with delays, timing and power."""

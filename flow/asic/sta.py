@@ -1,0 +1,214 @@
+"""Timing and power of a mapped array by OpenSTA."""
+
+from __future__ import annotations
+
+import math
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..tools import ToolError, find_tool, run_tool
+from .liberty import weigh_by_pin
+from .mapping import BLOCKS, TOP, Netlist
+from .simulate import INPUT_DELAY, Toggles
+
+LEAST_ANNOTATED = 0.95  # share of pins without whose toggles a figure says little of the workload
+INPUT_SLEW = 0.1  # ns
+
+
+class NotAnnotated(RuntimeError):
+    """Too few pins of a netlist have toggles: its power would be a guess."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """Power of one block, in watts."""
+
+    internal: float
+    switching: float
+    leakage: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.internal + self.switching + self.leakage
+
+
+def need_sta() -> None:
+    """Check that OpenSTA is there, in a version whose power report is known.
+
+    Raises
+    ------
+    ToolError
+        If it is not; the message says what to do.
+    """
+    path = find_tool("sta")
+    if path is None:
+        raise ToolError("sta not found: apt-get install opensta")
+    with tempfile.TemporaryDirectory() as name:
+        text = _sta("version", "puts [sta::version]\nexit\n", Path(name))
+    version = text.strip().splitlines()[-1:] or ["none"]
+    if not version[0].startswith("2.0."):
+        raise ToolError(
+            f"sta is of version {version[0]}; its energies are known for 2.0 (Debian's opensta)"
+        )
+
+
+def _tcl(period: float, body: str, liberty: str = "cells.lib") -> str:
+    return f"""read_liberty {liberty}
+read_verilog netlist.v
+link_design {TOP}
+create_clock -name clk -period {period} [get_ports clk]
+create_clock -name clk_weights -period {period} [get_ports clk_weights]
+set_input_delay {INPUT_DELAY} -clock clk [all_inputs]
+set_input_transition {INPUT_SLEW} [all_inputs]
+set_output_delay 0 -clock clk [all_outputs]
+{body}
+exit
+"""
+
+
+def _sta(name: str, script: str, work: Path) -> str:
+    (work / f"{name}.tcl").write_text(script)
+    log = work / f"{name}.log"
+    run_tool("sta", ["-no_splash", "-exit", f"{name}.tcl"], cwd=work, log=log)
+    text = log.read_text("utf-8", "replace")
+    error = re.search(r"^(?:Error|.*invalid command name|.*no such variable).*", text, re.M)
+    if error:  # Tcl errors leave its exit code 0
+        raise ToolError(f"sta failed: {error[0]}")
+    return text
+
+
+def delays(work: Path, period: float) -> float:
+    """Write ``netlist.sdf`` for the netlist in ``work``; return the critical path in ns.
+
+    Raises
+    ------
+    ToolError
+        If OpenSTA is missing, fails, or finds no path.
+    """
+    body = """write_sdf -divider / -digits 4 full.sdf
+report_checks -path_delay max -from [all_registers -clock_pins] -to [all_registers -data_pins] \
+-format full
+puts DONE"""
+    text = _sta("timing", _tcl(period, body), work)
+    arrival = re.search(r"^\s*([\d.]+)\s+data arrival time", text, re.M)
+    sdf = work / "full.sdf"
+    if arrival is None or not sdf.exists():
+        raise ToolError("sta reports no path between registers")
+    # Wires without delay: Icarus cannot place them, and they say nothing.
+    kept = [line for line in sdf.read_text().splitlines() if "(INTERCONNECT" not in line]
+    (work / "netlist.sdf").write_text("\n".join(kept) + "\n")
+    sdf.unlink()
+    return float(arrival[1])
+
+
+def pin_activities(netlist: Netlist, toggles: Toggles) -> tuple[dict[str, float], float]:
+    """Return toggles per cycle by pin (``cell/pin``), and the share of pins that have them.
+
+    Pins tied to a constant do not count.
+    """
+    found: dict[str, float] = {}
+    pins = 0
+    for name, cell in netlist.cells.items():
+        for pin, net in cell.pins.items():
+            if net is None:
+                continue
+            pins += 1
+            if net in toggles.nets:
+                found[f"{name}/{pin}"] = toggles.nets[net] / toggles.cycles
+    return found, len(found) / pins if pins else 0.0
+
+
+def power(
+    netlist: Netlist, toggles: Toggles, work: Path, period: float
+) -> tuple[dict[str, Power], float]:
+    """Return power by block, and the share of pins annotated.
+
+    Every pin keeps its toggles only if no path leads to it from an input but through a register:
+    from inputs OpenSTA 2.0.17 spreads its own guesses at each report. So is it in an array.
+
+    OpenSTA gives every clock net two toggles per period, whatever is annotated. Weight registers
+    are clocked once per block only, so those are reported with a clock of that much longer a
+    period.
+
+    Raises
+    ------
+    NotAnnotated
+        If fewer than 95 % of the pins have toggles.
+    ToolError
+        If OpenSTA is missing or fails, or reports nothing for a cell.
+    """
+    activities, share = pin_activities(netlist, toggles)
+    if share < LEAST_ANNOTATED:
+        raise NotAnnotated(
+            f"only {share:.1%} of the netlist's pins have toggles from the simulation, "
+            f"{LEAST_ANNOTATED:.0%} are needed: power would not be the workload's"
+        )
+    text, causes = weigh_by_pin((work / "cells.lib").read_text("utf-8", "replace"))
+    (work / "power.lib").write_text(text)
+    lines = list(_annotations(netlist, activities, causes))
+    pulses = toggles.nets["clk_weights"] / 2 / toggles.cycles
+    held = {name for name, cell in netlist.cells.items() if cell.block == "weights"}
+    rest = [name for name in netlist.cells if name not in held]
+    found = _report("power", lines, 1.0, rest, work, period)
+    found |= _report("held", lines, pulses, sorted(held), work, period)
+    blocks: dict[str, Power] = {}
+    for block in BLOCKS:
+        parts = [found[name] for name, cell in netlist.cells.items() if cell.block == block]
+        if parts:
+            blocks[block] = Power(*(math.fsum(column) for column in zip(*parts, strict=True)))
+    return blocks, share
+
+
+def _annotations(
+    netlist: Netlist, activities: dict[str, float], causes: dict[str, set[str]]
+) -> Iterator[tuple[str, float, float]]:
+    """Yield for each pin its name, toggles per cycle, and weight of its energy table."""
+    for name, cell in netlist.cells.items():
+        inputs = causes.get(cell.kind, set())
+        total = math.fsum(activities.get(f"{name}/{pin}", 0.0) for pin in inputs)
+        for pin in cell.pins:
+            activity = activities.get(f"{name}/{pin}")
+            if activity is not None:
+                shared = pin in inputs and len(inputs) > 1 and total > 0
+                yield f"{name}/{pin}", activity, 0.5 * activity / total if shared else 0.5
+
+
+def _report(
+    name: str, lines: list[tuple[str, float, float]], pulses: float, cells: list[str], work: Path,
+    period: float,
+) -> dict[str, tuple[float, float, float]]:  # fmt: skip
+    """Return internal, switching and leakage power by cell, in watts.
+
+    ``pulses`` is the clock pulses per cycle. With a period of 1 / ``pulses`` cycles there are as
+    many times more toggles per period.
+    """
+    body = "\n".join(
+        [
+            "proc set_pin {pin activity duty} {",
+            "  sta::set_power_pin_activity [sta::find_pin $pin] $activity $duty",
+            "}",
+            "report_power",  # its figures are defaults: 2.0.17 forgets what is set before the first
+            *(
+                f"set_pin {{{pin}}} {value / pulses:.6g} {weight:.6g}"
+                for pin, value, weight in lines
+            ),
+            "puts BEGIN",
+            "report_power -instances [get_cells -hierarchical *] -digits 6",
+            "puts END",
+        ]
+    )
+    text = _sta(name, _tcl(period / pulses, body, "power.lib"), work)
+    table = text.partition("BEGIN")[2].partition("END")[0]
+    found: dict[str, tuple[float, float, float]] = {}
+    for line in table.splitlines():
+        words = line.split()
+        if len(words) == 5 and re.fullmatch(r"[-+.\de]+", words[0]):
+            found[words[4]] = (float(words[0]), float(words[1]), float(words[2]))
+    missing = [cell for cell in cells if cell not in found]
+    if missing:
+        raise ToolError(f"sta reports no power for {missing[0]} and {len(missing) - 1} others")
+    return {cell: found[cell] for cell in cells}

@@ -1,0 +1,1 @@
+"""Array circuits to compare: one interface, one tree, one accumulator; only lanes differ."""

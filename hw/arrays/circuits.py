@@ -1,0 +1,72 @@
+"""The circuits that are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .lanes import BoothLane, Lane, MagnitudeLane, ShiftLane
+from .plain import PlainShiftLane, ProductLane
+
+MAX_FAN_IN = 4608  # products per sum that an accumulator has room for, as in the engine's presets
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """One way to build an array.
+
+    Parameters
+    ----------
+    name : str
+        Short name; part of the Verilog modules' names.
+    title : str
+        What it is, in a few words.
+    lane : Lane | PlainShiftLane | ProductLane
+        What a weight makes of an activation.
+    """
+
+    name: str
+    title: str
+    lane: Lane | PlainShiftLane | ProductLane
+
+    @property
+    def act_bits(self) -> int:
+        """A, bits of an activation."""
+        return self.lane.act_bits
+
+    @property
+    def held_bits(self) -> int:
+        """Bits of register per weight."""
+        return self.lane.held_bits
+
+    @property
+    def plain(self) -> bool:
+        """Whether the synthesiser chooses every gate."""
+        return isinstance(self.lane, (PlainShiftLane, ProductLane))
+
+    @property
+    def shifts(self) -> bool:
+        """Whether weights are codes of powers of two; else integers."""
+        return isinstance(self.lane, ShiftLane)
+
+    @property
+    def acc_bits(self) -> int:
+        """Accumulator width: the largest sum of ``MAX_FAN_IN`` products fits."""
+        return (MAX_FAN_IN * self.lane.top).bit_length()
+
+
+CIRCUITS: dict[str, Circuit] = {
+    c.name: c
+    for c in (
+        Circuit("int8_plain", "int8, plain `*`", ProductLane(8)),
+        Circuit("int8_magnitude", "int8, sign and magnitude", MagnitudeLane(8)),
+        Circuit("int8_booth", "int8, radix-4 Booth", BoothLane(8)),
+        Circuit("int4_magnitude", "int4, sign and magnitude", MagnitudeLane(4)),
+        Circuit("int4_booth", "int4, radix-4 Booth", BoothLane(4)),
+        Circuit("n1_plain", "N=1, B=4, the engine's lane", PlainShiftLane(1, 4)),
+        Circuit("n1", "N=1, B=4", ShiftLane(1, 4)),
+        Circuit("n1_a6", "N=1, B=4, 6-bit activations", ShiftLane(1, 4, 6)),
+        Circuit("n1_b3", "N=1, B=3", ShiftLane(1, 3)),
+        Circuit("n2", "N=2, B=4", ShiftLane(2, 4)),
+        Circuit("n2_b3", "N=2, B=3", ShiftLane(2, 3)),
+    )
+}
