@@ -1,0 +1,36 @@
+"""Command ``bench-codec``: area and clock of the codec's circuits by themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from .options import Json, Out
+
+
+def bench_codec(out_dir: Out = Path("build/codec"), as_json: Json = False) -> None:
+    """Area and Fmax of the codec for 16 channels of 8 bits at 2x, beside published figures.
+
+    Standard cells are those of SHIFTWORK_LIBERTY, by default OSU 0.18 um as Debian's
+    qflow-tech-osu018 installs it; without them that part is left out.
+
+    Example: shiftwork bench-codec
+    """
+    from .codec_bench import bench_codec as measure
+    from .codec_bench import to_table
+    from .progress import Stages
+
+    with Stages(Console(stderr=True)) as stages:
+        report = measure(out_dir, stages)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        Console(highlight=False, width=140).print(to_table(report))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(bench_codec)

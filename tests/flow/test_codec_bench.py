@@ -1,0 +1,56 @@
+"""The figures of the codec's circuits: what they are of, and how they are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from shiftwork.flow.codec_bench import EBPC, blocks, cell_area, measure, to_table
+
+LIBERTY = """
+library (x) {
+  cell (NAND2X1) { area : 24; pin(A) { capacitance : 1; } }
+  cell ("DFFPOSX1") {
+    area : 96.5;
+  }
+}
+"""
+
+
+def test_a_cells_area_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "cells.lib"
+    path.write_text(LIBERTY)
+    assert cell_area(path, "NAND2X1") == 24
+    assert cell_area(path, "DFFPOSX1") == 96.5
+    with pytest.raises(ValueError, match="has no cell INVX1"):
+        cell_area(path, "INVX1")
+
+
+def test_tables_are_counted() -> None:
+    found = {block.name: block.tables for block in blocks()}
+    assert found["encoder"] == 16 * 15 * 8 and found["decoder"] == 16 * 16 * 8
+    assert found["encoder_64"] == 64 * found["encoder"]
+    assert found["packer"] == found["unpacker"] == 0
+
+
+def test_the_table_shows_published_figures_beside_measured_ones() -> None:
+    row = {"name": "encoder", "words_per_cycle": 1, "table_bits": 1920, "lut": 1234, "ff": 567,
+           "bram": 0, "fmax_mhz": 99.5, "kge": None, "kge_logic": 4.25}  # fmt: skip
+    console = Console(width=160)
+    with console.capture() as captured:
+        console.print(to_table({"blocks": [row], "ebpc": EBPC}))
+    text = captured.get()
+    assert "1,234" in text and "4.25" in text and "99.5" in text
+    assert "EBPC encoder (published)" in text and "784" in text and "3.8" in text
+
+
+@pytest.mark.slow
+def test_a_circuit_is_measured(tmp_path: Path) -> None:
+    block = next(block for block in blocks() if block.name == "packer")
+    row = measure(block, tmp_path)
+    assert row["lut"] > 100 and row["ff"] > 100 and row["bram"] == 0 and row["dsp"] == 0
+    assert 20 < row["fmax_mhz"] < 600
+    if row["kge"] is not None:
+        assert row["kge"] == row["kge_logic"] > 0.5
