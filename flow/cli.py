@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import accuracy, array_command, board_commands, campaigns, convert, train
+from . import accuracy, array_command, board_commands, campaigns, codec, convert, train
 from .options import (
     Bits,
     Engine,
@@ -291,9 +291,11 @@ def bench(
 
 accuracy.register(app)
 array_command.register(app)
+codec.register(app)
 convert.register(app)
 board_commands.register(app)
 campaigns.register(app)
+codec_command.register(app)
 train.register(app)
 
 
