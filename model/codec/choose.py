@@ -144,14 +144,46 @@ class Choice:
 
 
 def pick(
-    options: Mapping[str, Sequence[Option]], values: Mapping[str, int], price: float
+    options: Mapping[str, Sequence[Option]],
+    values: Mapping[str, int],
+    price: float,
+    groups: Sequence[Sequence[str]] = (),
 ) -> Choice:
-    """Return for each map the option with the least loss plus price times bits; raw is one too."""
-    chosen = {}
-    for name, several in options.items():
-        best = min(several, key=lambda o: o.loss + price * o.bits * values[name])
-        if best.loss + price * best.bits * values[name] < price * 8 * values[name]:
-            chosen[name] = best
+    """Return for each map the option with the least loss plus price times bits; raw is one too.
+
+    Parameters
+    ----------
+    options : Mapping[str, Sequence[Option]]
+        By name of map.
+    values : Mapping[str, int]
+        Values of each map.
+    price : float
+        Nats per stored bit.
+    groups : sequence of sequences of str
+        Maps that must have as many bits, or none a code: addends. Other maps choose alone.
+    """
+
+    def cost(name: str, option: Option) -> float:
+        return option.loss + price * option.bits * values[name]
+
+    grouped = {name for group in groups for name in group}
+    chosen: dict[str, Option] = {}
+    for group in (*groups, *([name] for name in options if name not in grouped)):
+        least = price * 8 * sum(values[name] for name in group)
+        common = set.intersection(*({o.code.bits for o in options[name]} for name in group))
+        best: dict[str, Option] = {}
+        for bits in sorted(common):
+            those = {
+                name: min(
+                    (o for o in options[name] if o.code.bits == bits),
+                    key=lambda o, name=name: cost(name, o),
+                )
+                for name in group
+            }
+            total = sum(cost(name, option) for name, option in those.items())
+            if total < least:
+                least, best = total, those
+        chosen |= best
     bits = mean_bits(values, {name: option.bits for name, option in chosen.items()})
     return Choice(chosen, sum(o.loss for o in chosen.values()), bits, price)
 
@@ -194,6 +226,7 @@ def choose(
     prices: Sequence[float] = (1.6e-6, 8e-7, 4e-7, 2e-7, 1e-7, 5e-8, 2.5e-8, 1.2e-8),
     bits: Sequence[int] = (2, 3, 4, 5, 6),
     known: Mapping[str, Profile] | None = None,
+    groups: Sequence[Sequence[str]] = (),
     progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[Measured | None, list[Measured]]:
     """Choose per map from measured loss and saved bits, fixed rates only.
@@ -213,6 +246,8 @@ def choose(
         Every k that may be used.
     known : Mapping[str, Profile], optional
         From :func:`profiles`, where they are known already.
+    groups : sequence of sequences of str
+        Maps that must have as many bits, see :func:`pick`.
     progress : callable, optional
         Called with what is done, how much of it, and how much there is.
 
@@ -241,7 +276,7 @@ def choose(
     curve: list[Measured] = []
     seen: set[tuple[str, ...]] = set()
     for number, price in enumerate(prices, start=1):
-        choice = pick(options, values, price)
+        choice = pick(options, values, price, groups)
         key = tuple(f"{name} {option.name}" for name, option in choice.options.items())
         if key not in seen:
             seen.add(key)
