@@ -11,7 +11,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import accuracy, array_command, board_commands, campaigns, codec, convert, train
+from . import (
+    accuracy,
+    array_command,
+    board_commands,
+    campaigns,
+    codec,
+    codec_command,
+    convert,
+    train,
+)
 from .options import (
     Bits,
     Engine,
@@ -291,7 +300,6 @@ def bench(
 
 accuracy.register(app)
 array_command.register(app)
-codec.register(app)
 convert.register(app)
 board_commands.register(app)
 campaigns.register(app)
