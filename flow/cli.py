@@ -16,7 +16,6 @@ from . import (
     array_command,
     board_commands,
     campaigns,
-    codec,
     codec_command,
     convert,
     train,
