@@ -27,7 +27,7 @@ def build(
     preset: Engine = "small",
     changes: Set = None,
     clock: Annotated[
-        float | None, typer.Option(help="MHz of the PLL; what is known to close by default.")
+        float | None, typer.Option(help="MHz of the PLL; 62.5 by default.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the placer.")] = 1,
     flash: Annotated[bool, typer.Option("--flash", help="Load it by openFPGALoader.")] = False,
@@ -36,7 +36,7 @@ def build(
 ) -> None:
     """Build a board's bitstream with open tools: area, Fmax, and no multiplier.
 
-    Takes a quarter of an hour, most of it placing and routing.
+    Takes minutes, most of them placing and routing.
 
     Example: shiftwork build --board ulx3s_85f --flash
     """

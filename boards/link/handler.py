@@ -123,17 +123,36 @@ class Handler(wiring.Component):
         wait = Signal(16 + WAIT_CYCLES.bit_length() - 1)
         starting = Signal()
 
+        # What a request's header is, a cycle after it came: in one with the decisions it would be
+        # the slowest path of the link.
+        repeated, is_write, placed, register_ok = (
+            Signal(name=name) for name in ("repeated", "is_write", "placed", "register_ok")
+        )
+        empty, whole = Signal(), Signal()  # no data; as many as the count says
         once = (port.command == Command.REG_WRITE) | (port.command == Command.START)
-        repeated = again & (last_number == port.number) & (last_command == port.command)
-        group_in = port.command - Command.WRITE
-        is_write = (group_in >= 1) & (group_in <= WORD_BYTES) & (port.command[4:] == 1)
-        inside = port.argument[WORD_SHIFT:] < self.words
-        aligned = port.argument[:WORD_SHIFT] == 0
-        register_ok = (port.argument[:2] == 0) & (port.argument[ADDR_BITS:] == 0)
+        group_in = port.command[:4]
+        m.d.sync += [
+            repeated.eq(
+                once & again & (last_number == port.number) & (last_command == port.command)
+            ),
+            is_write.eq((group_in >= 1) & (group_in <= WORD_BYTES) & (port.command[4:] == 1)),
+            placed.eq(
+                (port.argument[WORD_SHIFT:] < self.words) & (port.argument[:WORD_SHIFT] == 0)
+            ),
+            register_ok.eq((port.argument[:2] == 0) & (port.argument[ADDR_BITS:] == 0)),
+            empty.eq(port.length == 0),
+            whole.eq((port.length != 0) & (port.length == port.count)),
+        ]
 
         def refuse(reason: Status) -> None:
             m.d.sync += status.eq(reason)
             m.next = "REPLY"
+
+        def expect_empty(then: str) -> None:
+            with m.If(empty):
+                m.next = then
+            with m.Else():
+                refuse(Status.SIZE)
 
         m.d.comb += [
             bus.address.eq(port.argument),
@@ -158,42 +177,40 @@ class Handler(wiring.Component):
                     m.d.sync += damaged.eq(damaged + 1)
                 with m.If(~port.good):
                     refuse(Status.DAMAGED)
-                with m.Elif(once & repeated):
+                with m.Elif(repeated):
                     m.d.sync += [status.eq(last_status), value.eq(last_value)]
                     m.next = "REPLY"
                 with m.Elif(is_write):
                     m.d.sync += [group.eq(group_in), writing.eq(1)]
-                    with m.If((port.length == 0) | (port.length != port.count)):
+                    with m.If(~whole):
                         refuse(Status.SIZE)
-                    with m.Elif(~aligned | ~inside):
+                    with m.Elif(~placed):
                         refuse(Status.ADDRESS)
                     with m.Else():
                         m.next = "MEASURE"
                 with m.Else():
                     with m.Switch(port.command):
                         with m.Case(Command.HELLO):
-                            self._expect(m, refuse, "REPLY")
+                            expect_empty("REPLY")
                             m.d.sync += value.eq(MAGIC)
-                            with m.If(port.length == 0):
+                            with m.If(empty):
                                 m.d.sync += payload.eq(INFO)
                         with m.Case(Command.READ):
-                            with m.If(
-                                (port.length != 0) | (port.count == 0) | (port.count > MAX_DATA)
-                            ):
+                            with m.If(~empty | (port.count == 0) | (port.count > MAX_DATA)):
                                 refuse(Status.SIZE)
-                            with m.Elif(~aligned | ~inside):
+                            with m.Elif(~placed):
                                 refuse(Status.ADDRESS)
                             with m.Else():
                                 m.next = "MEASURE"
                         with m.Case(Command.REG_READ):
-                            with m.If((port.length != 0) | (port.count != 4)):
+                            with m.If(~empty | (port.count != 4)):
                                 refuse(Status.SIZE)
                             with m.Elif(~register_ok):
                                 refuse(Status.ADDRESS)
                             with m.Else():
                                 m.next = "REG READ"
                         with m.Case(Command.REG_WRITE):
-                            with m.If((port.length != 4) | (port.count != 4)):
+                            with m.If(~whole | (port.count != 4)):
                                 refuse(Status.SIZE)
                             with m.Elif(~register_ok):
                                 refuse(Status.ADDRESS)
@@ -202,18 +219,15 @@ class Handler(wiring.Component):
                                 m.next = "FETCH"
                         with m.Case(Command.START):
                             m.d.sync += starting.eq(1)
-                            self._expect(m, refuse, "STATUS")
+                            expect_empty("STATUS")
                         with m.Case(Command.WAIT):
                             m.d.sync += wait.eq(
                                 Cat(Const(0, WAIT_CYCLES.bit_length() - 1), port.count)
                             )
-                            with m.If(port.length != 0):
-                                refuse(Status.SIZE)
-                            with m.Else():
-                                m.next = "WAIT"
+                            expect_empty("WAIT")
                         with m.Case(Command.STATUS):
-                            self._expect(m, refuse, "STATUS")
-                            with m.If(port.length == 0):
+                            expect_empty("STATUS")
+                            with m.If(empty):
                                 m.d.sync += payload.eq(COUNTS)
                         with m.Default():
                             refuse(Status.UNKNOWN)
@@ -363,11 +377,3 @@ class Handler(wiring.Component):
             with m.State("GONE"):  # the receiver lets go
                 m.next = "IDLE"
         return m
-
-    def _expect(self, m: Module, refuse: Any, then: str) -> None:
-        """Go on if the request has no data."""
-        port: Any = self
-        with m.If(port.length != 0):
-            refuse(Status.SIZE)
-        with m.Else():
-            m.next = then
