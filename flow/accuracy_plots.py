@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ..model.accuracy import Result
 from .report.plots import paired_bars
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "shiftwork",
     "font.family": "sans-serif",
@@ -51,7 +51,7 @@ def curve_plot(result: Result) -> str:
         mean = _mean_terms(result, row.variant)
         if mean is not None:
             measured.append((mean, row))
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8, 4), layout="constrained")
         axes = figure.add_subplot()
         axes.plot(

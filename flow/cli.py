@@ -16,6 +16,7 @@ from . import (
     array_command,
     board_commands,
     campaigns,
+    codec,
     codec_command,
     convert,
     train,
@@ -299,6 +300,7 @@ def bench(
 
 accuracy.register(app)
 array_command.register(app)
+codec.register(app)
 convert.register(app)
 board_commands.register(app)
 campaigns.register(app)

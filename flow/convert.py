@@ -59,6 +59,17 @@ def convert(
         str | None,
         typer.Option(help="Activation scales by error (the default), max or percentile."),
     ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            help="auto stores each feature map in as few bits as --max-drop allows, for engines "
+            "with codec_bits. Writes codec.json and codec.svg too."
+        ),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(help="Points of top-1 that --codec may cost, as estimated; 1 by default."),
+    ] = None,
     mean: Annotated[
         str | None, typer.Option(help="Of the pixels, one or per channel: 0.485,0.456,0.406.")
     ] = None,
@@ -107,12 +118,15 @@ def convert(
         source=network, terms=terms, bits=bits, scale=scale.value if scale else None,
         rounding=rounding, budget=budget, preset=preset, observer=observer,
         calibration=calibration, pictures=pictures, crops=crops, options=options,
+        codec=codec, max_drop=max_drop,
     )  # fmt: skip
     converted = convert_network(request, log)
     net = converted.network
     net.save(out_dir)
     if converted.mixing is not None:
         converted.mixing.save(out_dir)
+    if converted.coding is not None:
+        converted.coding.save(out_dir)
     if (seen := converted.calibration) is not None:
         write_json(out_dir / "calibration.json", seen.to_dict())
         rows = [row for row in seen.ranges if math.isfinite(row.sqnr)]
@@ -132,6 +146,11 @@ def convert(
     }
     if converted.rounded_with:
         figures["rounded_with"] = converted.rounded_with
+    if (coding := converted.coding) is not None:
+        best = coding.best
+        figures["coded_maps"] = len(best.choice.options) if best else 0
+        figures["bits_per_map_value"] = round(best.choice.bits, 3) if best else 8.0
+        figures["codec_drop_estimated"] = round(best.drop, 2) if best else 0.0
     if (agreement := converted.agreement) is not None:
         figures["agreement"] = round(agreement.share, 4)
         figures["divergence"] = round(agreement.divergence, 4)

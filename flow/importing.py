@@ -36,7 +36,8 @@ from .progress import Bars
 from .rounding_pictures import SHARE, RoundingPictures, from_crops, from_zoo, split
 
 if TYPE_CHECKING:
-    from .mixing import Mixing  # draws plots: slow to import
+    from .coding import Coding  # these two draw plots: slow to import
+    from .mixing import Mixing
 
 BATCH = 8
 Advance = Callable[[int], None]
@@ -71,6 +72,10 @@ class Request:
         default with the pictures, but with CROPS crops where a network of the zoo has them.
     options : PictureOptions
         How pictures become the input of an imported network.
+    codec : str or None
+        "auto" stores feature maps in fewer bits where that costs little.
+    max_drop : float or None
+        Points of top-1 accuracy that this may cost, as estimated; 1 by default.
     """
 
     source: str
@@ -85,6 +90,8 @@ class Request:
     pictures: int | None = None
     crops: int | None = None
     options: PictureOptions = field(default_factory=PictureOptions)
+    codec: str | None = None
+    max_drop: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +112,8 @@ class Converted:
         No picture, nor part of it, was both rounded with and judged on.
     rounded_with : int
         Pictures or crops that the rounding looked at.
+    coding : Coding or None
+        Where codes were asked for.
     """
 
     network: Network
@@ -114,6 +123,7 @@ class Converted:
     agreement: Agreement | None = None
     apart: bool = True
     rounded_with: int = 0
+    coding: Coding | None = None
 
 
 def convert_network(request: Request, console: Console) -> Converted:
@@ -147,6 +157,9 @@ def convert_network(request: Request, console: Console) -> Converted:
         raise ValueError(f"--pictures must be at least 1, not {request.pictures}")
     if request.crops is not None and request.crops < 1:
         raise ValueError(f"--crops must be at least 1, not {request.crops}")
+    drop = check_drop(request.codec, request.max_drop)
+    if drop is not None and request.budget is not None:
+        raise ValueError("--codec auto and --budget choose one after the other: leave out --budget")
     looks = method != "greedy" or request.budget is not None
     in_zoo = source in MODELS
     if not in_zoo and Path(source).is_dir():
@@ -203,12 +216,38 @@ def convert_network(request: Request, console: Console) -> Converted:
     network = quantize(
         graph, frac_bits, terms=book.terms, bits=book.bits, scale=scale, rounded=rounded
     )
+    coding = None
+    if drop is not None:
+        coding = _code(
+            graph, frac_bits, network, chosen.rounding if looks else stored, drop, console
+        )
+        network = coding.network
     agreement = None
     if has_classes(graph) and len(chosen.judges):
         agreement = measure_agreement(graph, network, chosen.judges)
     return Converted(
-        network, graph.notes, None, seen, agreement, chosen.apart, len(chosen.rounding)
+        network, graph.notes, None, seen, agreement, chosen.apart, len(chosen.rounding), coding
     )  # fmt: skip
+
+
+def check_drop(codec: str | None, max_drop: float | None) -> float | None:
+    """Return the drop that coding maps may cost; None where nothing is to be coded.
+
+    Raises
+    ------
+    ValueError
+        If ``codec`` is unknown, or the drop is out of range or given without it.
+    """
+    if codec not in (None, "auto"):
+        raise ValueError(f"--codec must be auto, not {codec!r}")
+    if codec is None:
+        if max_drop is not None:
+            raise ValueError(f"--max-drop {max_drop:g} is for --codec auto: add it")
+        return None
+    drop = 1.0 if max_drop is None else max_drop
+    if not 0 <= drop < math.inf:
+        raise ValueError(f"--max-drop must be finite and not negative, not {drop:g}")
+    return drop
 
 
 def _refuse(request: Request, why: str, *, everything: bool) -> None:
@@ -221,7 +260,8 @@ def _refuse(request: Request, why: str, *, everything: bool) -> None:
         named = {"terms": request.terms, "bits": request.bits, "scale": request.scale,
                  "rounding": request.rounding, "budget": request.budget,
                  "preset": request.preset, "observer": request.observer,
-                 "pictures": request.pictures, "crops": request.crops}  # fmt: skip
+                 "pictures": request.pictures, "crops": request.crops,
+                 "codec": request.codec, "max-drop": request.max_drop}  # fmt: skip
         given = {f"--{name}": value for name, value in named.items()} | given
     for name, value in given.items():
         if value is not None:
@@ -282,6 +322,19 @@ def _mix(
             graph, frac_bits, pictures.rounding, pictures.judges, budget, config=config,
             method=method, bits=bits, progress=tell,
         )  # fmt: skip
+
+
+def _code(
+    graph: Graph, frac_bits: dict[str, int], network: Network, pictures: torch.Tensor, drop: float,
+    console: Console,
+) -> Coding:  # fmt: skip
+    """Return the network with the codes that keep the drop."""
+    from .coding import code_maps
+
+    columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        tell = Bars(progress, str.capitalize)
+        return code_maps(graph, frac_bits, network, pictures, drop, tell)
 
 
 def _complete(graph: Graph) -> bool:

@@ -1,0 +1,130 @@
+"""Feature maps of a converted network in fewer bits: what ``convert --codec auto`` does."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import torch
+from matplotlib.figure import Figure
+
+from ..model.agreement import has_classes
+from ..model.codec.choose import Measured, choose
+from ..model.codec.coded import CodedGraph
+from ..model.codec.maps import stored_maps
+from ..model.codec.place import code_network, groups_of
+from ..model.graph import Graph
+from ..model.network import Network
+from .accuracy_plots import STYLE
+from .files import write_atomic, write_json
+
+SHARE = 5  # every fifth picture is measured on, the others are fitted to
+
+
+@dataclass(frozen=True, eq=False)
+class Coding:
+    """Which maps are coded, and the choices that were looked at.
+
+    Attributes
+    ----------
+    network : Network
+        With the chosen codes.
+    best : Measured or None
+        None where no choice keeps the drop: all maps stay as they are.
+    curve : list[Measured]
+        Fewest bits first.
+    max_drop : float
+        Points of top-1 accuracy that could be lost.
+    pictures : int
+        Pictures measured on.
+    """
+
+    network: Network
+    best: Measured | None
+    curve: list[Measured]
+    max_drop: float
+    pictures: int
+
+    def save(self, folder: Path) -> None:
+        """Write ``codec.json`` and ``codec.svg``."""
+        points = []
+        for point in self.curve:
+            options = point.choice.options
+            points.append(
+                {
+                    "bits": point.choice.bits,
+                    "drop_estimated": point.drop,
+                    "agree_percent": point.agree,
+                    "divergence": point.divergence,
+                    "predicted": point.choice.loss,
+                    "chosen": point is self.best,
+                    "maps": {name: option.code.bits for name, option in options.items()},
+                }
+            )
+        data = {"max_drop": self.max_drop, "measured_on": self.pictures, "curve": points}
+        write_json(folder / "codec.json", data)
+        write_atomic(folder / "codec.svg", self._plot())
+
+    def _plot(self) -> str:
+        with matplotlib.rc_context(STYLE):
+            figure = Figure(figsize=(8, 4), layout="constrained")
+            axes = figure.add_subplot()
+            bits = [point.choice.bits for point in self.curve]
+            axes.plot(bits, [point.drop for point in self.curve], "o-", color="#4477aa")
+            axes.axhline(self.max_drop, color="k", linestyle="--", label="--max-drop")
+            if self.best is not None:
+                axes.plot([self.best.choice.bits], [self.best.drop], "s", ms=10, label="chosen")
+            axes.set_xlabel("bits per value of the maps, mean")
+            axes.set_ylabel("estimated drop of top-1, points")
+            axes.set_title(f"{self.network.name}: coded feature maps", loc="left", fontsize=11)
+            axes.legend()
+            buffer = io.StringIO()
+            figure.savefig(buffer, format="svg", metadata={"Date": None})
+        return buffer.getvalue()
+
+
+def code_maps(
+    graph: Graph,
+    frac_bits: dict[str, int],
+    network: Network,
+    pictures: torch.Tensor,
+    max_drop: float,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Coding:
+    """Choose codes for a network's maps.
+
+    Parameters
+    ----------
+    graph : Graph
+    frac_bits : dict[str, int]
+        f of every tensor.
+    network : Network
+        What the graph became.
+    pictures : Tensor uint8 (B, C, H, W)
+        Unlabelled, some dozens or more.
+    max_drop : float
+        Points of top-1 accuracy that may be lost, as estimated from agreement.
+    progress : callable, optional
+        Called with what is done, how much of it, and how much there is.
+
+    Raises
+    ------
+    ValueError
+        If the network has no scores of classes, or there are too few pictures.
+    """
+    if not has_classes(graph):
+        raise ValueError(f"--codec auto needs one score per class, which {graph.name} has not")
+    if len(pictures) < 2 * SHARE:
+        raise ValueError(f"--codec auto needs {2 * SHARE} pictures or more, not {len(pictures)}")
+    index = torch.arange(len(pictures)) % SHARE == 0
+    groups = groups_of(network, stored_maps(graph))
+    names = [name for name in stored_maps(graph) if any(name in group for group in groups)]
+    best, curve = choose(
+        CodedGraph(graph, frac_bits), names, pictures[~index], pictures[index],
+        max_drop=max_drop, groups=groups, progress=progress,
+    )  # fmt: skip
+    coded = code_network(network, best.choice.codes) if best else network
+    return Coding(coded, best, curve, max_drop, int(index.sum()))

@@ -1,0 +1,79 @@
+"""``convert --codec auto``: maps in fewer bits, what is written about it, what is refused."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shiftwork.flow.cli import main
+from shiftwork.model.network import Network
+
+Capture = pytest.CaptureFixture[str]
+FACTORY = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(4)
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 16, 5))
+"""
+
+
+@pytest.fixture
+def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    rng = np.random.default_rng(6)
+    (tmp_path / "photos").mkdir()
+    for number in range(20):
+        pixels = rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    (tmp_path / "nets_for_coding.py").write_text(textwrap.dedent(FACTORY))
+    monkeypatch.chdir(tmp_path)
+    return ["convert", "nets_for_coding:build", "--calibration", "photos", "--size", "8"]
+
+
+def test_maps_are_coded_and_the_curve_is_written(arguments: list[str], capsys: Capture) -> None:
+    assert main([*arguments, "--codec", "auto", "--max-drop", "100", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    network = Network.load("net")
+    assert figures["coded_maps"] == 2  # behind the pooling, which takes the one in front along
+    assert len(network.codes) == 3
+    assert figures["bits_per_map_value"] < 5
+    curve = json.loads(Path("net/codec.json").read_text())
+    chosen = [point for point in curve["curve"] if point["chosen"]]
+    assert len(chosen) == 1 and curve["measured_on"] == 4
+    assert chosen[0]["bits"] == min(point["bits"] for point in curve["curve"])
+    assert set(chosen[0]["maps"].values()) <= {2, 3, 4, 5, 6}
+    assert Path("net/codec.svg").read_text().startswith("<?xml")
+
+
+def test_a_drop_that_nothing_keeps_leaves_maps_as_they_are(
+    arguments: list[str], capsys: Capture
+) -> None:
+    assert main([*arguments, "--codec", "auto", "--max-drop", "0", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["codec_drop_estimated"] == 0.0
+    assert len(Network.load("net").codes) == (3 if figures["coded_maps"] == 2 else 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--codec", "best"], "--codec must be auto, not 'best'"),
+        (["--max-drop", "2"], "--max-drop 2 is for --codec auto: add it"),
+        (["--codec", "auto", "--max-drop", "-1"], "--max-drop must be finite and not negative"),
+        (["--codec", "auto", "--budget", "1.5"], "leave out --budget"),
+        (["--codec", "auto", "--pictures", "9"], "--codec auto needs 10 pictures or more, not 9"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    arguments: list[str], capsys: Capture, options: list[str], message: str
+) -> None:
+    assert main([*arguments, *options]) == 1
+    assert message in capsys.readouterr().err
+    assert not Path("net").exists()
