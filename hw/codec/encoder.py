@@ -88,10 +88,10 @@ class Encoder(wiring.Component):
             return kept
 
         for stage in range(self.code_bits):
-            reads = [self._memory(m, stage, lane) for lane in range(self.lanes)]
-            for lane, read in enumerate(reads):
-                m.d.comb += [read.en.eq(step), read.addr.eq(Cat(found[lane], now.word))]
-            limits: list[Value] = [read.data for read in reads]
+            limits: list[Value] = [
+                self._limit(m, stage, lane, Cat(found[lane], now.word), step)
+                for lane in range(self.lanes)
+            ]
             # Thresholds arrive; the words go along.
             for cycle in range(stage_cycles(self.words, stage)):
                 name = f"{stage}_{cycle}"
@@ -120,16 +120,27 @@ class Encoder(wiring.Component):
                 m.d.sync += codes[lane].eq(Mux(now.bits == 0, now.values[lane], found[lane]))
         return m
 
-    def _memory(self, m: Module, stage: int, lane: int) -> Any:
-        """Return the read port of a lane's thresholds of one stage."""
+    def _limit(self, m: Module, stage: int, lane: int, address: Value, step: Value) -> Value:
+        """Return a lane's threshold of one stage, a cycle after its address."""
+        write_en = self.w_en & (self.w_entry >> stage == 1)
+        if self.words << stage == 1:  # no memory has so little
+            only = Plain(self.act_bits, name=f"threshold{stage}_{lane}")
+            limit = Plain(self.act_bits, name=f"limit{stage}_{lane}")
+            with m.If(write_en):
+                m.d.sync += only.eq(self.w_values[lane])
+            with m.If(step):
+                m.d.sync += limit.eq(only)
+            return limit
         memory = Memory(
             shape=self.act_bits, depth=self.words << stage, init=[], attrs=NO_COLLISIONS
         )
         m.submodules[f"thresholds{stage}_{lane}"] = memory
-        write = memory.write_port()
+        write, read = memory.write_port(), memory.read_port()
         m.d.comb += [
-            write.en.eq(self.w_en & (self.w_entry >> stage == 1)),
+            write.en.eq(write_en),
             write.addr.eq(Cat(self.w_entry[:stage], self.w_word)),
             write.data.eq(self.w_values[lane]),
+            read.en.eq(step),
+            read.addr.eq(address),
         ]
-        return memory.read_port()
+        return read.data
