@@ -31,8 +31,8 @@ PREFACE = """\
 An array of {rows} inputs x {cols} outputs at {mhz:.0f} MHz makes one product per lane and cycle,
 whatever the circuit. All have the same activation registers, adder tree, accumulators and weight
 registers; only what a lane makes of an activation and a weight differs (`hw/arrays`). Area is per
-lane, in square micrometres; energy is in picojoules per product, without wires' capacitance,
-memories, clock tree and clock gates.
+lane, in square micrometres; energy is in picojoules per product. Neither has wires' capacitance,
+memories, the registers at the accumulator memory's output, clock tree or clock gates in it.
 
 - **Netlist**: mapped by Yosys. A library's full adder, 2:1 multiplexer and AOI22 are named by the
   circuits, since the mapper never picks the adder; the `plain` circuits leave every gate to the
@@ -49,8 +49,12 @@ memories, clock tree and clock gates.
   means either, and charges it for several pins; its energies are corrected
   (`flow/asic/liberty.py`). Weight registers have a clock of their own that runs only for a new
   block; its gate is not counted.
-- The plain circuits are measured on {plain_cols} columns and {plain_beats} beats of each layer:
-  they take long to simulate. Their activation registers serve fewer columns, {plain_note}
+"""
+
+PLAIN = """\
+- The plain circuits are measured on {cols} columns and {beats} beats of each layer: they take long
+  to simulate. Their activation registers serve fewer columns, which puts their part *registers
+  and drivers* too high.
 """
 
 
@@ -153,17 +157,18 @@ def to_markdown(document: dict[str, Any], image: str) -> str:
         picture=document["picture"], beats=document["beats"],
         sums=f"{sum(mode['sums'] for mode in modes):,}",
         annotated=min(mode["annotated"] for mode in modes),
-        plain_cols=plain["cols"] if plain else 0, plain_beats=plain["beats"] if plain else 0,
-        plain_note="which puts the part *registers and drivers* of theirs too high.",
     )  # fmt: skip
+    if plain:
+        preface += PLAIN.format(cols=plain["cols"], beats=plain["beats"])
     lines = [
         preface,
         "| " + " | ".join(COLUMNS) + " |",
         "|---" + "|---:" * (len(COLUMNS) - 1) + "|",
     ]
     lines += ["| " + " | ".join(row) + " |" for row in table_rows(document)]
-    lines += ["", "*select*, *tree* and *registers and drivers* are parts of *pJ held*; a plain "]
-    lines[-1] += "circuit's lanes and tree cannot be told apart."
+    note = "*select*, *tree* and *registers and drivers* are parts of *pJ held*"
+    apart = "; a plain circuit's lanes and tree cannot be told apart." if plain else "."
+    lines += ["", note + apart]
     lines += ["", f"![Energy per product]({image})", ""]
     said = verdicts(document)
     if said:

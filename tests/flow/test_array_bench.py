@@ -60,6 +60,7 @@ def test_the_page_holds_the_table(tmp_path: Path) -> None:
         assert f"- {line}" in text
     assert "| int8, plain `*` | 9,000 |" in text
     assert "`cat.png`" in text
+    assert "The plain circuits are measured on 2 columns and 4 beats" in text
     svg = (tmp_path / "page" / "power_arrays.svg").read_text()
     assert svg.startswith("<svg")
     assert "weights changing" in svg
