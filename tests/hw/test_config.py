@@ -187,7 +187,7 @@ def test_every_parameter_counts_in_the_fingerprint_unless_it_is_excused() -> Non
         ({"codec_planes": 3}, "codec_planes must be a power of two, not 3"),
     ],
 )
-def test_a_codec_that_cannot_be(changes: dict[str, int], message: str) -> None:
+def test_a_codec_that_cannot_be(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         EngineConfig(**changes)
     assert EngineConfig(codec_bits=7, cols=16).codec_bits == 7
