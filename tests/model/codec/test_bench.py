@@ -1,0 +1,30 @@
+"""The accuracy bench on real weights and a few pictures: rows that can be checked by themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from shiftwork.model.codec.bench import BITS, SQ2, Bench
+
+
+@pytest.mark.slow
+def test_every_row_of_the_bench_adds_up() -> None:
+    bench = Bench("squeezenet1_1", limit=24, crops=24, held=12, steps=2)
+    rows = list(bench.rows())
+    first = rows[0]
+    assert first.bits == 8.0 and first.agree == first.pictures == 24
+    for row in rows:
+        assert row.top1 == first.top1 - row.lost + row.won
+        assert row.agree + row.lost + row.won <= row.pictures
+        assert 0 < row.bits < 14 and row.divergence >= 0
+    by = {(row.maps, row.code, row.bits): row for row in rows}
+    for maps in ("SQ2", "ALL"):
+        learned = [by[maps, "table", float(k)].divergence for k in BITS if k <= 4]
+        assert learned == sorted(learned)
+        assert by[maps, "table", 3.0].divergence < by[maps, "truncation", 3.0].divergence
+    assert set(SQ2) <= set(bench.sets["ALL"]) and len(bench.sets["ALL"]) == 17
+
+
+def test_a_network_without_a_bench_is_refused() -> None:
+    with pytest.raises(ValueError, match="knows squeezenet1_1, not 'nanodet'"):
+        Bench("nanodet")
