@@ -10,6 +10,7 @@ import torch
 from ..hw.arrays.circuits import Circuit
 from ..model.codebook import Codebook
 from ..model.golden import accumulate, run
+from ..model.graph import ConvNode
 from ..model.network import Conv
 from .asic.stimulus import Workload
 from .inputs import open_network, open_picture
@@ -50,7 +51,7 @@ def scenes(picture: str | None) -> tuple[list[Scene], str]:
     floats = {
         node.name: node.weight
         for node in squeezenet.to_graph(squeezenet.load_float(), names=False).nodes
-        if hasattr(node, "weight")
+        if isinstance(node, ConvNode)
     }
     found = []
     for layer in network.layers:

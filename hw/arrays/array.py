@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, ClockDomain, Instance, Module, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -54,8 +54,8 @@ class CircuitArray(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.domains.sync = sync = ClockDomain(reset_less=True, local=True)
-        m.d.comb += sync.clk.eq(self.clk)
+        m.domains.sync = ClockDomain(reset_less=True, local=True)
+        m.d.comb += ClockSignal().eq(self.clk)
         circuit, cells = self.circuit, Cells(m)
         acts = Signal(len(self.acts), name="activations")
         m.d.sync += acts.eq(self.acts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, ClockDomain, Module, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -60,9 +60,9 @@ class Column(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.domains.sync = sync = ClockDomain(reset_less=True, local=True)
-        m.domains.weights = slow = ClockDomain(reset_less=True, local=True)
-        m.d.comb += [sync.clk.eq(self.clk), slow.clk.eq(self.clk_weights)]
+        m.domains.sync = ClockDomain(reset_less=True, local=True)
+        m.domains.weights = ClockDomain(reset_less=True, local=True)
+        m.d.comb += [ClockSignal().eq(self.clk), ClockSignal("weights").eq(self.clk_weights)]
         circuit = self.circuit
         weights = Signal(len(self.held), name="weights")
         m.d.weights += weights.eq(self.held)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_a_lane_adds_the_product_and_a_constant_of_the_weight(circuit: Circuit) 
     assert not isinstance(lane, type(CIRCUITS["int8_plain"].lane))
     found = lane.bits(Evaluator(), bits, inverse, to_bits(held[:, None], lane.held_bits))  # type: ignore[union-attr]
     for position, bit in found:
-        got += bit.astype(np.int64) << position
+        got += cast("np.ndarray", bit).astype(np.int64) << position
     assert np.array_equal(got, integers[:, None] * x + lane.constant(codes)[:, None])
     assert got.max() <= lane.top
     assert circuit.acc_bits == (4608 * lane.top).bit_length()
