@@ -211,7 +211,7 @@ class Measured:
 
         Of the pictures that change class a part was wrong before and stays so, and some become
         right: a half of the changes is taken for losses, which is on the safe side of what the
-        labelled pictures show (docs/reference/codec.md).
+        labelled pictures show (docs/decisions/008-codec.md).
         """
         return (100.0 - self.agree) / 2
 
