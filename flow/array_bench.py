@@ -44,7 +44,7 @@ class Size:
 
     rows: int = 16
     cols: int = 16
-    beats: int = 16
+    beats: int = 8
 
     def __post_init__(self) -> None:
         limits = {"rows": (1, 64), "cols": (1, 64), "beats": (2, 96)}

@@ -19,7 +19,7 @@ def bench_array(
     names: Annotated[list[str] | None, typer.Argument(help="Circuits; all by default.")] = None,
     rows: Annotated[int, typer.Option(help="Activations per beat: 1, 2, 4, 8 or 16.")] = 16,
     cols: Annotated[int, typer.Option(help="Output channels, 1..64.")] = 16,
-    beats: Annotated[int, typer.Option(help="Beats of each layer, 2..96.")] = 16,
+    beats: Annotated[int, typer.Option(help="Beats of each layer, 2..96.")] = 8,
     picture: Picture = None,
     liberty: Annotated[
         Path | None, typer.Option(help="Liberty file of another library; with --cells.")
@@ -40,7 +40,7 @@ def bench_array(
     Each circuit is mapped to standard cells and simulated with delays on a real picture's
     activations; its sums are compared with the golden model's. Results are kept by content.
 
-    Example: shiftwork bench-array n1 int8_booth --beats 8
+    Example: shiftwork bench-array n1 int8_booth --cols 4
     """
     from ..hw.arrays.circuits import CIRCUITS
     from .array_bench import Size, bench_arrays

@@ -39,8 +39,9 @@ memories, the registers at the accumulator memory's output, clock tree or clock 
   mapper.
 - **Workload**: {layers} of SqueezeNet v1.1 on `{picture}`. Activations come from the golden model
   (N=2, B=4, greedy), the same for every circuit, weights from the float network, one scale per
-  output channel. {beats} beats of each layer. *held*: one block of weights stays while pixels
-  pass by; *changing*: a block per beat.
+  output channel, rounded greedily. {beats} beats of each layer. *held*: one block of weights
+  stays while pixels pass by; *changing*: a block per beat. Greedy rounding leaves N=2, B=3 fewer
+  than one non-zero term per weight; rounded for accuracy it has more and takes more.
 - **Simulation**: by Icarus with the delays that OpenSTA writes. Every sum is compared with the
   golden model's; one that differs, or less than 95 % of the pins with toggles from the
   simulation, and the command fails. Here all {sums} sums were equal and {annotated:.1%} of the
