@@ -101,8 +101,8 @@ def test_a_named_network_that_cannot_run_is_an_error(
 def test_a_mismatch_is_an_error(
     small_zoo, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def off_by_one(network, x):
-        found = run(network, x)
+    def off_by_one(network, x, **options):
+        found = run(network, x, **options)
         found[network.output] = found[network.output] ^ 1
         return found
 

@@ -91,7 +91,7 @@ def test_reads_and_writes(stall: float) -> None:
 
     async def body(ctx: Any, host: Host) -> None:
         assert await host.read(0x00) == 0x53484654
-        assert await host.read(0x04) == 0x0302
+        assert await host.read(0x04) == 0x0303
         assert await host.read(0x08) == 16 | 5 << 8 | 5 << 16 | 2 << 20 | 7 << 24 | 4 << 28
         await host.write(0x18, 0xAABBCCDD)
         await host.write(0x18, 0x11223344, strobe=0b0101)

@@ -40,6 +40,7 @@ class Layer:
     passes: int = 1
     ideal_cycles: int = 0
     index: int = 0
+    output: str = "y"
 
 
 class CopyProgram:
