@@ -167,11 +167,12 @@ class Registers(wiring.Component):
             m.d.sync += failed.eq(0)
         with m.If(self.start | self.soft_reset):
             m.d.sync += [done.eq(0), failed.eq(0), code.eq(0), fault_layer.eq(0)]
-        with m.If(self.done):
+        # What ends in the very cycle of a soft reset belongs to the run that it drops.
+        with m.If(self.done & ~self.soft_reset):
             m.d.sync += done.eq(1)
-        with m.If(self.error_valid):
+        with m.If(self.error_valid & ~self.soft_reset):
             m.d.sync += failed.eq(1)
-            with m.If((code == 0) | self.start | self.soft_reset):
+            with m.If((code == 0) | self.start):
                 m.d.sync += [code.eq(self.error), fault_layer.eq(self.error_layer)]
         m.d.sync += self.irq.eq(irq_enable & (done | failed))
         return m

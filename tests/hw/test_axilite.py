@@ -217,3 +217,26 @@ def test_layers_that_end_one_soon_after_another_keep_their_own_counters(spacing:
 
 def test_it_converts_to_verilog() -> None:
     assert "s_axil_rdata" in verilog.convert(Registers(EngineConfig()), emit_src=False)
+
+
+@pytest.mark.parametrize("event", ["done", "error_valid"])
+def test_an_end_in_the_cycle_of_a_soft_reset_is_dropped(event: str) -> None:
+    dut = Registers(EngineConfig())
+
+    async def end(ctx: Any) -> None:
+        """Let the run end in just the cycle in which the reset is told."""
+        ctx.set(dut.error, 5)
+        while True:
+            *_, written = await ctx.tick().sample(dut.soft_reset)
+            ctx.set(getattr(dut, event), 0)
+            if written:
+                return
+            ctx.set(getattr(dut, event), 1)
+
+    async def body(ctx: Any, host: Host) -> None:
+        await host.write(REGISTER["CONTROL"].offset, 2)
+        await ctx.tick().repeat(2)
+        assert await host.read(REGISTER["STATUS"].offset) == 0
+        assert await host.read(REGISTER["ERROR"].offset) == 0
+
+    _run(dut, body, background=[end])
