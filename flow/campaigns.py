@@ -29,6 +29,10 @@ def sim_zoo(
     changes: Set = None,
     terms: Terms = 2,
     bits: Bits = 4,
+    codec: Annotated[
+        int | None,
+        typer.Option(help="Run each once more with feature maps in so many bits, 1..7."),
+    ] = None,
     simulator: Sim = Simulator.verilator,
     out_dir: Out = Path("build/zoo"),
     as_json: Json = False,
@@ -38,7 +42,10 @@ def sim_zoo(
     For preset base as it is and N = 2 some networks have a least utilisation; below it the run
     fails.
 
-    Example: shiftwork sim-zoo resnet8 person_detect
+    --codec needs an engine with a codec of as many bits or more, and networks with scores of
+    classes. Its tables are fitted to the calibration pictures.
+
+    Example: shiftwork sim-zoo resnet8 --codec 4 --set codec_bits=4
     """
     from ..model.codebook import Codebook
     from ..sim.tools import find_simulator
@@ -49,6 +56,7 @@ def sim_zoo(
         PREDICTION_LIMIT,
         choose,
         least_utilisation,
+        open_networks,
         run_network,
         to_json,
         to_table,
@@ -57,6 +65,13 @@ def sim_zoo(
 
     config = open_config(preset, changes)
     Codebook(terms, bits)
+    if codec is not None and not 1 <= codec <= 7:
+        raise ValueError(f"--codec must be 1..7, not {codec}")
+    if codec is not None and codec > config.codec_bits:
+        raise ValueError(
+            f"--codec {codec} needs an engine whose codec has {codec} bits, {config.name}'s has "
+            f"{config.codec_bits}: add --set codec_bits={codec}"
+        )
     chosen = choose(names)
     find_simulator(simulator.value)
     rows = []
@@ -64,9 +79,11 @@ def sim_zoo(
         with stages.stage("Emit the Verilog"):
             emitted = emit(config, out_dir / "rtl")
         for name in chosen:
-            row = run_network(name, config, emitted.verilog, stages, terms=terms, bits=bits,
-                              simulator=simulator.value)  # fmt: skip
-            rows.append(replace(row, least_utilisation=least_utilisation(name, config, terms)))
+            least = least_utilisation(name, config, terms)
+            for opened in open_networks(name, stages, terms=terms, bits=bits, codec=codec):
+                row = run_network(*opened, config, emitted.verilog, stages,
+                                  simulator=simulator.value)  # fmt: skip
+                rows.append(replace(row, least_utilisation=least))
     report = to_json(config, rows, terms=terms, bits=bits, simulator=simulator.value)
     path = write_json(out_dir / "report.json", report)
     write_atomic(out_dir / "zoo.md", zoo_page(report))

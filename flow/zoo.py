@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.table import Table
 
 from ..hw.config import EngineConfig, preset
 from ..model import golden
+from ..model.codec.whole import code_whole
 from ..model.compile import compile_network
 from ..model.cycles import predict_cycles
+from ..model.network import Network
 from ..model.zoo import MODELS
 from ..sim.result import LayerCounters
 from ..sim.scoreboard import FAST, simulate
@@ -25,6 +28,8 @@ class ZooRow:
 
     Attributes
     ----------
+    network : str
+        Its name, and the bits of its codes where its maps are coded.
     refused : str
         Why the engine cannot run it; then all counts are 0.
     ideal_cycles : int
@@ -35,8 +40,8 @@ class ZooRow:
         By the cycle model; the error is relative.
     predicted_read, predicted_written : int
         Bytes by the cycle model.
-    program_bytes : int
-        Descriptors and weights in memory.
+    program_bytes, table_bytes : int
+        Descriptors, weights and the codec's tables in memory; the tables alone.
     peak_map_bytes, unshared_map_bytes : int
         Memory of the feature maps: as it is, and if each had its own.
     stalls : dict of str to int
@@ -65,6 +70,7 @@ class ZooRow:
     predicted_written: int = 0
     stalls: dict[str, int]
     program_bytes: int = 0
+    table_bytes: int = 0
     peak_map_bytes: int = 0
     unshared_map_bytes: int = 0
     bytes_read: int = 0
@@ -114,20 +120,46 @@ def least_utilisation(name: str, config: EngineConfig, terms: int) -> float:
     return LEAST_UTILISATION.get(name, 0.0) if reference else 0.0
 
 
-def run_network(
-    name: str, config: EngineConfig, verilog: Path, stages: Stages, *,
-    terms: int = 2, bits: int = 4, simulator: str = "verilator",
-) -> ZooRow:  # fmt: skip
-    """Run one network of the zoo on an engine and compare every value.
+def open_networks(
+    name: str, stages: Stages, *, terms: int = 2, bits: int = 4, codec: int | None = None
+) -> Iterator[tuple[str, Network, torch.Tensor]]:
+    """Yield a network of the zoo with what to call it and a stored picture.
+
+    With ``codec``, the bits of a code, it comes once more with every map coded that may be, by
+    tables fitted to its calibration pictures.
 
     Raises
     ------
     MissingDataError
         If its weights or pictures cannot be fetched.
+    ValueError
+        If codes cannot be fitted to it.
     """
     loader = MODELS[name]
-    with stages.stage(f"{name}: quantise and compute"):
+    with stages.stage(f"{name}: quantise"):
         network, x = loader.load_quantized(terms, bits), loader.input()
+    yield name, network, x
+    if codec is not None:
+        with stages.stage(f"{name}: fit codes"):
+            pictures = loader.calibration(loader.pictures)
+            coded = code_whole(loader.load_float(), network, pictures, codec)
+        yield f"{name}, {codec}-bit maps", coded, x
+
+
+def run_network(
+    name: str, network: Network, x: torch.Tensor, config: EngineConfig, verilog: Path,
+    stages: Stages, *, simulator: str = "verilator",
+) -> ZooRow:  # fmt: skip
+    """Run one network on an engine and compare every value.
+
+    Parameters
+    ----------
+    name : str
+        What to call it.
+    network, x : Network, Tensor uint8 (1, C, H, W)
+        From `open_networks`.
+    """
+    with stages.stage(f"{name}: compute"):
         want = golden.run(network, x, written=True)
     try:
         with stages.stage(f"{name}: compile and predict") as notes:
@@ -159,6 +191,7 @@ def run_network(
         predicted_written=predicted.bytes_written,
         stalls={cause: totals.get(cause, 0) for cause in STALLS},
         program_bytes=len(program.image),
+        table_bytes=program.table_bytes,
         peak_map_bytes=program.peak_map_bytes,
         unshared_map_bytes=program.unshared_map_bytes,
         bytes_read=totals.get("read", 0) * size,

@@ -7,12 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from shiftwork.flow import emit, zoo
 from shiftwork.flow import zoo_page as flow_page
 from shiftwork.flow.cli import main
 from shiftwork.flow.zoo_page import update, zoo_page
 from shiftwork.hw.config import preset
+from shiftwork.model.graph import ConvNode, GlobalAverageNode, Graph
+from shiftwork.model.zoo import Loader
 from shiftwork.sim import fault_campaign
 from shiftwork.sim import fuzz as fuzzer
 from shiftwork.sim.fault_bench import Outcome
@@ -87,6 +90,36 @@ def test_the_page_wants_every_network_exact(
     monkeypatch.setattr(flow_page, "MODELS", ["squeezenet1_1"])
     update(page, source)
     assert page.read_text() == zoo_page(report)
+
+
+def test_coded_networks_run_beside_plain_ones(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randint(256, (4, 3, 7, 6), generator=generator, dtype=torch.uint8)
+
+    def conv(name: str, source: str, cin: int, cout: int, size: int) -> ConvNode:
+        weight = torch.randn(cout, cin, size, size, generator=generator)
+        return ConvNode(name, source, name, weight, torch.zeros(cout))
+
+    nodes = [conv("a", "x", 3, 9, 3), conv("b", "a", 9, 5, 1), GlobalAverageNode("c", "b", "c")]
+    graph = Graph("toy", "x", "c", (3, 7, 6), [nodes[0], nodes[1], nodes[2]])
+    toy = Loader(name="toy", title="Toy", load_float=lambda: graph, demo=lambda: None,  # type: ignore[arg-type, return-value]
+                 calibration=lambda count: x, pictures=4)  # fmt: skip
+    monkeypatch.setattr(Loader, "input", lambda self: x[:1])
+    monkeypatch.setattr(zoo, "MODELS", {"toy": toy})
+    coded_engine = ["--set", "codec_bits=3", "--set", "codec_planes=4"]
+    run = ["sim-zoo", "toy", "--codec", "3", *ENGINE, "-o", str(tmp_path), "--json"]
+    assert main([*run, *coded_engine]) == 0
+    plain, coded = json.loads(capsys.readouterr().out)["networks"]
+    assert (plain["network"], coded["network"]) == ("toy", "toy, 3-bit maps")
+    assert plain["bit_exact"] and coded["bit_exact"] and coded["values"] < plain["values"]
+    assert coded["bytes_written"] < plain["bytes_written"]
+    assert coded["table_bytes"] > plain["table_bytes"] == 0
+    assert main(run) == 1
+    assert "tiny's has 0: add --set codec_bits=3" in capsys.readouterr().err
+    assert main(["sim-zoo", "--codec", "8"]) == 1
+    assert "--codec must be 1..7, not 8" in capsys.readouterr().err
 
 
 def test_a_named_network_that_cannot_run_is_an_error(
