@@ -15,14 +15,8 @@ from matplotlib.figure import Figure
 from ..hw.config import EngineConfig
 from ..model.agreement import Agreement, has_classes, measure_agreement
 from ..model.graph import ConvNode, Graph
-from ..model.mixed import (
-    Mix,
-    Sensitivity,
-    choose_mix,
-    measure_sensitivity,
-    mix_curve,
-)
-from ..model.mixed_cycles import layer_cycles, network_cycles
+from ..model.mixed import LOW, Mix, Sensitivity, choose_mix, measure_sensitivity, mix_curve
+from ..model.mixed_cycles import choose_by_cycles, network_cycles
 from ..model.network import Network
 from ..model.quantize import quantize
 from ..model.rounding import Rounded, round_graph
@@ -150,12 +144,11 @@ def mix_terms(
     if not has_classes(graph):
         raise ValueError(f"network {graph.name!r} has no scores per class to measure terms by")
     tell = progress or (lambda what, done, total: None)
-    cycles, others = None, 0
+    least, unit = LOW, "terms per weight"
     if config is not None:
-        cycles, others = layer_cycles(graph, frac_bits, config, bits)
-    least = 1 if cycles is None else sum(low for low, _ in cycles.values()) + others
+        lowest = quantize(graph, frac_bits, terms=LOW, bits=bits)
+        least, unit = network_cycles(lowest, config), "cycles"
     if not budget >= least:
-        unit = "terms per weight" if cycles is None else "cycles"
         raise ValueError(f"--budget must be at least {least:,} {unit}, not {budget:g}")
     batches = pictures.split(BATCH)
     convolutions = sum(isinstance(node, ConvNode) for node in graph.nodes)
@@ -163,7 +156,10 @@ def mix_terms(
         graph, frac_bits, batches, judges, method=method, bits=bits, seed=seed,
         progress=lambda _name, done: tell("sensitivity", done, 2 * convolutions),
     )  # fmt: skip
-    mix = choose_mix(sensitivities, budget - others, cycles)
+    if config is None:
+        mix, curve = choose_mix(sensitivities, budget), mix_curve(sensitivities)
+    else:
+        mix, curve = choose_by_cycles(sensitivities, budget, graph, frac_bits, config, bits)
     rounded = round_graph(
         graph, frac_bits, batches, method=method, terms=mix.terms, bits=bits, seed=seed,
         progress=lambda _name, done: tell("round", done, len(mix.terms)),
@@ -172,6 +168,5 @@ def mix_terms(
     return Mixing(
         network, rounded, mix, budget, config.name if config else None,
         network_cycles(network, config) if config else None,
-        sensitivities, mix_curve(sensitivities, cycles),
-        measure_agreement(graph, network, judges),
+        sensitivities, curve, measure_agreement(graph, network, judges),
     )  # fmt: skip

@@ -199,13 +199,10 @@ def mix_curve(
         return float(cycles[s.name][1] - cycles[s.name][0])
 
     terms = {s.name: LOW for s in sensitivities}
-    cost = float(LOW) if cycles is None else float(sum(c[0] for c in cycles.values()))
-    left = sum(s.divergence for s in sensitivities)
-    mixes = [_mix(terms, sensitivities, cost, left)]
+    mixes = [_mix(terms, sensitivities, cycles)]
     for s in sorted(sensitivities, key=lambda s: _worth(s.divergence, extra(s)), reverse=True):
         terms = terms | {s.name: HIGH}
-        cost, left = cost + extra(s), max(0.0, left - s.divergence)
-        mixes.append(_mix(terms, sensitivities, cost, left))
+        mixes.append(_mix(terms, sensitivities, cycles))
     return mixes
 
 
@@ -236,15 +233,36 @@ def choose_mix(
     if not budget >= least:
         unit = "terms per weight" if cycles is None else "cycles"
         raise ValueError(f"budget must be at least {least:g} {unit}, not {budget:g}")
-    terms, cost, left = dict(curve[0].terms), least, curve[0].predicted
-    by_name = {s.name: s for s in sensitivities}
+    most = budget * (1 + 1e-9)
+
+    def keeps(terms: Mapping[str, int]) -> bool:
+        return _mix(terms, sensitivities, cycles).cost <= most
+
+    return pick_mix(sensitivities, keeps, cycles)
+
+
+def pick_mix(
+    sensitivities: Sequence[Sensitivity],
+    keeps: Callable[[Mapping[str, int]], bool],
+    cycles: Mapping[str, tuple[int, int]] | None = None,
+) -> Mix:
+    """Return the mix in which layers, in the order of the curve, get the higher N where allowed.
+
+    Parameters
+    ----------
+    sensitivities : sequence of Sensitivity
+    keeps : callable
+        Whether N by convolution is within the budget.
+    cycles : mapping, optional
+        As in :func:`mix_curve`.
+    """
+    curve = mix_curve(sensitivities, cycles)
+    terms = dict(curve[0].terms)
     for before, after in pairwise(curve):
         name = next(n for n in after.terms if after.terms[n] != before.terms[n])
-        step = after.cost - before.cost
-        if cost + step <= budget * (1 + 1e-9):
+        if keeps(terms | {name: HIGH}):
             terms[name] = HIGH
-            cost, left = cost + step, max(0.0, left - by_name[name].divergence)
-    return _mix(terms, sensitivities, cost, left)
+    return _mix(terms, sensitivities, cycles)
 
 
 def _worth(gain: float, cost: float) -> float:
@@ -252,8 +270,14 @@ def _worth(gain: float, cost: float) -> float:
 
 
 def _mix(
-    terms: dict[str, int], sensitivities: Sequence[Sensitivity], cost: float, predicted: float
+    terms: Mapping[str, int],
+    sensitivities: Sequence[Sensitivity],
+    cycles: Mapping[str, tuple[int, int]] | None,
 ) -> Mix:
     weights = sum(s.weights for s in sensitivities)
-    slots = sum(s.weights * terms[s.name] for s in sensitivities)
-    return Mix(dict(terms), slots / weights if weights else 0.0, cost, predicted)
+    mean = sum(s.weights * terms[s.name] for s in sensitivities) / max(weights, 1)
+    spent = mean
+    if cycles is not None:
+        spent = float(sum(cycles[s.name][terms[s.name] - LOW] for s in sensitivities))
+    left = sum(s.divergence for s in sensitivities if terms[s.name] == LOW)
+    return Mix(dict(terms), mean, spent, left)

@@ -1,22 +1,24 @@
-"""What each N costs a layer in cycles, from the cycle model."""
+"""What each N costs a layer in cycles, from the cycle model, and N under a budget of cycles."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..hw.config import EngineConfig
+from .codebook import Codebook
 from .compile import compile_network
 from .cycles import predict_cycles
-from .graph import Graph
-from .mixed import HIGH, LOW
+from .graph import ConvNode, Graph
+from .mixed import HIGH, LOW, Mix, Sensitivity, mix_curve, pick_mix
 from .network import Network
 from .quantize import quantize
+from .rounded import Rounded
 
 
 def layer_cycles(
     graph: Graph, frac_bits: dict[str, int], config: EngineConfig, bits: int = 4
-) -> tuple[dict[str, tuple[int, int]], int]:
-    """Return each convolution's cycles with the lower and the higher N, and those of all else.
+) -> dict[str, tuple[int, int]]:
+    """Return each convolution's cycles with the lower and the higher N.
 
     Parameters
     ----------
@@ -37,13 +39,59 @@ def layer_cycles(
         found.append(_by_layer(network, config))
         names = [layer.name for layer in network.convolutions()]
     low, high = found
-    cycles = {name: (low[name], high[name]) for name in names}
-    return cycles, sum(count for name, count in low.items() if name not in cycles)
+    return {name: (low[name], high[name]) for name in names}
 
 
 def network_cycles(network: Network, config: EngineConfig) -> int:
     """Return the cycles of one picture on an engine, as the cycle model predicts them."""
     return predict_cycles(compile_network(network, config), config).cycles
+
+
+def mixed_cycles(
+    graph: Graph,
+    frac_bits: dict[str, int],
+    terms: Mapping[str, int],
+    config: EngineConfig,
+    bits: int = 4,
+) -> int:
+    """Return the cycles of one picture with an N for each convolution, however rounded."""
+    rounded = {
+        node.name: Rounded(
+            Codebook(terms[node.name], bits).quantize(node.weight), node.bias.double()
+        )
+        for node in graph.nodes
+        if isinstance(node, ConvNode)
+    }
+    return network_cycles(quantize(graph, frac_bits, bits=bits, rounded=rounded), config)
+
+
+def choose_by_cycles(
+    sensitivities: Sequence[Sensitivity],
+    budget: float,
+    graph: Graph,
+    frac_bits: dict[str, int],
+    config: EngineConfig,
+    bits: int = 4,
+) -> tuple[Mix, list[Mix]]:
+    """Return the mix whose network keeps a budget of cycles, and the curve it lies on.
+
+    Layers overlap, so a network's cycles are not the sum of its layers' and every step is
+    predicted for the whole network. The costs of the mixes are the sums nevertheless.
+
+    Parameters
+    ----------
+    sensitivities : sequence of Sensitivity
+    budget : float
+        Cycles of one picture, at least those with the lower N everywhere.
+    graph, frac_bits, config, bits
+        As in :func:`layer_cycles`.
+    """
+    cycles = layer_cycles(graph, frac_bits, config, bits)
+
+    def keeps(terms: Mapping[str, int]) -> bool:
+        return mixed_cycles(graph, frac_bits, terms, config, bits) <= budget
+
+    return pick_mix(sensitivities, keeps, cycles), mix_curve(sensitivities, cycles)
 
 
 def _by_layer(network: Network, config: EngineConfig) -> Mapping[str, int]:
