@@ -137,15 +137,14 @@ def _assemble(
 def _shift(step: FloatConv, to: Conversion) -> ConvStep:
     """Return the step of a float layer, its weights now sums of powers of two."""
     layer: ShiftConv2d | ShiftLinear
-    options = (to.method, to.terms, to.bits, to.scale)
     try:
         kind = ShiftConv2d if isinstance(step.layer, nn.Conv2d) else ShiftLinear
         layer = kind.from_float(
             step.layer,  # type: ignore[arg-type]
-            method=options[0],
-            terms=options[1],
-            bits=options[2],
-            scale=options[3],
+            method=to.method,
+            terms=to.terms,
+            bits=to.bits,
+            scale=to.scale,
         )
     except ValueError as error:
         raise ValueError(f"layer {step.name!r}: {error}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,15 @@ from ..codebook import Codebook
 from .deepshift import DeepShiftPS, DeepShiftQ
 from .method import Method, ShiftParameter, WeightScale
 from .shiftcnn import ShiftCNN
+
+
+class Options(TypedDict, total=False):
+    """How weights follow the trained parameters: as of :func:`shift_parameter`."""
+
+    method: Method
+    terms: int
+    bits: int
+    scale: WeightScale
 
 
 def shift_parameter(
@@ -59,15 +68,7 @@ class _ShiftLayer(nn.Module):
     bias: nn.Parameter | None
 
     @classmethod
-    def from_float(
-        cls,
-        layer: nn.Conv2d | nn.Linear,
-        *,
-        method: Method = "shiftcnn",
-        terms: int = 1,
-        bits: int = 4,
-        scale: WeightScale = "layer",
-    ) -> Self:
+    def from_float(cls, layer: nn.Conv2d | nn.Linear, **options: Unpack[Options]) -> Self:
         """Return a layer that starts at a float one's weights.
 
         Raises
@@ -77,11 +78,11 @@ class _ShiftLayer(nn.Module):
         """
         made = cls.__new__(cls)
         nn.Module.__init__(made)
-        made._take(layer, method, terms, bits, scale)
+        made._take(layer, options)
         return made
 
-    def _take(self, layer: Any, method: Method, terms: int, bits: int, scale: WeightScale) -> None:
-        self.weights = shift_parameter(layer.weight.detach(), method, terms, bits, scale)
+    def _take(self, layer: Any, options: Options) -> None:
+        self.weights = shift_parameter(layer.weight.detach(), **options)
         bias = layer.bias
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
 
@@ -112,22 +113,18 @@ class ShiftConv2d(_ShiftLayer):
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
-        *,
-        method: Method = "shiftcnn",
-        terms: int = 1,
-        bits: int = 4,
-        scale: WeightScale = "layer",
+        **options: Unpack[Options],
     ) -> None:
         super().__init__()
         model = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
         )
-        self._take(model, method, terms, bits, scale)
+        self._take(model, options)
 
-    def _take(self, layer: Any, method: Method, terms: int, bits: int, scale: WeightScale) -> None:
+    def _take(self, layer: Any, options: Options) -> None:
         if layer.padding_mode != "zeros":
             raise ValueError(f"a convolution must be padded with zeros, not {layer.padding_mode!r}")
-        super()._take(layer, method, terms, bits, scale)
+        super()._take(layer, options)
         self.kernel_size, self.stride = layer.kernel_size, layer.stride
         self.padding, self.dilation, self.groups = layer.padding, layer.dilation, layer.groups
 
@@ -156,18 +153,10 @@ class ShiftLinear(_ShiftLayer):
     """
 
     def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        bias: bool = True,
-        *,
-        method: Method = "shiftcnn",
-        terms: int = 1,
-        bits: int = 4,
-        scale: WeightScale = "layer",
+        self, in_features: int, out_features: int, bias: bool = True, **options: Unpack[Options]
     ) -> None:
         super().__init__()
-        self._take(nn.Linear(in_features, out_features, bias), method, terms, bits, scale)
+        self._take(nn.Linear(in_features, out_features, bias), options)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x W^T + b, (..., out) for x (..., in)."""
