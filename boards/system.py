@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
 from ..hw.axi import read_members, write_members
 from ..hw.axilite import axilite_members
 from ..hw.config import EngineConfig
 from ..hw.engine import Engine
+from .link.handler import memory_port
 from .link.link import Link
 from .memory import BUS_BITS, WORD_BYTES, OnChipMemory
+from .wires import HOST_BYTES, join
 
 
 class System(wiring.Component):
@@ -56,8 +58,7 @@ class System(wiring.Component):
         self.memory = OnChipMemory(memory_bytes // WORD_BYTES)
         self.link = Link(memory_bytes // WORD_BYTES, clock_hz, board)
         super().__init__({
-            "i": In(stream.Signature(8, always_ready=True)),
-            "o": Out(stream.Signature(8)),
+            **HOST_BYTES,
             "running": Out(1),
             "finished": Out(1),
             "serving": Out(1),
@@ -72,13 +73,9 @@ class System(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), link.i)
         wiring.connect(m, link.o, wiring.flipped(self.o))
         bus = {**read_members(BUS_BITS), **write_members(BUS_BITS)}
-        for name, member in bus.items():
-            _join(m, engine, name, memory, name.replace("m_axi", "s_axi"), member.flow)
-        for name, member in axilite_members().items():
-            _join(m, engine, name, link, name.replace("s_axil", "m_axil"), member.flow)
-        for name, member in link.signature.members.items():
-            if name.startswith("mem_"):
-                _join(m, link, name, memory, name, member.flow)
+        join(m, bus, engine, memory, ("m_axi", "s_axi"))
+        join(m, axilite_members(), engine, link, ("s_axil", "m_axil"))
+        join(m, memory_port(memory.words), link, memory)
         m.d.comb += [
             link.irq.eq(engine.irq),
             self.finished.eq(engine.irq),
@@ -94,9 +91,3 @@ class System(wiring.Component):
         with m.Elif(fresh):
             m.d.sync += self.running.eq(0)
         return m
-
-
-def _join(m: Module, one: Any, name: str, other: Any, its: str, flow: Any) -> None:
-    """Connect two components' members; `flow` is the direction at the first."""
-    source, target = getattr(one, name), getattr(other, its)
-    m.d.comb += target.eq(source) if flow is Out else source.eq(target)

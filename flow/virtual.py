@@ -4,46 +4,32 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import asdict
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from .. import boards, hw
+from .. import boards
 from ..boards.top import Board, Top
 from ..boards.virtual.platform import MODULE, VirtualBoard
-from .emit import emit_component, tool_versions
-from .files import content_key
+from .emit import emit_component
 from .tools import ToolError
-from .verilate import verilate
+from .verilate import CACHE, verilate
 
-CACHE = Path("build/cache/verilate")
 DIVISOR = 4  # clock cycles per bit: as few as the line's receiver can do with, to be quick
 MAIN = Path(boards.__path__[0]) / "virtual" / "main.cpp"
-_EMITTERS = ("emit.py", "merge.py", "names.py", "rtlil.py", "verilog.py")
-
-
-def _source_key(board: Board) -> str:
-    """Return a hash of all that decides what the board's Verilog is."""
-    folders = [Path(package.__path__[0]) for package in (hw, boards)]
-    files = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
-    files += [Path(__file__).with_name(name) for name in _EMITTERS]
-    sources = b"".join(path.read_bytes() for path in files)
-    return content_key(sources, asdict(board), DIVISOR, tool_versions())
 
 
 def build_virtual(board: Board, cache: Path = CACHE) -> Path:
-    """Return the executable of a virtual board; built once for the same sources.
+    """Return the executable of a virtual board; built once for the same Verilog.
 
     Raises
     ------
     SimulatorError
         If Verilator is missing or fails.
     """
-    folder = cache / f"{board.name}-{_source_key(board)}"
-    verilog = folder / f"{MODULE}.v"
-    if not verilog.exists():
-        emit_component(VirtualBoard(Top(board, DIVISOR)), MODULE, folder)
-    return verilate(verilog, MODULE, MAIN, "board", cache=folder)
+    with tempfile.TemporaryDirectory(prefix="shiftwork-") as folder:
+        emitted = emit_component(VirtualBoard(Top(board, DIVISOR)), MODULE, Path(folder))
+        return verilate(emitted.verilog, MODULE, MAIN, "board", cache=cache)
 
 
 class VirtualRun:

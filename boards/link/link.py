@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..wires import HOST_BYTES, join
 from .handler import Handler, memory_port
-from .receiver import Receiver
+from .receiver import FRAME, Receiver
 from .registers import RegisterMaster
 from .sender import Sender
 
@@ -56,8 +57,7 @@ class Link(wiring.Component):
         self.handler = Handler(words, clock_hz, board)
         self._outer = {**memory_port(words), **RegisterMaster.bus()}
         super().__init__({
-            "i": In(stream.Signature(8, always_ready=True)),
-            "o": Out(stream.Signature(8)),
+            **HOST_BYTES,
             "irq": In(1),
             "busy": Out(1),
             "damaged": Out(1),
@@ -74,19 +74,14 @@ class Link(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), receiver.i)
         wiring.connect(m, inner.o, sender.i)
         wiring.connect(m, sender.o, wiring.flipped(self.o))
-        for name in ("valid", "good", "number", "command", "count", "argument", "length", "data"):
-            m.d.comb += getattr(inner, name).eq(getattr(receiver, name))
+        join(m, FRAME, receiver, inner)
         m.d.comb += [
-            receiver.address.eq(inner.address),
-            receiver.release.eq(inner.release),
             inner.sending.eq(sender.busy),
             inner.irq.eq(self.irq),
             self.busy.eq(receiver.valid),
             self.started.eq(inner.started),
         ]
-        for name, member in self._outer.items():
-            source, target = (inner, self) if member.flow is Out else (self, inner)
-            m.d.comb += getattr(target, name).eq(getattr(source, name))
+        join(m, self._outer, inner, self)
         with m.If(receiver.valid):
             m.d.sync += self.damaged.eq(~receiver.good)
         return m

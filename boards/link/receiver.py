@@ -5,15 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import crc, stream, wiring  # pyright: ignore[reportAttributeAccessIssue]
+from amaranth.lib import crc, wiring  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ...hw.ram import NO_COLLISIONS
+from ..wires import HOST_BYTES
 from .protocol import ESCAPE, FLAG, FLIP, HEADER, MAX_DATA, OVERHEAD
 
 CRC32 = crc.catalog.CRC32_ISO_HDLC(data_width=8)
 BUFFER_BYTES = 2048  # one block RAM; a frame is 1036 bytes at most
+
+#: Members of `Receiver` through which a held frame is read.
+FRAME = {
+    "valid": Out(1),
+    "good": Out(1),
+    "number": Out(8),
+    "command": Out(8),
+    "count": Out(16),
+    "argument": Out(32),
+    "length": Out(range(MAX_DATA + 1)),
+    "address": In(range(MAX_DATA)),
+    "data": Out(8),
+    "release": In(1),
+}
 
 
 class Receiver(wiring.Component):
@@ -57,19 +72,7 @@ class Receiver(wiring.Component):
     release: Signal
 
     def __init__(self) -> None:
-        super().__init__({
-            "i": In(stream.Signature(8, always_ready=True)),
-            "valid": Out(1),
-            "good": Out(1),
-            "number": Out(8),
-            "command": Out(8),
-            "count": Out(16),
-            "argument": Out(32),
-            "length": Out(range(MAX_DATA + 1)),
-            "address": In(range(MAX_DATA)),
-            "data": Out(8),
-            "release": In(1),
-        })  # fmt: skip
+        super().__init__({"i": HOST_BYTES["i"], **FRAME})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -31,6 +31,12 @@ def divisor_for(clock_hz: float, baud: float) -> int:
     return divisor
 
 
+def _checked(divisor: int) -> int:
+    if divisor < LEAST_DIVISOR:
+        raise ValueError(f"divisor must be at least {LEAST_DIVISOR} cycles, not {divisor}")
+    return divisor
+
+
 class Receive(wiring.Component):
     """Bytes from a line. A byte whose stop bit is missing is dropped.
 
@@ -52,9 +58,7 @@ class Receive(wiring.Component):
     o: Any
 
     def __init__(self, divisor: int) -> None:
-        if divisor < LEAST_DIVISOR:
-            raise ValueError(f"divisor must be at least {LEAST_DIVISOR} cycles, not {divisor}")
-        self.divisor = divisor
+        self.divisor = _checked(divisor)
         super().__init__({"line": In(1), "o": Out(stream.Signature(8, always_ready=True))})
 
     def elaborate(self, platform: Any) -> Module:
@@ -101,9 +105,7 @@ class Transmit(wiring.Component):
     line: Signal
 
     def __init__(self, divisor: int) -> None:
-        if divisor < LEAST_DIVISOR:
-            raise ValueError(f"divisor must be at least {LEAST_DIVISOR} cycles, not {divisor}")
-        self.divisor = divisor
+        self.divisor = _checked(divisor)
         super().__init__({
             "i": In(stream.Signature(8)),
             "line": Out(1, init=1),  # pyright: ignore[reportCallIssue]
