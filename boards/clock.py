@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Signal
@@ -19,18 +20,24 @@ ECP5_VCO = (400 * MHZ, 800 * MHZ)
 
 @dataclass(frozen=True)
 class Ecp5Pll:
-    """Dividers of an EHXPLLL that feeds back its first output.
+    """Dividers of an EHXPLLL whose first output goes back and whose second is the clock.
+
+    With one output for both, only multiples of what the phase detector sees could be made.
 
     Attributes
     ----------
-    input_div, feedback_div, output_div : int
-        The output is reference x feedback / input, the VCO runs output_div times as fast.
+    input_div : int
+        The phase detector runs at reference / input_div.
+    vco_times : int
+        The VCO runs so many times as fast as the phase detector: divider of the way back.
+    output_div : int
+        The clock is VCO / output_div.
     hz : float
         Output frequency in Hz.
     """
 
     input_div: int
-    feedback_div: int
+    vco_times: int
     output_div: int
     hz: float
 
@@ -50,14 +57,15 @@ def ecp5_pll(reference_hz: float, wanted_hz: float) -> Ecp5Pll:
         phase = reference_hz / divider
         if not ECP5_PHASE[0] <= phase <= ECP5_PHASE[1]:
             continue
-        feedback = min(int(wanted_hz * (1 + 1e-9) / phase), 128)
-        hz = phase * feedback
-        if feedback < 1 or hz < 0.8 * wanted_hz:
-            continue
-        for output in range(1, 129):
-            if ECP5_VCO[0] <= hz * output <= ECP5_VCO[1]:
-                middle = abs(hz * output - sum(ECP5_VCO) / 2)
-                found.append((wanted_hz - hz, int(middle), Ecp5Pll(divider, feedback, output, hz)))
+        for times in range(1, 129):
+            vco = phase * times
+            output = ceil(vco / wanted_hz * (1 - 1e-9))
+            if not ECP5_VCO[0] <= vco <= ECP5_VCO[1] or output > 128:
+                continue
+            hz = vco / output
+            if hz >= 0.8 * wanted_hz:
+                middle = abs(vco - sum(ECP5_VCO) / 2)
+                found.append((wanted_hz - hz, int(middle), Ecp5Pll(divider, times, output, hz)))
     if not found:
         raise ValueError(
             f"the PLL cannot make {wanted_hz / MHZ:g} MHz of {reference_hz / MHZ:g} MHz"
@@ -89,16 +97,19 @@ class Ecp5Clock(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
+        back = Signal()
         m.submodules.pll = Instance(
             "EHXPLLL",
             p_PLLRST_ENA="DISABLED", p_INTFB_WAKE="DISABLED", p_STDBY_ENABLE="DISABLED",
             p_DPHASE_SOURCE="DISABLED", p_OUTDIVIDER_MUXA="DIVA", p_FEEDBK_PATH="CLKOP",
-            p_CLKI_DIV=self.pll.input_div, p_CLKFB_DIV=self.pll.feedback_div,
-            p_CLKOP_ENABLE="ENABLED", p_CLKOP_DIV=self.pll.output_div,
-            p_CLKOP_CPHASE=self.pll.output_div - 1, p_CLKOP_FPHASE=0,
-            i_CLKI=self.pin, i_CLKFB=self.clock, i_RST=0, i_STDBY=0, i_PHASESEL0=0,
+            p_CLKI_DIV=self.pll.input_div, p_CLKFB_DIV=1,
+            p_CLKOP_ENABLE="ENABLED", p_CLKOP_DIV=self.pll.vco_times,
+            p_CLKOP_CPHASE=self.pll.vco_times - 1, p_CLKOP_FPHASE=0,
+            p_CLKOS_ENABLE="ENABLED", p_CLKOS_DIV=self.pll.output_div,
+            p_CLKOS_CPHASE=self.pll.output_div - 1, p_CLKOS_FPHASE=0,
+            i_CLKI=self.pin, i_CLKFB=back, i_RST=0, i_STDBY=0, i_PHASESEL0=0,
             i_PHASESEL1=0, i_PHASEDIR=1, i_PHASESTEP=1, i_PHASELOADREG=1, i_PLLWAKESYNC=0,
-            i_ENCLKOP=0, o_CLKOP=self.clock, o_LOCK=self.locked,
+            i_ENCLKOP=0, i_ENCLKOS=0, o_CLKOP=back, o_CLKOS=self.clock, o_LOCK=self.locked,
         )  # fmt: skip
         return m
 
