@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -24,10 +25,9 @@ from .progress import Stages
 from .tools import tool_version
 
 CACHE = Path("build/cache/arrays")
-_FORMAT = 3  # of the cached results: a change makes old ones unread
+_FORMAT = 4  # of the cached results: a change makes old ones unread
 PERIOD = 40.0  # ns: 25 MHz, which every circuit reaches
-PLAIN_COLS = 4  # columns of the plain circuits: their netlists change far more often than they need
-PLAIN_BEATS = 8  # beats per layer of those
+PLAIN_COLS = 2  # columns of the plain circuits: their netlists change far more often than they need
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,21 @@ class Size:
         """Return the size a circuit is measured at: plain ones take long to simulate."""
         if not circuit.plain:
             return self
-        return Size(self.rows, min(self.cols, PLAIN_COLS), min(self.beats, PLAIN_BEATS))
+        return Size(self.rows, min(self.cols, PLAIN_COLS), self.beats)
+
+
+def choose(names: Sequence[str] | None) -> list[str]:
+    """Return the circuits to measure: those named, each once, or all.
+
+    Raises
+    ------
+    ValueError
+        If there is no such circuit; the message lists those there are.
+    """
+    for name in names or ():
+        if name not in CIRCUITS:
+            raise ValueError(f"there is no circuit {name!r}; choose from {', '.join(CIRCUITS)}")
+    return list(dict.fromkeys(names or CIRCUITS))
 
 
 def measure(
@@ -71,8 +85,9 @@ def measure(
     -------
     dict
         JSON data: ``area`` by block and ``area_total`` per lane in the library's unit,
-        ``critical_ns``, and by mode ``energy`` (pJ per product by block, split into internal,
-        switching and leakage), ``energy_total``, ``annotated`` and ``sums`` compared.
+        ``critical_ns``, ``seconds`` it took, and by mode ``energy`` (pJ per product by block,
+        split into internal, switching and leakage), ``energy_total``, ``annotated`` and ``sums``
+        compared.
 
     Raises
     ------
@@ -99,8 +114,10 @@ def measure(
     result = Path(cache) / f"{circuit.name}-{key}.json"
     if result.exists():
         return json.loads(result.read_bytes())
+    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shiftwork-") as name:
         row = _measure(circuit, shown, size, library, Path(name))
+    row["seconds"] = round(time.monotonic() - start, 1)
     write_json(result, row)
     return row
 
@@ -142,16 +159,7 @@ def bench_arrays(
     names: Sequence[str], found: list[Scene], picture: str, size: Size, library: Library,
     stages: Stages, jobs: int = 1,
 ) -> dict[str, Any]:  # fmt: skip
-    """Measure circuits, ``jobs`` at a time; return everything as JSON data.
-
-    Raises
-    ------
-    ValueError
-        If there is no such circuit.
-    """
-    for name in names:
-        if name not in CIRCUITS:
-            raise ValueError(f"there is no circuit {name!r}; choose from {', '.join(CIRCUITS)}")
+    """Measure circuits, ``jobs`` at a time; return everything as JSON data."""
 
     def one(name: str) -> dict[str, Any]:
         with stages.stage(CIRCUITS[name].title, name) as notes:

@@ -28,6 +28,9 @@ def bench_array(
         Path | None, typer.Option(help="Its Verilog models, with specify blocks.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Circuits measured at a time.")] = 2,
+    fpga: Annotated[
+        bool, typer.Option(help="Lookup tables per lane on ECP5 and iCE40 too.")
+    ] = True,
     page: Annotated[
         Path | None,
         typer.Option(help="Folder for power.md, the page, with its plot.", callback=writable),
@@ -38,12 +41,14 @@ def bench_array(
     """Area, critical path and energy per product of array circuits, against 8-bit arithmetic.
 
     Each circuit is mapped to standard cells and simulated with delays on a real picture's
-    activations; its sums are compared with the golden model's. Results are kept by content.
+    activations; its sums are compared with the golden model's. On FPGAs its lookup tables are
+    counted. Results are kept by content.
 
     Example: shiftwork bench-array n1 int8_booth --cols 4
     """
-    from ..hw.arrays.circuits import CIRCUITS
-    from .array_bench import Size, bench_arrays
+    from .array_bench import Size, bench_arrays, choose
+    from .array_fpga import measure_fpga
+    from .array_fpga_page import fpga_table, fpga_verdicts
     from .array_page import to_table, verdicts, write
     from .array_workload import scenes
     from .asic.library import find_library
@@ -53,22 +58,25 @@ def bench_array(
     size = Size(rows, cols, beats)
     if jobs < 1:
         raise ValueError(f"--jobs must be at least 1, not {jobs}")
-    chosen = list(dict.fromkeys(names or CIRCUITS))
-    for name in chosen:
-        if name not in CIRCUITS:
-            raise ValueError(f"there is no circuit {name!r}; choose from {', '.join(CIRCUITS)}")
+    chosen = choose(names)
     library = find_library(liberty, cells)
     need_sta()
     with Stages(log) as stages:
         with stages.stage("Picture through the golden model", "picture"):
             found, shown = scenes(picture)
         document = bench_arrays(chosen, found, shown, size, library, stages, jobs)
+        if fpga:
+            document["fpga"] = measure_fpga(stages)
     written = write(document, out_dir, page)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
     out.print(to_table(document))
-    for line in verdicts(document):
+    said = verdicts(document)
+    if fpga:
+        out.print(fpga_table(document["fpga"]))
+        said += fpga_verdicts(document["fpga"])
+    for line in said:
         out.print(line, markup=False, soft_wrap=True)
     out.print(str(written), markup=False)
 

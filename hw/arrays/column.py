@@ -12,7 +12,7 @@ from ..tree import tree_sum
 from .cells import Cells
 from .circuits import Circuit
 from .lanes import Bit
-from .plain import PlainShiftLane, ProductLane
+from .plain import PlainLane
 from .tree import compress
 
 
@@ -79,7 +79,7 @@ class Column(wiring.Component):
 
     def _sum(self, m: Module, rows: list[tuple[Value, Value, Value]]) -> Value:
         lane = self.circuit.lane
-        if isinstance(lane, (PlainShiftLane, ProductLane)):
+        if isinstance(lane, PlainLane):
             return self.sum_in + tree_sum([lane.value(x, held) for x, _, held in rows])
         cells = Cells(m)
         early: list[Bit] = []

@@ -158,10 +158,15 @@ class ShiftLane:
 
 
 @dataclass(frozen=True)
-class MagnitudeLane:
-    """An integer weight as sign and magnitude: a row of x or ~x for each bit that is set.
+class IntegerLane:
+    """What lanes of integer weights share.
 
-    Rows of cleared bits do not move, so small weights, which are most, cost little energy.
+    Parameters
+    ----------
+    weight_bits : int
+        Bits of a weight, its sign included.
+    act_bits : int
+        A.
     """
 
     weight_bits: int
@@ -169,8 +174,17 @@ class MagnitudeLane:
 
     @property
     def held_bits(self) -> int:
-        """Sign, and the magnitude's bits inverted, as the gates read them."""
+        """Those of the weight."""
         return self.weight_bits
+
+
+@dataclass(frozen=True)
+class MagnitudeLane(IntegerLane):
+    """An integer weight as sign and magnitude: a row of x or ~x for each bit that is set.
+
+    Rows of cleared bits do not move, so small weights, which are most, cost little energy.
+    Held are the sign, and the magnitude's bits inverted, as the gates read them.
+    """
 
     @property
     def top(self) -> int:
@@ -201,11 +215,8 @@ class MagnitudeLane:
 
 
 @dataclass(frozen=True)
-class BoothLane:
+class BoothLane(IntegerLane):
     """An integer weight as radix-4 Booth digits -2..2, held recoded: half the rows."""
-
-    weight_bits: int
-    act_bits: int = 8
 
     @property
     def digits(self) -> int:

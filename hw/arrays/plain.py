@@ -7,20 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.hdl import Cat, Const, Mux, Value
 
-from .lanes import ShiftLane
+from ..tree import tree_sum
+from .lanes import BoothLane, IntegerLane, ShiftLane
 
 
 @dataclass(frozen=True)
-class ProductLane:
+class ProductLane(IntegerLane):
     """A signed integer weight times the activation, as ``*``."""
-
-    weight_bits: int
-    act_bits: int = 8
-
-    @property
-    def held_bits(self) -> int:
-        """The weight."""
-        return self.weight_bits
 
     @property
     def top(self) -> int:
@@ -65,3 +58,49 @@ class PlainShiftLane(ShiftLane):
             total = value if total is None else total + value
         assert total is not None
         return total
+
+
+@dataclass(frozen=True)
+class DigitLane(BoothLane):
+    """An integer weight as radix-4 digits -1..2, held recoded: a 4-input table per row and bit.
+
+    A digit takes nothing, x, 2x or ~x, which two held bits choose; only the highest may also be
+    -2 and takes a third. It suits FPGAs, whose adders are chains beside the tables.
+    """
+
+    @property
+    def held_bits(self) -> int:
+        """Two per digit, and the highest digit's third."""
+        return 2 * self.digits + 1
+
+    def recode(self, codes: np.ndarray) -> list[np.ndarray]:
+        """Return the digits, lowest first, each int64 (...)."""
+        rest = np.asarray(codes[0], np.int64)
+        found = []
+        for _ in range(self.digits - 1):
+            digit = (rest + 1) % 4 - 1
+            found.append(digit)
+            rest = (rest - digit) // 4
+        return [*found, rest]
+
+    def hold(self, codes: np.ndarray) -> np.ndarray:
+        """Return the held form of integer weights (1, ...)."""
+        held = np.zeros(codes.shape[1:], np.int64)
+        for i, digit in enumerate(self.recode(codes)):
+            field = np.choose(digit + 2, [0b110, 0b11, 0b00, 0b01, 0b10])
+            held |= field << (2 * i)
+        return held
+
+    def value(self, x: Value, held: Value) -> Value:
+        """Return the sum of the rows."""
+        rows = []
+        for i in range(self.digits):
+            double = x ^ held[-1].replicate(self.act_bits) if i == self.digits - 1 else x
+            once = Mux(held[2 * i + 1], ~x, x)
+            twice = Mux(held[2 * i + 1], Cat(Const(0, 1), double), 0)
+            rows.append(Cat(Const(0, 2 * i), Mux(held[2 * i], once, twice)))
+        return tree_sum(rows)
+
+
+#: Lanes whose every gate the synthesiser chooses.
+PlainLane = ProductLane | PlainShiftLane | DigitLane

@@ -20,12 +20,16 @@ from .asic.conftest import library, scene
 __all__ = ["library"]  # the fixture
 
 
-def row(name: str, area: float, held: float) -> dict[str, Any]:
-    energy = {"tree": {"internal": held / 2, "switching": held / 2, "leakage": 0.0}}
+def row(name: str, area: float, held: float, shared: float = 0.1) -> dict[str, Any]:
+    half = (held - shared) / 2
+    energy = {
+        "tree": {"internal": half, "switching": half, "leakage": 0.0},
+        "activations": {"internal": shared, "switching": 0.0, "leakage": 0.0},
+    }
     mode = {"energy": energy, "annotated": 1.0, "beats": 4, "sums": 8}
     return {
         "name": name, "title": CIRCUITS[name].title, "rows": 4, "cols": 2, "beats": 4,
-        "area_total": area, "critical_ns": 5.0,
+        "area_total": area, "critical_ns": 5.0, "seconds": 30.0,
         "modes": {m: {**mode, "energy_total": held * (1 + i)} for i, m in enumerate(MODES)},
     }  # fmt: skip
 
@@ -34,7 +38,7 @@ DOCUMENT: dict[str, Any] = {
     "picture": "cat.png", "layers": ["conv"], "library": "OSU", "period_ns": 40.0,
     "rows": 4, "cols": 2, "beats": 4,
     "circuits": [
-        row("int8_plain", 9000.0, 30.0), row("int8_booth", 8000.0, 12.0),
+        row("int8_plain", 9000.0, 30.0, 15.6), row("int8_booth", 8000.0, 12.0),
         row("int8_magnitude", 9500.0, 10.0), row("n1", 4000.0, 5.1), row("n2_b3", 5000.0, 8.9),
     ],
 }  # fmt: skip
@@ -47,7 +51,7 @@ def test_parts_are_of_the_best_int8_array_that_is_not_plain() -> None:
     assert [table_rows(DOCUMENT)[3][5], table_rows(DOCUMENT)[0][5]] == ["0.51", "3.00"]
     said = verdicts(DOCUMENT)
     assert [line.rpartition(": ")[2] for line in said] == [
-        "missed by 2%.", "missed by 4%.", "reached.", "reached.",
+        "missed by 2%.", "missed by 4%.", "reached.", "missed by 5%.",
     ]  # fmt: skip
     assert "0.510, wanted at most 0.50" in said[0]
 
@@ -60,7 +64,7 @@ def test_the_page_holds_the_table(tmp_path: Path) -> None:
         assert f"- {line}" in text
     assert "| int8, plain `*` | 9,000 |" in text
     assert "`cat.png`" in text
-    assert "The plain circuits are measured on 2 columns and 4 beats" in text
+    assert "**Plain circuits** are measured on 2 columns and 4 beats" in text
     svg = (tmp_path / "page" / "power_arrays.svg").read_text()
     assert svg.startswith("<svg")
     assert "weights changing" in svg

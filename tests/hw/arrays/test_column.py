@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from shiftwork.hw.arrays.circuits import CIRCUITS
+from shiftwork.hw.arrays.circuits import FPGA_CIRCUITS
 from shiftwork.hw.arrays.column import Column
 
 from .test_lanes import weights_of
 
 
-@pytest.mark.parametrize("name", ["int8_plain", "n1_plain"])
+@pytest.mark.parametrize("name", FPGA_CIRCUITS)
 def test_a_column_adds_the_products(name: str) -> None:
-    circuit, rows, count = CIRCUITS[name], 4, 60
+    circuit, rows, count = FPGA_CIRCUITS[name], 4, 60
     dut = Column(circuit, rows)
     rng = np.random.default_rng(3)
     codes, integers = weights_of(circuit)
