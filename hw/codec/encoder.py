@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
 from ..plain import Plain
-from ..ram import NO_COLLISIONS
 from .layout import stage_cycles
+from .tables import Tabled
 
 
-class Encoder(wiring.Component):
+class Encoder(Tabled):
     """Search every lane's value among 2^bits - 1 sorted thresholds, one a stage, from the middle.
 
     Stage j reads the threshold that the j code bits found so far lead to (see
@@ -45,32 +43,12 @@ class Encoder(wiring.Component):
         Not while that word is being encoded.
     """
 
-    i: stream.Interface
-    o: stream.Interface
-    w_en: Signal
-    w_word: Signal
-    w_entry: Signal
-    w_values: data.View
-
     def __init__(self, lanes: int, act_bits: int, code_bits: int, words: int) -> None:
-        if not 1 <= code_bits < act_bits:
-            raise ValueError(f"code_bits must be 1..{act_bits - 1}, not {code_bits}")
-        if words < 1 or words & (words - 1):
-            raise ValueError(f"words must be a power of two, not {words}")
-        self.lanes, self.act_bits, self.code_bits = lanes, act_bits, code_bits
-        self.words = words
         values = data.ArrayLayout(act_bits, lanes)
         self.entering = data.StructLayout(
             {"values": values, "bits": range(code_bits + 1), "word": range(words)}
         )
-        super().__init__({
-            "i": In(stream.Signature(self.entering)),
-            "o": Out(stream.Signature(values)),
-            "w_en": In(1),
-            "w_word": In(range(words)),
-            "w_entry": In(code_bits),
-            "w_values": In(values),
-        })  # fmt: skip
+        super().__init__(lanes, act_bits, code_bits, words, self.entering, values)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -131,16 +109,6 @@ class Encoder(wiring.Component):
             with m.If(step):
                 m.d.sync += limit.eq(only)
             return limit
-        memory = Memory(
-            shape=self.act_bits, depth=self.words << stage, init=[], attrs=NO_COLLISIONS
+        return self.table(
+            m, f"thresholds{stage}_{lane}", lane, stage, en=write_en, address=address, step=step
         )
-        m.submodules[f"thresholds{stage}_{lane}"] = memory
-        write, read = memory.write_port(), memory.read_port()
-        m.d.comb += [
-            write.en.eq(write_en),
-            write.addr.eq(Cat(self.w_entry[:stage], self.w_word)),
-            write.data.eq(self.w_values[lane]),
-            read.en.eq(step),
-            read.addr.eq(address),
-        ]
-        return read.data

@@ -129,7 +129,7 @@ class CodedLoader(Loader):
             self.w_data.eq(out.values),
             self.w_en.eq(taken & (target == Target.BAND)),
             decoder.w_en.eq(taken & (target == Target.LEVELS)),
-            decoder.w_plane.eq(plane),
+            decoder.w_word.eq(plane),
             decoder.w_entry.eq(entry),
             decoder.w_values.eq(out.values),
             self.thresholds.valid.eq(decoder.o.valid & (target == Target.THRESHOLDS)),

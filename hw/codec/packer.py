@@ -8,6 +8,8 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .units import Units
+
 
 class Packer(wiring.Component):
     """Lay words one behind another from a unit of the first beat on.
@@ -40,30 +42,23 @@ class Packer(wiring.Component):
     o: stream.Interface
 
     def __init__(self, unit_bits: int, beat_units: int, most: int) -> None:
-        if beat_units < 1 or beat_units & (beat_units - 1):
-            raise ValueError(f"beat_units must be a power of two, not {beat_units}")
-        if most < 1 or unit_bits < 1:
-            raise ValueError(f"a word has 1 or more units and a unit 1 or more bits, not {most}")
-        self.unit_bits, self.beat_units, self.most = unit_bits, beat_units, most
-        self.held = beat_units - 1 + most  # units, a word and what is left of those before
+        self.units = units = Units(unit_bits, beat_units, most)
         super().__init__({
             "i": In(stream.Signature(data.StructLayout({
                 "word": most * unit_bits, "units": range(most + 1),
                 "offset": range(beat_units), "first": 1, "last": 1,
             }))),
-            "o": Out(stream.Signature(data.StructLayout({
-                "data": beat_units * unit_bits, "strobe": beat_units, "last": 1,
-            }))),
+            "o": Out(stream.Signature(units.strobed)),
         })  # fmt: skip
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        width, size = self.unit_bits, self.beat_units
+        width, size, most = self.units.bits, self.units.beat, self.units.most
         i: Any = self.i.payload
         low = size.bit_length() - 1
-        bits = data.ArrayLayout(width + 1, self.held)  # a unit, and whether it is part of a word
-        held = Signal(bits)
-        count = Signal(range(self.held + 1))  # units from the beat's start, gaps before included
+        room = self.units.held
+        held = Signal(data.ArrayLayout(width + 1, room))  # units, and if they are part of a word
+        count = Signal(range(room + 1))  # units from the beat's start, gaps before included
         ending = Signal()
         full, final, out, take = (Signal(name=n) for n in ("full", "final", "out", "take"))
         m.d.comb += [
@@ -81,20 +76,20 @@ class Packer(wiring.Component):
         place = Signal(low)
         m.d.comb += place.eq(Mux(i.first, i.offset, count))
         word: list[Value] = []
-        for unit in range(self.most):
+        for unit in range(most):
             real = i.units > unit
             own = i.word.word_select(unit, width) & real.replicate(width)
             word.append(Cat(own, real))
-        for unit in range(self.held):
+        for unit in range(room):
             kept, added = (
                 Signal(width + 1, name=f"kept{unit}"),
                 Signal(width + 1, name=f"new{unit}"),
             )
-            following = held[unit + size] if unit + size < self.held else C(0, width + 1)
+            following = held[unit + size] if unit + size < room else C(0, width + 1)
             m.d.comb += kept.eq(Mux(out, following, held[unit]))
             with m.Switch(place):
                 for at in range(size):
-                    if 0 <= unit - at < self.most:
+                    if 0 <= unit - at < most:
                         with m.Case(at):
                             m.d.comb += added.eq(word[unit - at])
             m.d.sync += held[unit].eq(kept | Mux(take, added, 0))

@@ -9,6 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..plain import Plain
+from .units import Units
 
 
 class Unpacker(wiring.Component):
@@ -42,12 +43,7 @@ class Unpacker(wiring.Component):
     o: stream.Interface
 
     def __init__(self, unit_bits: int, beat_units: int, most: int) -> None:
-        if beat_units < 1 or beat_units & (beat_units - 1):
-            raise ValueError(f"beat_units must be a power of two, not {beat_units}")
-        if most < 1 or unit_bits < 1:
-            raise ValueError(f"a word has 1 or more units and a unit 1 or more bits, not {most}")
-        self.unit_bits, self.beat_units, self.most = unit_bits, beat_units, most
-        self.held = beat_units - 1 + most  # units
+        self.units = Units(unit_bits, beat_units, most)
         super().__init__({
             "run": In(stream.Signature(data.StructLayout({
                 "offset": range(beat_units), "units": range(most + 1), "words": 16,
@@ -60,15 +56,16 @@ class Unpacker(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        width, size, most = self.unit_bits, self.beat_units, self.most
+        width, size, most = self.units.bits, self.units.beat, self.units.most
+        room = self.units.held
         run: Any = self.run.payload
         running, final = Signal(), Signal()  # final: the word at hand is the run's last
         units = Signal(range(most + 1))
         left = Signal(16)
         # Units held; below 0 in a new run, whose first beat starts with what is not its own.
-        count = Signal(signed(self.held.bit_length() + 1))
+        count = Signal(signed(room.bit_length() + 1))
         place = Signal.like(count)  # of the beat that comes
-        held = Plain(data.ArrayLayout(width, self.held), name="held")
+        held = Plain(data.ArrayLayout(width, room), name="held")
         take, accept = Signal(), Signal()
         m.d.comb += [
             self.run.ready.eq(~running),
@@ -93,7 +90,7 @@ class Unpacker(wiring.Component):
             with m.If(take):
                 m.d.sync += [left.eq(left - 1), final.eq(left == 2), running.eq(~final)]
         # After a word less than a beat is left, from unit `units` on.
-        kept = [held[unit] for unit in range(self.held)]
+        kept = [held[unit] for unit in range(room)]
         for unit in range(size - 1):
             rest = Signal(width, name=f"rest{unit}")
             with m.Switch(units):
@@ -102,7 +99,7 @@ class Unpacker(wiring.Component):
                         m.d.comb += rest.eq(held[each + unit])
             kept[unit] = Mux(take, rest, held[unit])
         beat = [self.i.payload.word_select(unit, width) for unit in range(size)]
-        for unit in range(self.held):
+        for unit in range(room):
             following = Signal(width, name=f"next{unit}")
             m.d.comb += following.eq(kept[unit])
             with m.If(accept), m.Switch(place):

@@ -44,7 +44,7 @@ def test_levels_of_codes(
         ctx.set(dut.w_en, 1)
         for plane, each in enumerate(tables):
             for entry in range(1 << bits[plane]):
-                ctx.set(dut.w_plane, plane)
+                ctx.set(dut.w_word, plane)
                 ctx.set(dut.w_entry, entry)
                 ctx.set(dut.w_values, [levels[entry] for levels in each])
                 await ctx.tick()
@@ -62,7 +62,7 @@ def test_levels_of_codes(
 
 def test_what_it_cannot_be() -> None:
     for shape, name in (
-        ((4, 8, 8, 1), "code_bits"), ((4, 8, 0, 1), "code_bits"), ((4, 8, 3, 3), "planes"),
+        ((4, 8, 8, 1), "code_bits"), ((4, 8, 0, 1), "code_bits"), ((4, 8, 3, 3), "words"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=name):
             Decoder(*shape)
