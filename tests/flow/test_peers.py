@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from rich.console import Console
 
-from shiftwork.flow.peers import PEERS, peers_table, picture_figures
+from shiftwork.flow.peers import PEERS, peers_table, picture_figures, write_page
+
+ROW = {"target": "ECP5-25F", "lut": 10_000, "dsp": 0, "fmax_mhz": 80.0}
+ROWS = [
+    {"preset": "able", **ROW, **picture_figures(500_000, 10_000, 80.0)},
+    {"preset": "unable", **ROW, **picture_figures(None, 10_000, 80.0)},
+]
 
 
 def test_pictures_and_lookup_tables_times_cycles_follow_from_the_clock() -> None:
@@ -18,21 +26,28 @@ def test_pictures_and_lookup_tables_times_cycles_follow_from_the_clock() -> None
 
 def test_a_peer_s_lookup_tables_times_cycles_need_all_three_figures() -> None:
     by_board = {peer.board: peer for peer in PEERS}
-    # 16 000 lookup tables, 125 MHz / 317.5 pictures a second = 393 700 cycles
-    assert by_board["ZyBo"].lut_cycles == pytest.approx(6299, rel=1e-3)
-    assert by_board["Pynq-Z2"].lut_cycles is None
+    zybo, arty = by_board["ZyBo"], by_board["Arty A7-100T"]
+    assert zybo.cycles == pytest.approx(393_700, rel=1e-3)  # 125 MHz / 317.5 pictures a second
+    assert zybo.lut_cycles == pytest.approx(6299, rel=1e-3)  # of 16 000 lookup tables
+    assert (arty.cycles, arty.lut_cycles) == (None, None)
 
 
 def test_the_table_says_what_is_estimated_and_leaves_out_what_cannot_run() -> None:
-    row = {"target": "ECP5-25F", "lut": 10_000, "dsp": 0, "fmax_mhz": 80.0}
-    rows = [
-        {"preset": "able", **row, **picture_figures(500_000, 10_000, 80.0)},
-        {"preset": "unable", **row, **picture_figures(None, 10_000, 80.0)},
-    ]
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(peers_table(rows))
+        console.print(peers_table(ROWS))
     text = capture.get()
     assert "able (estimated)" in text and "160.0" in text
     assert "unable" not in text
     assert all(peer.source in text for peer in PEERS)
+
+
+def test_the_page_has_a_row_for_each_and_where_it_is_from(tmp_path: Path) -> None:
+    text = write_page(ROWS, tmp_path).read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(rows) == 2 + len(PEERS)  # the heading, and one engine that can run it
+    assert rows[1] == (
+        "| able (estimated) | ECP5-25F | ResNet8, N = 2 | 160.0 | 10,000 | 0 | 80.0 | 500,000 "
+        "| 5,000 |"
+    )
+    assert all(peer.url in text for peer in PEERS)
