@@ -123,8 +123,8 @@ def convert(
     converted = convert_network(request, log)
     net = converted.network
     net.save(out_dir)
-    if converted.mixing is not None:
-        converted.mixing.save(out_dir)
+    if (mixing := converted.mixing) is not None:
+        mixing.save(out_dir)
     if converted.coding is not None:
         converted.coding.save(out_dir)
     if (seen := converted.calibration) is not None:
@@ -144,6 +144,8 @@ def convert(
         "macs": sum(net.macs(layer) for layer in convolutions),
         **({name: round(value, 4) for name, value in sizes(net).items()} if convolutions else {}),
     }
+    if mixing is not None and mixing.cycles is not None:
+        figures[f"cycles_on_{mixing.engine}"] = mixing.cycles
     if converted.rounded_with:
         figures["rounded_with"] = converted.rounded_with
     if (coding := converted.coding) is not None:
@@ -153,7 +155,7 @@ def convert(
         figures["codec_drop_estimated"] = round(best.drop, 2) if best else 0.0
     if (agreement := converted.agreement) is not None:
         figures["agreement"] = round(agreement.share, 4)
-        figures["divergence"] = round(agreement.divergence, 4)
+        figures["divergence"] = float(f"{agreement.divergence:.3g}")
         figures["judged_on"] = agreement.pictures
         if not converted.apart:
             figures["judged_on_pictures_rounded_with"] = True

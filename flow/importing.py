@@ -178,6 +178,11 @@ def convert_network(request: Request, console: Console) -> Converted:
         if looks and loader.crops is not None:
             chosen = from_zoo(loader, request.crops or CROPS)
         scale = request.scale or default_scale(source)
+    elif not (Path(source).exists() or Path(source).suffix or ":" in source):
+        raise ValueError(
+            f"no such file or network: {source!r}; the zoo has {', '.join(MODELS)}, other networks "
+            "come as model.onnx, model.pt2 or package.module:factory"
+        )
     else:
         shape = request.options.shape()
         graph = load(source, preprocess=request.options.preprocess, shape=shape)

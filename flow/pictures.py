@@ -101,6 +101,8 @@ class PictureOptions:
             raise ValueError(f"--white must be positive, not {white}")
         mean = _numbers("--mean", self.mean, planes, 0.0)
         std = _numbers("--std", self.std, planes, 1.0)
+        if not all(value > 0 for value in std):
+            raise ValueError(f"--std must be positive, not {self.std}: leave it out for 1")
         for name in ("mean", "std", "white") if pixels else ():
             if getattr(self, name) is not None:
                 raise ValueError(
@@ -155,8 +157,8 @@ def open_folder(folder: Path, limit: int | None = None) -> list[Path]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     paths = [path for path in files if path.suffix.lower() in endings]
     if not paths:
-        held = f"{len(files)} other files" if files else "nothing"
-        raise ValueError(f"{folder} has no pictures in it, but {held}")
+        held = f"only {len(files)} other files" if files else "it is empty"
+        raise ValueError(f"{folder} has no pictures in it, {held}: give a folder of JPEG or PNG")
     if limit is None or limit >= len(paths):
         return paths
     return [paths[i * len(paths) // limit] for i in range(limit)]

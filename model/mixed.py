@@ -279,5 +279,5 @@ def _mix(
     spent = mean
     if cycles is not None:
         spent = float(sum(cycles[s.name][terms[s.name] - LOW] for s in sensitivities))
-    left = sum(s.divergence for s in sensitivities if terms[s.name] == LOW)
+    left = sum((s.divergence for s in sensitivities if terms[s.name] == LOW), 0.0)
     return Mix(dict(terms), mean, spent, left)

@@ -98,8 +98,8 @@ CASES = (
     ),
     # pictures
     pictures_case("no_folder", lambda folder: None, "no such folder of pictures", "own"),
-    pictures_case("empty_folder", empty_folder, "has no pictures in it, but nothing"),
-    pictures_case("only_texts", text_only, "has no pictures in it, but 1 other files"),
+    pictures_case("empty_folder", empty_folder, "has no pictures in it, it is empty"),
+    pictures_case("only_texts", text_only, "has no pictures in it, only 1 other files"),
     pictures_case("no_picture", no_picture, "cat.jpg is not a readable picture"),
     pictures_case("cut_picture", cut_picture, "cut.png is not a readable picture"),
     pictures_case("folder_is_a_file", a_file, "own is a file, not a folder of pictures"),
@@ -110,7 +110,7 @@ CASES = (
     option_case("unknown_channels", ("--channels", "hsv"), "hsv"),
     option_case("two_means", ("--mean", "0.4,0.5"), "--mean wants 1 or 3 numbers"),
     option_case("no_number", ("--std", "small"), "--std wants numbers"),
-    option_case("zero_std", ("--std", "0"), "std must be positive"),
+    option_case("zero_std", ("--std", "0"), "--std must be positive, not 0"),
     option_case("wrong_size", ("--size", "9"), "--size 9 does not fit"),
     option_case("unknown_rounding", ("--rounding", "guess"), "guess"),
     option_case("no_rounding", ("--rounding", ""), "no rounding method ''", "greedy"),
@@ -124,6 +124,11 @@ CASES = (
     forward_case("dictionary", "return {'out': self.conv(x)}", "forward() returns a dict", "tuple"),
     option_case("unknown_observer", ("--observer", "eye"), "--observer must be one of error"),
     Case("no_calibration", option_case("", ()).make, ("needs --calibration",), ()),
+    Case(
+        "zoo_misspelt",
+        lambda folder: "squeezenet",
+        ("no such file or network: 'squeezenet'; the zoo has", "squeezenet1_1", "model.onnx"),
+    ),
     Case(
         "zoo_with_pictures",
         lambda folder: "resnet8",
