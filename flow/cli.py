@@ -19,6 +19,7 @@ from . import (
     codec,
     codec_command,
     convert,
+    energy_command,
     train,
 )
 from .options import (
@@ -311,6 +312,7 @@ convert.register(app)
 board_commands.register(app)
 campaigns.register(app)
 codec_command.register(app)
+energy_command.register(app)
 train.register(app)
 
 

@@ -47,6 +47,20 @@ def network_cycles(network: Network, config: EngineConfig) -> int:
     return predict_cycles(compile_network(network, config), config).cycles
 
 
+def mixed_network(
+    graph: Graph, frac_bits: dict[str, int], terms: Mapping[str, int], bits: int = 4
+) -> Network:
+    """Return a network with an N for each convolution, rounded greedily."""
+    rounded = {
+        node.name: Rounded(
+            Codebook(terms[node.name], bits).quantize(node.weight), node.bias.double()
+        )
+        for node in graph.nodes
+        if isinstance(node, ConvNode)
+    }
+    return quantize(graph, frac_bits, bits=bits, rounded=rounded)
+
+
 def mixed_cycles(
     graph: Graph,
     frac_bits: dict[str, int],
@@ -55,14 +69,7 @@ def mixed_cycles(
     bits: int = 4,
 ) -> int:
     """Return the cycles of one picture with an N for each convolution, however rounded."""
-    rounded = {
-        node.name: Rounded(
-            Codebook(terms[node.name], bits).quantize(node.weight), node.bias.double()
-        )
-        for node in graph.nodes
-        if isinstance(node, ConvNode)
-    }
-    return network_cycles(quantize(graph, frac_bits, bits=bits, rounded=rounded), config)
+    return network_cycles(mixed_network(graph, frac_bits, terms, bits), config)
 
 
 def choose_by_cycles(

@@ -1,0 +1,73 @@
+"""The command ``energy``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .options import Engine, Json, Out, Set, writable
+
+out = Console(highlight=False)
+log = Console(stderr=True)
+PER_BIT = "in pJ per bit, in place of the default."
+
+
+def energy(
+    networks: Annotated[
+        list[str] | None,
+        typer.Argument(help="Of the zoo; squeezenet1_1, resnet8, efficientnet_lite0 by default."),
+    ] = None,
+    preset: Engine = "base",
+    changes: Set = None,
+    arrays: Annotated[Path, typer.Option(help="What bench-array has written.")] = Path(
+        "build/arrays/arrays.json"
+    ),
+    accuracy: Annotated[Path, typer.Option(help="What accuracy has written; left out if none.")] = (
+        Path("build/accuracy/accuracy.json")
+    ),
+    node: Annotated[int, typer.Option(help="180 or 45 nm.")] = 180,
+    buffer: Annotated[float | None, typer.Option(help=f"Activation buffer, {PER_BIT}")] = None,
+    sums: Annotated[float | None, typer.Option(help=f"Accumulators, {PER_BIT}")] = None,
+    queue: Annotated[float | None, typer.Option(help=f"Queue of weights, {PER_BIT}")] = None,
+    external: Annotated[float | None, typer.Option(help=f"External memory, {PER_BIT}")] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Folder for energy.md, the page, with its plot.", callback=writable),
+    ] = None,
+    out_dir: Out = Path("build/energy"),
+    as_json: Json = False,
+) -> None:
+    """Energy of one picture: the array as measured, memories by counted accesses.
+
+    Example: shiftwork energy squeezenet1_1 --external 10
+    """
+    from .energy_bench import NETWORKS, Changes, bench_energy, read_json
+    from .energy_page import by_network, to_table, verdict, write
+    from .inputs import open_config
+    from .progress import Stages
+
+    config = open_config(preset, changes)
+    given = Changes(buffer=buffer, sums=sums, queue=queue, external=external)
+    measured = read_json(arrays, "bench-array")
+    right = read_json(accuracy, "accuracy") if accuracy.exists() else None
+    chosen = list(dict.fromkeys(networks or NETWORKS))
+    with Stages(log) as stages:
+        document = bench_energy(chosen, config, measured, right, stages, node, given)
+    written = write(document, out_dir, page)
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    for rows in by_network(document).values():
+        out.print(to_table(rows))
+    if said := verdict(document):
+        out.print(said, markup=False, soft_wrap=True)
+    out.print(str(written), markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(energy)

@@ -1,0 +1,89 @@
+"""What one picture moves in an engine: beats of the array and bits of every memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..hw.config import EngineConfig
+from ..hw.descriptor import Mode
+from ..model.cycles import predict_cycles
+from ..model.program import Program
+
+WHOLE = (Mode.MERGED, Mode.SEPARATE)  # modes that use every lane of all words of the window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accesses:
+    """Counts of one picture.
+
+    Attributes
+    ----------
+    cycles, beats : int
+        Cycles of the engine; those among them in which the array computes.
+    blocks : int
+        Blocks of weights the array takes: in so many beats its weight registers change.
+    weight_bits : int
+        Bits of codes among the bits read from external memory, at B bits per code.
+    buffer_read, buffer_written : int
+        Bits of the activation buffer.
+    sums : int
+        Accumulators read or written, each for all columns.
+    fifo : int
+        Bits written to the queue of weights, as many as are read from it.
+    read, written : int
+        Bits of external memory.
+    """
+
+    cycles: int
+    beats: int
+    blocks: int
+    weight_bits: int
+    buffer_read: int
+    buffer_written: int
+    sums: int
+    fifo: int
+    read: int
+    written: int
+
+    def with_weights(self, bits: int, code_bits: int) -> Accesses:
+        """Return the same with weights of ``bits`` bits in place of ``code_bits``."""
+        more = self.weight_bits * bits // code_bits - self.weight_bits
+        return replace(
+            self, weight_bits=self.weight_bits + more, fifo=self.fifo + more, read=self.read + more
+        )
+
+
+def count_accesses(program: Program, config: EngineConfig) -> Accesses:
+    """Count what a program needs of an engine, by the cycle model and the descriptors.
+
+    Only accesses whose data are used count. The emitted Verilog enables all banks of the
+    activation buffer and both of the accumulators in every cycle; in an ASIC those that are not
+    needed would be kept still.
+
+    Raises
+    ------
+    ValueError
+        If the program is damaged.
+    """
+    predicted = predict_cycles(program, config)
+    word = config.rows * config.act_bits
+    beats = blocks = weight_beats = words_read = words_written = sums = fifo_beats = 0
+    for d in program.descriptors():
+        steps = d["kernel_h"] * d["kernel_w"] * d["row_blocks"] * d["passes"]
+        pixels = d["pixels"] * d["col_blocks"]
+        taken = d["tiles"] * d["col_blocks"] * (1 if d["hold_weights"] else steps)
+        beats += pixels * steps
+        blocks += taken
+        weight_beats += taken * config.block_beats
+        words_read += pixels * steps * (config.window if d["mode"] in WHOLE else 1)
+        words_written += d["load_words"] * d["load_planes"] * d["load_groups"]
+        # The first beat of a pixel reads no sum; at the end each is read once more.
+        sums += pixels * (2 * steps - 1) + pixels
+        fifo_beats += d["tiles"] * d["weight_beats"]
+    assert beats == predicted.totals["compute"], "the descriptors and the cycle model differ"
+    return Accesses(
+        cycles=predicted.cycles, beats=beats, blocks=blocks,
+        weight_bits=weight_beats * config.bus_bits, buffer_read=words_read * word,
+        buffer_written=words_written * word, sums=sums, fifo=fifo_beats * config.bus_bits,
+        read=8 * predicted.bytes_read, written=8 * predicted.bytes_written,
+    )  # fmt: skip

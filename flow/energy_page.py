@@ -1,0 +1,171 @@
+"""Energy per picture as a table, a plot and a page of the documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ..model.zoo import MODELS
+from .energy_cost import PARTS, SOURCE
+from .files import write_atomic, write_json
+from .report.plots import stacked_bars
+
+BASELINE = "int8"
+TARGET = 0.5  # of the int8 engine, per picture of SqueezeNet, within a point of its accuracy
+TARGET_NETWORK = "squeezenet1_1"
+TARGET_POINTS = 1.0
+COLUMNS = ("design", "circuit", "cycles", "MB", *PARTS, "uJ", "of int8", "top-1")
+
+PREFACE = """\
+# Energy per picture
+
+`shiftwork energy --page docs/reference` writes this page, from what `bench-array` and `accuracy`
+have measured. Energies in uJ of one picture on an engine of {rows} x {cols} lanes (`{name}`).
+
+**Measured**: energy per product of the array, by gate-level simulation with delays of three layers
+of SqueezeNet on `{picture}` in {library} ([power.md](power.md)).
+**Counted**: beats of the array, blocks of weights, accesses of every memory, by the cycle model and
+the program's descriptors, which agree with the Verilog's counters ([zoo.md](zoo.md)).
+**Computed**: everything else, that is
+
+- *array*: every beat costs all its lanes, idle ones too, as if all layers and networks were like
+  those measured; between the energies of held and changing weights by the share of beats with new
+  ones, never below the first.
+- *sums* (accumulators read and written), *buffer* (activations), *queue* (weights on their way),
+  *external* (memory outside): bits times pJ per bit: {costs}. On-chip
+  memories after {source}, by size{scaled}; external memory is the lower end of that table, and
+  another chip's. Options change each of them.
+- int8 and int4 engines are the same engine with another array: as many beats as N=1, int8 with
+  twice its bits of weights. Lanes of two terms (*two-term*): the same; those of one term
+  take N beats.
+
+**Not included**: control, address generation, requantiser, buses, the registers between the stages
+of the engine, clock tree, wires. They are the same in all designs, so the ratios would come closer
+to 1. The circuits are those of `hw/arrays`; the emitted Verilog still has plainer lanes. It also
+reads every bank of its memories in every cycle; counted are those whose data are used.
+"""
+
+NOTE = """\
+*MB* is read and written outside. *top-1* is in percent of the labelled pictures
+([accuracy.md](accuracy.md)), - where it was not measured; for int8 it is that of 8-bit activations
+with float weights: 8-bit weights were not measured."""
+
+
+def _cells(row: dict[str, Any], baseline: dict[str, Any] | None) -> list[str]:
+    moved = (row["accesses"]["read"] + row["accesses"]["written"]) / 8e6
+    right = row["accuracy"]
+    return [
+        row["design"], row["circuit"], f"{row['cycles']:,}", f"{moved:.2f}",
+        *(f"{row['parts'][part]:,.0f}" for part in PARTS), f"{row['total']:,.0f}",
+        f"{row['total'] / baseline['total']:.2f}" if baseline else "",
+        f"{100 * right['top1'] / right['pictures']:.1f}" if right else "-",
+    ]  # fmt: skip
+
+
+def by_network(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of each network."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in document["rows"]:
+        found.setdefault(row["network"], []).append(row)
+    return found
+
+
+def _baseline(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    return next((row for row in rows if row["design"] == BASELINE), None)
+
+
+def to_table(rows: list[dict[str, Any]]) -> Table:
+    """Return one network's table for the terminal."""
+    title = MODELS[rows[0]["network"]].title
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
+    kept = [index for index, name in enumerate(COLUMNS) if name not in ("circuit", "cycles", "MB")]
+    for index in kept:
+        table.add_column(COLUMNS[index], justify="right" if index else "left")
+    for row in rows:
+        cells = _cells(row, _baseline(rows))
+        table.add_row(*(cells[index] for index in kept))
+    return table
+
+
+def _points(row: dict[str, Any]) -> float | None:
+    right = row["accuracy"]
+    return 100 * right["top1"] / right["pictures"] if right else None
+
+
+def verdict(document: dict[str, Any]) -> str | None:
+    """Return whether the target is reached, None where it cannot be told."""
+    rows = by_network(document).get(TARGET_NETWORK, [])
+    baseline = _baseline(rows)
+    best = _points(baseline) if baseline else None
+    if baseline is None or best is None:
+        return None
+    found = [
+        row for row in rows
+        if row is not baseline
+        and (points := _points(row)) is not None and points >= best - TARGET_POINTS
+    ]  # fmt: skip
+    least = min(found, key=lambda row: row["total"], default=None)
+    wanted = f"wanted at most {TARGET:.2f} within {TARGET_POINTS:.0f} point of accuracy"
+    if least is None:
+        return f"SqueezeNet: {wanted}: no engine is that close in accuracy."
+    part = least["total"] / baseline["total"]
+    word = "reached" if part <= TARGET else f"missed by {part / TARGET - 1:.0%}"
+    return f"SqueezeNet, {least['design']}: {part:.2f} of the int8 engine, {wanted}: {word}."
+
+
+def _costs(document: dict[str, Any]) -> str:
+    costs = list(document["costs"].values())
+    sums = sorted({cost["sums"] for cost in costs})
+    between = f"{sums[0]:.2f}" if len(sums) == 1 else f"{sums[0]:.2f} to {sums[-1]:.2f}"
+    one = costs[0]
+    return (
+        f"sums {between}, buffer {one['buffer']:.2f}, queue {one['queue']:.2f},\n"
+        f"  external {one['external']:.1f}"
+    )
+
+
+def to_markdown(document: dict[str, Any], image: str | None) -> str:
+    """Return the page; ``image`` is the plot's file name."""
+    config = document["config"]
+    scaled = {
+        180: ", times 16 for 0.18 um at 1.8 V (capacitance times voltage squared)",
+        45: ", the array's energy over 16 for 45 nm at 0.9 V (capacitance times voltage squared)",
+    }[document["node"]]
+    lines = [PREFACE.format(
+        rows=config["rows"], cols=config["cols"], name=config["name"],
+        picture=document["picture"], library=document["library"], costs=_costs(document),
+        source=SOURCE, scaled=scaled,
+    )]  # fmt: skip
+    for rows in by_network(document).values():
+        lines += [f"## {MODELS[rows[0]['network']].title}", ""]
+        lines += [
+            "| " + " | ".join(COLUMNS) + " |",
+            "|---|---" + "|---:" * (len(COLUMNS) - 2) + "|",
+        ]
+        lines += ["| " + " | ".join(_cells(row, _baseline(rows))) + " |" for row in rows]
+        lines.append("")
+    said = verdict(document)
+    if said:
+        lines += [said, ""]
+    lines += [NOTE, ""]
+    if image:
+        lines += [f"![Energy per picture]({image})", ""]
+    return "\n".join(lines)
+
+
+def plot(document: dict[str, Any]) -> str:
+    """Return energies of the first network as bars of parts."""
+    rows = next(iter(by_network(document).values()))
+    series = {part: [row["parts"][part] for row in rows] for part in PARTS}
+    title = f"Energy of one picture, {MODELS[rows[0]['network']].title}"
+    return stacked_bars(title, [row["design"] for row in rows], series, "uJ")
+
+
+def write(document: dict[str, Any], out_dir: Path, page: Path | None) -> Path:
+    """Write energy.json, and with ``page`` energy.md and its plot; return the JSON's path."""
+    if page is not None:
+        write_atomic(page / "energy.svg", plot(document))
+        write_atomic(page / "energy.md", to_markdown(document, "energy.svg"))
+    return write_json(out_dir / "energy.json", document)
