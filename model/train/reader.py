@@ -124,7 +124,10 @@ class Reader:
         return str(node.target) if node.op == "call_module" else node.name
 
     def refuse(self, node: fx.Node, what: str) -> NoReturn:
-        raise ValueError(f"layer {self._where(node)!r}: {what} is not supported in training")
+        raise ValueError(
+            f"layer {self._where(node)!r}: {what} is not supported in training; "
+            "convert_graph(from_module(...)) reads more"
+        )
 
     def arg(self, node: fx.Node, index: int, name: str, default: Any = None) -> Any:
         """Return an argument by place or name."""
