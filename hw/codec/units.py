@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd
 
 from amaranth.lib import data
 
@@ -37,6 +38,20 @@ class Units:
             raise ValueError(
                 f"a word has 1 or more units and a unit 1 or more bits, not {self.most}"
             )  # fmt: skip
+
+    @classmethod
+    def of_zeros(cls, lanes: int, act_bits: int, beat_bits: int) -> Units:
+        """Return the sizes of words behind a mask of zeros, see `zero_encoder.ZeroEncoder`.
+
+        Raises
+        ------
+        ValueError
+            If a beat is not a power of two of units.
+        """
+        bits = gcd(lanes, act_bits)
+        if beat_bits % bits:
+            raise ValueError(f"beat_bits must be a multiple of {bits}, not {beat_bits}")
+        return cls(bits, beat_bits // bits, (lanes + lanes * act_bits) // bits)
 
     @property
     def held(self) -> int:

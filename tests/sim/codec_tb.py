@@ -14,20 +14,32 @@ JOB = json.loads(Path("job.json").read_text())
 STALL = float(os.environ["STALL"])
 
 
-async def send(dut: Any, rng: random.Random) -> None:
-    """Offer word after word, each after a random pause, until it is taken."""
-    for word in JOB["words"]:
+async def send(dut: Any, name: str, words: list[int], rng: random.Random) -> None:
+    """Offer word after word to a stream, each after a random pause, until it is taken."""
+    valid, payload = getattr(dut, f"{name}__valid"), getattr(dut, f"{name}__payload")
+    ready = getattr(dut, f"{name}__ready")
+    for word in words:
         while rng.random() < STALL:
             await RisingEdge(dut.clk)
-        dut.i__payload.value = word
-        dut.i__valid.value = 1
+        payload.value = word
+        valid.value = 1
         while True:
             await FallingEdge(dut.clk)
-            taken = int(dut.i__ready.value)
+            taken = int(ready.value)
             await RisingEdge(dut.clk)
             if taken:
                 break
-        dut.i__valid.value = 0
+        valid.value = 0
+
+
+async def fill(dut: Any) -> None:
+    """Write the tables."""
+    dut.w_en.value = 1
+    for number, entry in JOB["tables"]:
+        dut.w_entry.value = number
+        dut.w_values.value = entry
+        await RisingEdge(dut.clk)
+    dut.w_en.value = 0
 
 
 @cocotb.test()
@@ -35,17 +47,18 @@ async def codes_are_right(dut: Any) -> None:
     rng = random.Random(int(os.environ["SEED"]))
     Clock(dut.clk, 10, unit="ns").start()
     dut.rst.value = 1
-    for port in (dut.i__valid, dut.i__payload, dut.o__ready, dut.w_en):
-        port.value = 0
+    dut.o__ready.value = 0
+    for name in JOB["words"]:
+        getattr(dut, f"{name}__valid").value = 0
+        getattr(dut, f"{name}__payload").value = 0
+    if JOB["tables"]:
+        dut.w_en.value = 0
     await RisingEdge(dut.clk)
     dut.rst.value = 0
-    dut.w_en.value = 1
-    for number, entry in JOB["tables"]:
-        dut.w_entry.value = number
-        dut.w_values.value = entry
-        await RisingEdge(dut.clk)
-    dut.w_en.value = 0
-    cocotb.start_soon(send(dut, random.Random(rng.random())))
+    if JOB["tables"]:
+        await fill(dut)
+    for name, words in JOB["words"].items():
+        cocotb.start_soon(send(dut, name, words, random.Random(rng.random())))
     got: list[int] = []
     held: int | None = None
     while len(got) < len(JOB["want"]):

@@ -36,3 +36,9 @@ def heap(thresholds: list[int]) -> list[int]:
         halves = [(part[: len(part) // 2], part[len(part) // 2 + 1 :]) for part in level]
         level = [half for pair in halves for half in pair]
     return found
+
+
+def zero_bits(word: list[int], act_bits: int) -> list[int]:
+    """Return the bits of a word behind a mask of zeros, the first stored first."""
+    bits = [int(value != 0) for value in word]
+    return bits + [value >> n & 1 for value in word if value for n in range(act_bits)]
