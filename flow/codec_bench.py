@@ -17,6 +17,8 @@ from ..hw.codec.decoder import Decoder
 from ..hw.codec.encoder import Encoder
 from ..hw.codec.packer import Packer
 from ..hw.codec.unpacker import Unpacker
+from ..hw.codec.zero_decoder import ZeroDecoder
+from ..hw.codec.zero_encoder import ZeroEncoder
 from .files import write_atomic, write_json
 from .progress import Stages
 from .synth import ECP5_25F, Target, synthesise
@@ -44,7 +46,7 @@ class Block:
     ----------
     name : str
     words : float
-        Pixel words of `LANES` values it takes or gives per cycle.
+        Pixel words of `LANES` values it takes or gives per cycle, at most.
     tables : int
         Bits of its tables.
     make : callable
@@ -74,6 +76,10 @@ def blocks() -> list[Block]:
         Block(name="packer", words=1, tables=0, make=lambda: Packer(8 * UNIT, units, CODE_BITS)),
         Block(name="unpacker", words=1, tables=0,
               make=lambda: Unpacker(8 * UNIT, units, CODE_BITS)),
+        Block(name="zero_encoder", words=1, tables=0,
+              make=lambda: ZeroEncoder(LANES, ACT_BITS, BUS_BITS)),
+        Block(name="zero_decoder", words=1, tables=0,
+              make=lambda: ZeroDecoder(LANES, ACT_BITS, BUS_BITS)),
     ]  # fmt: skip
 
 
@@ -101,12 +107,16 @@ def measure(block: Block, folder: Path, target: Target = ECP5_25F) -> dict[str, 
         "target": placed.target, **asdict(placed.area), "fmax_mhz": round(placed.fmax_mhz, 1),
         "kge": None, "kge_logic": None,
     }  # fmt: skip
-    library = Path(os.environ.get("SHIFTWORK_LIBERTY", LIBERTY))
+    library = _library()
     if library.exists():
         row["kge_logic"] = gates(path, top, library, folder, memories=False)
         if block.tables <= LANES * ACT_BITS << CODE_BITS:  # more are no flip-flops in any chip
             row["kge"] = gates(path, top, library, folder, memories=True)
     return row
+
+
+def _library() -> Path:
+    return Path(os.environ.get("SHIFTWORK_LIBERTY", LIBERTY))
 
 
 def gates(path: Path, top: str, library: Path, folder: Path, *, memories: bool) -> float:
@@ -169,7 +179,7 @@ def bench_codec(out_dir: Path, stages: Stages) -> dict[str, Any]:
             rows.append(measure(block, out_dir / "rtl"))
     report = {
         "lanes": LANES, "act_bits": ACT_BITS, "code_bits": CODE_BITS, "bus_bits": BUS_BITS,
-        "blocks": rows, "ebpc": EBPC,
+        "library": _library().stem if _library().exists() else None, "blocks": rows, "ebpc": EBPC,
     }  # fmt: skip
     write_json(out_dir / "codec.json", report)
     return report

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from .options import Json, Out
+from .options import Json, Out, writable
 
 
-def bench_codec(out_dir: Out = Path("build/codec"), as_json: Json = False) -> None:
+def bench_codec(
+    page: Annotated[
+        Path | None, typer.Option(help="Folder for codec-hardware.md, the page.", callback=writable)
+    ] = None,
+    out_dir: Out = Path("build/codec"),
+    as_json: Json = False,
+) -> None:
     """Area and Fmax of the codec for 16 channels of 8 bits at 2x, beside published figures.
 
     Standard cells are those of SHIFTWORK_LIBERTY, by default OSU 0.18 um as Debian's
@@ -21,10 +28,13 @@ def bench_codec(out_dir: Out = Path("build/codec"), as_json: Json = False) -> No
     """
     from .codec_bench import bench_codec as measure
     from .codec_bench import to_table
+    from .codec_hardware_page import write_hardware_page
     from .progress import Stages
 
     with Stages(Console(stderr=True)) as stages:
         report = measure(out_dir, stages)
+    if page is not None:
+        write_hardware_page(report, page)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from shiftwork.flow.codec_bench import EBPC, blocks, cell_area, measure, to_table
+from shiftwork.flow.codec_hardware_page import write_hardware_page
 
 LIBERTY = """
 library (x) {
@@ -44,6 +45,28 @@ def test_the_table_shows_published_figures_beside_measured_ones() -> None:
     text = captured.get()
     assert "1,234" in text and "4.25" in text and "99.5" in text
     assert "EBPC encoder (published)" in text and "784" in text and "3.8" in text
+
+
+def test_the_page_has_every_circuit_and_the_published_ones(tmp_path: Path) -> None:
+    rows = [
+        {"name": "encoder_64", "words_per_cycle": 1, "table_bits": 122880, "target": "ECP5-25F",
+         "lut": 5216, "ff": 2181, "bram": 32, "dsp": 0, "fmax_mhz": 117.5, "kge_logic": 18.08,
+         "kge": None},
+        {"name": "packer", "words_per_cycle": 1, "table_bits": 0, "target": "ECP5-25F",
+         "lut": 436, "ff": 123, "bram": 0, "dsp": 0, "fmax_mhz": 79.1, "kge_logic": 1.34,
+         "kge": 1.34},
+    ]  # fmt: skip
+    report = {"lanes": 16, "act_bits": 8, "code_bits": 4, "bus_bits": 64, "library": "cells",
+              "blocks": rows, "ebpc": EBPC}  # fmt: skip
+    write_hardware_page(report, tmp_path)
+    page = (tmp_path / "codec-hardware.md").read_text()
+    assert "| `encoder_64` | 1 | 15,360 | 5,216 | 2,181 | 32 | 117.5 | 18.08 |  | 1.13 |" in page
+    assert "| `packer` | 1 |  | 436 | 123 | 0 | 79.10 | 1.34 | 1.34 | 0.08 |" in page
+    assert "| EBPC decoder, published | 1/16 |  | 974 |  |  | 85.00 | 4.00 | 4.00 | 4.00 |" in page
+    assert "(2x)" in page and "**FPGA**: ECP5-25F" in page and "cells, mapped" in page
+    rows[0]["kge_logic"] = None  # no library there
+    write_hardware_page(report, tmp_path)
+    assert "| 117.5 |  |  |  |" in (tmp_path / "codec-hardware.md").read_text()
 
 
 @pytest.mark.slow

@@ -1,0 +1,85 @@
+"""The codec's circuits as a page of the documentation: ``bench-codec --page``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .files import write_atomic
+
+NAME = "codec-hardware.md"
+PREFACE = """\
+# The codec's circuits
+
+`shiftwork bench-codec --page docs/reference` writes this page and measures everything on it.
+
+Every circuit by itself, for {lanes} channels of {act_bits} bits, codes of {code_bits} bits
+({ratio:g}x) and a bus of {bus_bits} bits. A word is a pixel's {lanes} values.
+
+- **FPGA**: {target}, Yosys and nextpnr as for engines ([decision
+  002](../decisions/002-synthesis-figures.md)), in a harness of registers, one seed.
+- **Standard cells**: {library}, mapped by Yosys alone, no wires, no timing; thousands of NAND2X1.
+  `logic` leaves the tables' memories out; `all` has them as flip-flops, which no chip would do for
+  more than one plane, so there it is not given.
+- `encoder`, `decoder`: tables of one plane, that is of {lanes} channels; `_64`: of 64 planes, as an
+  engine has them by default. `packer` and `unpacker` lay coded words into bus beats and cut
+  them out again; a fixed-rate code needs the pair beside encoder and decoder.
+- `zero_encoder`, `zero_decoder`: zero-value compression, lossless, whose words have no fixed
+  length. The encoder's packer is part of it, and so is the decoder's unpacking.
+- Words per cycle are the most a circuit takes or gives; a word that fills more than a beat takes a
+  cycle per beat.
+- EBPC: published figures, of one 8-bit value per cycle, FIFOs included, in its own flow and
+  process (Cavigelli, Rutishauser and Benini, 2019). Not measured here.
+"""
+AFTER = """\
+An engine with `codec_bits` has encoder, decoder, packer and unpacker in its way to memory
+([decision 009](../decisions/009-codec-in-the-engine.md)). Zero-value compression is not in the
+engine: its circuits are checked by themselves against the model, on both simulators, on a map of
+ResNet8 ([why](../decisions/009-codec-in-the-engine.md#zero-value-compression)).
+"""
+HEAD = ("circuit", "words per cycle", "table bytes", "LUT", "FF", "BRAM", "MHz", "kGE logic",
+        "kGE all", "kGE logic per value and cycle")  # fmt: skip
+
+
+def hardware_page(report: dict[str, Any]) -> str:
+    """Return the page as Markdown.
+
+    Parameters
+    ----------
+    report : dict
+        Of `codec_bench.bench_codec`.
+    """
+    preface = PREFACE.format(
+        **{name: report[name] for name in ("lanes", "act_bits", "code_bits", "bus_bits")},
+        ratio=report["act_bits"] / report["code_bits"], library=report["library"] or "no library installed",
+        target=report["blocks"][0]["target"],
+    )  # fmt: skip
+    lines = [preface, f"| {' | '.join(HEAD)} |", f"|---|{'---:|' * (len(HEAD) - 1)}"]
+    for row in report["blocks"]:
+        each = row["kge_logic"] and row["kge_logic"] / (row["words_per_cycle"] * report["lanes"])
+        lines.append(_line(
+            f"`{row['name']}`", row["words_per_cycle"], row["table_bits"] // 8 or None, row["lut"],
+            row["ff"], row["bram"], row["fmax_mhz"], row["kge_logic"], row["kge"], each,
+        ))  # fmt: skip
+    for name, row in report["ebpc"].items():
+        words = f"1/{report['lanes']}"
+        lines.append(_line(f"EBPC {name}, published", words, None, row["lut"], None, None,
+                           row["fmax_mhz"], row["kge"], row["kge"], row["kge"]))  # fmt: skip
+    return "\n".join([*lines, "", AFTER])
+
+
+def _line(*cells: Any) -> str:
+    return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.2f}" if value < 100 else f"{value:.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def write_hardware_page(report: dict[str, Any], folder: Path) -> None:
+    """Write the page into a folder."""
+    write_atomic(folder / NAME, hardware_page(report))
