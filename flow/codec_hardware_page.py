@@ -51,8 +51,8 @@ def hardware_page(report: dict[str, Any]) -> str:
     """
     preface = PREFACE.format(
         **{name: report[name] for name in ("lanes", "act_bits", "code_bits", "bus_bits")},
-        ratio=report["act_bits"] / report["code_bits"], library=report["library"] or "no library installed",
-        target=report["blocks"][0]["target"],
+        ratio=report["act_bits"] / report["code_bits"], target=report["blocks"][0]["target"],
+        library=report["library"] or "no library installed",
     )  # fmt: skip
     lines = [preface, f"| {' | '.join(HEAD)} |", f"|---|{'---:|' * (len(HEAD) - 1)}"]
     for row in report["blocks"]:
