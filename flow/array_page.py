@@ -22,7 +22,7 @@ TARGETS: dict[str, tuple[float | None, float | None]] = {
     "n1_a6": (0.40, None),
     "n2_b3": (0.90, None),
 }
-PLAIN_TARGET = 0.33  # n1's energy against the plain int8 array's
+PLAIN_TARGET = 0.33  # N=1's energy against the plain int8 array's
 
 PREFACE = """\
 # Power and area of the array against 8-bit arithmetic
@@ -138,9 +138,10 @@ def verdicts(document: dict[str, Any]) -> list[str]:
             if size is not None:
                 part = rows[name]["area_total"] / area
                 say(rows[name], "of the smallest int8 array's area", part, size)
-    if "n1" in rows and "int8_plain" in rows:
-        ours, plain = (_own(rows[name]) for name in ("n1", "int8_plain"))
-        say(rows["n1"], "of the energy of plain `*`", ours / plain, PLAIN_TARGET)
+    for name in ("n1", "n1_plain"):
+        if name in rows and "int8_plain" in rows:
+            part = _own(rows[name]) / _own(rows["int8_plain"])
+            say(rows[name], "of the energy of plain `*`", part, PLAIN_TARGET)
     return lines
 
 

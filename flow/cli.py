@@ -20,6 +20,7 @@ from . import (
     codec_command,
     convert,
     energy_command,
+    paper_command,
     train,
 )
 from .options import (
@@ -313,6 +314,7 @@ board_commands.register(app)
 campaigns.register(app)
 codec_command.register(app)
 energy_command.register(app)
+paper_command.register(app)
 train.register(app)
 
 
