@@ -231,17 +231,29 @@ def report(
             "--out", "-o", help="Folder; that of the source by default.", callback=writable
         ),
     ] = None,
+    compare_with: Annotated[
+        Path | None,
+        typer.Option("--compare", help="An earlier report.json: write compare.html instead."),
+    ] = None,
+    build: Annotated[
+        Path, typer.Option(help="Where bench-array and energy have written: shown too if there.")
+    ] = Path("build"),
     as_json: Json = False,
 ) -> None:
-    """Show a report and write its report.html again.
+    """Show a report and write its report.html again, or what changed since an earlier one.
 
-    Example: shiftwork report build/demo/report.json
+    Example: shiftwork report --compare old/report.json build/demo/report.json
     """
     from .report import load_report, write_report
+    from .report_changes import show_changes
+    from .report_sections import sections_of
 
-    loaded = load_report(source)
     folder = out_dir or source.parent
-    write_report(loaded, folder)
+    if compare_with is not None:
+        show_changes(compare_with, source, folder, out, as_json)
+        return
+    loaded = load_report(source)
+    write_report(loaded, folder, sections_of(build))
     _show_report(loaded, folder, as_json)
 
 

@@ -55,12 +55,12 @@ with float weights: 8-bit weights were not measured."""
 
 def _cells(row: dict[str, Any], baseline: dict[str, Any] | None) -> list[str]:
     moved = (row["accesses"]["read"] + row["accesses"]["written"]) / 8e6
-    right = row["accuracy"]
+    right = top1(row)
     return [
         row["design"], row["circuit"], f"{row['cycles']:,}", f"{moved:.2f}",
         *(f"{row['parts'][part]:,.0f}" for part in PARTS), f"{row['total']:,.0f}",
         f"{row['total'] / baseline['total']:.2f}" if baseline else "",
-        f"{100 * right['top1'] / right['pictures']:.1f}" if right else "-",
+        "-" if right is None else f"{right:.1f}",
     ]  # fmt: skip
 
 
@@ -72,24 +72,34 @@ def by_network(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def title_of(network: str) -> str:
+    """Return what to call a network."""
+    return MODELS[network].title
+
+
+def cells_of(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """Return the cells of one network's table."""
+    return [_cells(row, _baseline(rows)) for row in rows]
+
+
 def _baseline(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     return next((row for row in rows if row["design"] == BASELINE), None)
 
 
 def to_table(rows: list[dict[str, Any]]) -> Table:
     """Return one network's table for the terminal."""
-    title = MODELS[rows[0]["network"]].title
+    title = title_of(rows[0]["network"])
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
     kept = [index for index, name in enumerate(COLUMNS) if name not in ("circuit", "cycles", "MB")]
     for index in kept:
         table.add_column(COLUMNS[index], justify="right" if index else "left")
-    for row in rows:
-        cells = _cells(row, _baseline(rows))
+    for cells in cells_of(rows):
         table.add_row(*(cells[index] for index in kept))
     return table
 
 
-def _points(row: dict[str, Any]) -> float | None:
+def top1(row: dict[str, Any]) -> float | None:
+    """Return the accuracy in percent, None where it was not measured."""
     right = row["accuracy"]
     return 100 * right["top1"] / right["pictures"] if right else None
 
@@ -98,13 +108,13 @@ def verdict(document: dict[str, Any]) -> str | None:
     """Return whether the target is reached, None where it cannot be told."""
     rows = by_network(document).get(TARGET_NETWORK, [])
     baseline = _baseline(rows)
-    best = _points(baseline) if baseline else None
+    best = top1(baseline) if baseline else None
     if baseline is None or best is None:
         return None
     found = [
         row for row in rows
         if row is not baseline
-        and (points := _points(row)) is not None and points >= best - TARGET_POINTS
+        and (points := top1(row)) is not None and points >= best - TARGET_POINTS
     ]  # fmt: skip
     least = min(found, key=lambda row: row["total"], default=None)
     wanted = f"wanted at most {TARGET:.2f} within {TARGET_POINTS:.0f} point of accuracy"
@@ -139,12 +149,12 @@ def to_markdown(document: dict[str, Any], image: str | None) -> str:
         source=SOURCE, scaled=scaled,
     )]  # fmt: skip
     for rows in by_network(document).values():
-        lines += [f"## {MODELS[rows[0]['network']].title}", ""]
+        lines += [f"## {title_of(rows[0]['network'])}", ""]
         lines += [
             "| " + " | ".join(COLUMNS) + " |",
             "|---|---" + "|---:" * (len(COLUMNS) - 2) + "|",
         ]
-        lines += ["| " + " | ".join(_cells(row, _baseline(rows))) + " |" for row in rows]
+        lines += ["| " + " | ".join(cells) + " |" for cells in cells_of(rows)]
         lines.append("")
     said = verdict(document)
     if said:
@@ -155,17 +165,17 @@ def to_markdown(document: dict[str, Any], image: str | None) -> str:
     return "\n".join(lines)
 
 
-def plot(document: dict[str, Any]) -> str:
-    """Return energies of the first network as bars of parts."""
-    rows = next(iter(by_network(document).values()))
+def plot(rows: list[dict[str, Any]]) -> str:
+    """Return one network's energies as bars of parts."""
     series = {part: [row["parts"][part] for row in rows] for part in PARTS}
-    title = f"Energy of one picture, {MODELS[rows[0]['network']].title}"
+    title = f"Energy of one picture, {title_of(rows[0]['network'])}"
     return stacked_bars(title, [row["design"] for row in rows], series, "uJ")
 
 
 def write(document: dict[str, Any], out_dir: Path, page: Path | None) -> Path:
     """Write energy.json, and with ``page`` energy.md and its plot; return the JSON's path."""
     if page is not None:
-        write_atomic(page / "energy.svg", plot(document))
+        first = next(iter(by_network(document).values()))
+        write_atomic(page / "energy.svg", plot(first))
         write_atomic(page / "energy.md", to_markdown(document, "energy.svg"))
     return write_json(out_dir / "energy.json", document)

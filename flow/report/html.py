@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +124,43 @@ def _plots(report: Report) -> list[tuple[str, str]]:
     return found
 
 
-def render(report: Report) -> str:
-    """Return report.html of a report."""
+@dataclass(frozen=True)
+class TableData:
+    """A table of texts; the first column is a name.
+
+    Attributes
+    ----------
+    title : str
+        Heading above it, "" for none.
+    columns : sequence of str
+    rows : sequence of sequence of str
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page that other measurements bring.
+
+    Attributes
+    ----------
+    title, note : str
+        Heading, and what is to be known about it.
+    plots : sequence of (str, str)
+        Captions and SVGs.
+    tables : sequence of TableData
+    """
+
+    title: str
+    note: str
+    plots: Sequence[tuple[str, str]] = ()
+    tables: Sequence[TableData] = field(default_factory=tuple)
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -134,13 +171,31 @@ def render(report: Report) -> str:
     environment.filters["number"] = _number
     environment.filters["percent"] = _percent
     environment.filters["utilisation"] = utilisation_text
+    return environment
+
+
+def render(report: Report, sections: Sequence[Section] = ()) -> str:
+    """Return report.html of a report, with what other measurements bring."""
     causes = list(dict.fromkeys(cause for layer in report.layers for cause in layer.stalls))
-    return environment.get_template("report.html.j2").render(
-        report=report, summary=summary(report), plots=_plots(report), causes=causes
-    )
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report, summary=summary(report), plots=_plots(report), causes=causes,
+            sections=sections,
+        )
+    )  # fmt: skip
 
 
-def write_report(report: Report, out_dir: Path) -> tuple[Path, Path]:
+def render_comparison(title: str, note: str, tables: Sequence[TableData]) -> str:
+    """Return compare.html: the tables of what differs."""
+    template = _environment().get_template("compare.html.j2")
+    return template.render(title=title, note=note, tables=tables)
+
+
+def write_report(
+    report: Report, out_dir: Path, sections: Sequence[Section] = ()
+) -> tuple[Path, Path]:
     """Write report.json and report.html, each whole or not at all.
 
     Parameters
@@ -149,13 +204,15 @@ def write_report(report: Report, out_dir: Path) -> tuple[Path, Path]:
         The figures.
     out_dir : Path
         Folder, made if missing.
+    sections : sequence of Section
+        What else the page shows.
 
     Returns
     -------
     tuple of Path
         The two files.
     """
-    page = render(report)
+    page = render(report, sections)
     return (
         write_json(Path(out_dir) / "report.json", report.to_dict()),
         write_atomic(Path(out_dir) / "report.html", page),

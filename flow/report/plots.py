@@ -107,3 +107,30 @@ def stacked_bars(
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
     return _svg(draw, len(names), title)
+
+
+def scatter(title: str, points: Mapping[str, tuple[float, float]], across: str, up: str) -> str:
+    """Return named points, as `paired_bars`.
+
+    Parameters
+    ----------
+    title : str
+        Heading.
+    points : mapping of str to (float, float)
+        Where each lies, across and up.
+    across, up : str
+        Labels of the axes.
+    """
+
+    def draw(axes: Axes) -> None:
+        for i, (name, (x, y)) in enumerate(points.items()):
+            axes.plot(x, y, "o", color=_FILLS[i % len(_FILLS)], markeredgecolor=_INK)
+            below = i % 2  # so that names of neighbours do not lie on each other
+            axes.annotate(name, (x, y), xytext=(0, -14 if below else 8), ha="center", fontsize=8,
+                          textcoords="offset points")  # fmt: skip
+        axes.set_xlabel(across)
+        axes.set_ylabel(up)
+        axes.margins(0.12, 0.25)
+        axes.invert_yaxis()  # `_svg` turns it again
+
+    return _svg(draw, 10, title)

@@ -13,11 +13,18 @@ from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from shiftwork.flow.cli import app
+from shiftwork.flow.energy_cost import PARTS
 from shiftwork.flow.figures import layer_table
-from shiftwork.flow.report import LayerFigures, Report, ReportError, load_report, render
+from shiftwork.flow.report import LayerFigures, Report, ReportError, compare, load_report, render
 from shiftwork.flow.report import write_report as write
+from shiftwork.flow.report.compare import _change
 from shiftwork.flow.report.plots import paired_bars
+from shiftwork.flow.report_sections import sections_of
+
+from .test_array_bench import row
 
 
 def layer(name: str, **changes: Any) -> LayerFigures:
@@ -39,6 +46,18 @@ FULL = Report(
     blocks={"core.column*": {"lut": 700, "ff": 600, "bram": 0, "dsp": 0}},
     critical=["  1.00 ns  a"], seconds={"simulate": 1.5}, tools={"amaranth": "0.5"},
 )  # fmt: skip
+
+
+ARRAYS: dict[str, Any] = {
+    "picture": "cat.png", "layers": ["conv"], "library": "OSU", "period_ns": 40.0,
+    "circuits": [row("int8_booth", 8000.0, 12.0), row("n1_plain", 4000.0, 5.1)],
+}  # fmt: skip
+ENERGY: dict[str, Any] = {"rows": [
+    {"network": "squeezenet1_1", "design": design, "circuit": "c", "cycles": 5, "total": total,
+     "accesses": {"read": 8_000_000, "written": 0}, "parts": dict.fromkeys(PARTS, total / 5),
+     "accuracy": {"top1": right, "top5": right, "pictures": 100}}
+    for design, total, right in (("int8", 500.0, 60), ("N=1", 300.0, 58))
+]}  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -157,6 +176,78 @@ def test_more_than_all_cycles_is_explained() -> None:
     assert isinstance(console.file, io.StringIO)
     assert "107.1 % (overlaps)" in console.file.getvalue()
     assert "overlaps" not in render(replace(FULL, layers=[layer("late")]))
+
+
+def test_only_what_differs_is_compared(tmp_path: Path) -> None:
+    later = replace(
+        FULL, lut=1100, cycles=150, utilisation=None, config={"rows": 8, "cols": 16},
+        layers=[layer("conv1", cycles=100), layer("new")],
+        blocks={"core.column*": {"lut": 700, "ff": 500, "bram": 0, "dsp": 0}},
+    )  # fmt: skip
+    tables = {table.title: [*table.rows] for table in compare(FULL, later)}
+    assert tables == {
+        "Figures": [
+            ("cycles", "300", "150", "-50.0%"), ("utilisation", "0.5", "not there", ""),
+            ("LUT", "1,000", "1,100", "+10.0%"),
+        ],
+        "Engine": [("cols", "8", "16", "+100.0%")],
+        "Layers": [
+            ("conv1: cycles", "200", "100", "-50.0%"),
+            *((f"pool1: {key}", value, "not there", "") for key, value in (
+                ("cycles", "200"), ("ideal cycles", "0"), ("macs", "5,000"),
+                ("bytes read", "640"), ("bytes written", "64"))),
+            *((f"new: {key}", "not there", value, "") for key, value in (
+                ("cycles", "200"), ("ideal cycles", "150"), ("macs", "5,000"),
+                ("bytes read", "640"), ("bytes written", "64"))),
+        ],
+        "Area by block": [("core.column*: ff", "600", "500", "-16.7%")],
+    }  # fmt: skip
+    assert compare(FULL, FULL) == []
+    assert _change(0, 3) == "+3"
+
+
+def test_the_command_compares(tmp_path: Path) -> None:
+    for name, report in (("a", FULL), ("b", replace(FULL, network="net <2>"))):
+        write(report, tmp_path / name)
+    a, b = (str(tmp_path / name / "report.json") for name in "ab")
+    result = CliRunner().invoke(app, ["report", "--compare", a, b, "-o", str(tmp_path / "out")])
+    assert result.exception is None
+    page = Page()
+    text = (tmp_path / "out/compare.html").read_text()
+    page.feed(text)
+    assert page.open == page.fetches == []
+    assert "net &lt;1&gt;" in text
+    assert f"Before: {a}. After: {b}." in text
+    assert not (tmp_path / "out/report.html").exists()
+    options = ["report", b, "--compare", b, "-o", str(tmp_path / "out"), "--json"]
+    assert CliRunner().invoke(app, options).stdout == "[]\n"
+    assert "Nothing differs." in (tmp_path / "out/compare.html").read_text()
+    result = CliRunner().invoke(app, ["report", "--compare", str(tmp_path / "none"), b])
+    assert isinstance(result.exception, ReportError)
+
+
+def test_what_the_build_holds_is_shown(tmp_path: Path) -> None:
+    for name, document in (("arrays", ARRAYS), ("energy", ENERGY)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.json").write_text(json.dumps(document))
+    assert sections_of(tmp_path / "other") == []
+    sections = sections_of(tmp_path)
+    text = render(FULL, sections)
+    page = Page()
+    page.feed(text)
+    assert page.open == page.fetches == []
+    assert text.count("<svg") == 4 + 2 + 2  # bars of area and energy; parts, and accuracy
+    ids = re.findall(r'\bid="([^"]*)"', text)
+    assert len(ids) == len(set(ids))
+    for figure in ("N=1, B=4, the engine&#39;s lane", "Accuracy and energy, SqueezeNet", ">58.0<"):
+        assert figure in text
+    write(FULL, tmp_path / "demo")
+    options = ["report", str(tmp_path / "demo/report.json"), "--build", str(tmp_path)]
+    assert CliRunner().invoke(app, options).exception is None
+    assert (tmp_path / "demo/report.html").read_text() == text
+    (tmp_path / "energy/energy.json").write_text("{}")
+    with pytest.raises(ValueError, match="run `shiftwork energy` again, or remove it"):
+        sections_of(tmp_path)
 
 
 def test_every_key_is_documented() -> None:
