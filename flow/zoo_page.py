@@ -13,6 +13,9 @@ from .files import write_atomic
 _CAUSES = {"wait_weights": "weights", "wait_load": "loading", "wait_drain": "draining",
            "wait_other": "other"}  # fmt: skip
 
+_CODED = ("With coded maps: every map but input and outputs, by tables fitted to the calibration",
+          "pictures, which are part of the program.")  # fmt: skip
+
 
 def _number(value: float) -> str:
     return f"{value:,.0f}".replace(",", " ")
@@ -62,6 +65,7 @@ def zoo_page(report: dict[str, Any]) -> str:
         memory,
         "Ideal cycles are MACs x passes / lanes; utilisation is ideal cycles over cycles; kHz are",
         "simulated cycles per second of CPU time.",
+        *(_CODED if any(net.get("table_bytes") for net in ran) else ()),
         "",
         *_table(
             ("network", "layers", "MMAC", "cycles", "ideal", "utilisation", "CPU s", "kHz",

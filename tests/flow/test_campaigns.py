@@ -116,6 +116,8 @@ def test_coded_networks_run_beside_plain_ones(
     assert plain["bit_exact"] and coded["bit_exact"] and coded["values"] < plain["values"]
     assert coded["bytes_written"] < plain["bytes_written"]
     assert coded["table_bytes"] > plain["table_bytes"] == 0
+    page = (tmp_path / "zoo.md").read_text()
+    assert "With coded maps:" in page and page.count("| toy, 3-bit maps |") == 6
     assert main(run) == 1
     assert "tiny's has 0: add --set codec_bits=3" in capsys.readouterr().err
     assert main(["sim-zoo", "--codec", "8"]) == 1
