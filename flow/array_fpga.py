@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..hw.arrays.circuits import FPGA_CIRCUITS, Circuit
+from .array_workload import CACHE
 from .asic.mapping import COLUMN, emit_column
 from .files import content_key, write_json
 from .netlist import LUTS, cell_counts, module_of, read_netlist
@@ -17,7 +18,6 @@ from .progress import Stages
 from .synth import ECP5_85F, run_yosys
 from .tools import tool_version
 
-CACHE = Path("build/cache/arrays")
 _FORMAT = 1  # of the cached results: a change makes old ones unread
 ROWS = 16
 DSPS = 156  # MULT18X18D of an ECP5-85F

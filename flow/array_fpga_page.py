@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from .array_fpga import DEVICES
+from .tables import markdown_table, rich_table, wanted
 
 #: Most that is wanted of a circuit: part of the lookup tables of int8 without DSP blocks.
 TARGETS = {"n1_plain": 0.28, "n2_plain": 0.60}
@@ -59,12 +60,7 @@ def _cells(document: dict[str, Any]) -> list[list[str]]:
 
 def fpga_table(document: dict[str, Any]) -> Table:
     """Return the table for the terminal."""
-    table = Table()
-    for name in _columns():
-        table.add_column(name, justify="left" if name == "circuit" else "right")
-    for cells in _cells(document):
-        table.add_row(*cells)
-    return table
+    return rich_table(_columns(), _cells(document))
 
 
 def fpga_verdicts(document: dict[str, Any]) -> list[str]:
@@ -77,27 +73,26 @@ def fpga_verdicts(document: dict[str, Any]) -> list[str]:
                 if name in rows and base in rows:
                     luts = [rows[n]["families"][family]["luts"] for n in (name, base)]
                     part = luts[0] / luts[1]
-                    word = "reached" if part <= target else f"missed by {part / target - 1:.0%}"
                     lines.append(
                         f"{rows[name]['title']}, {device.name}: of the lookup tables of {what} "
-                        f"{part:.3f}, wanted at most {target:.2f}: {word}."
+                        f"{part:.3f}, {wanted(part, target)}."
                     )
     return lines
 
 
 def fpga_markdown(document: dict[str, Any]) -> str:
     """Return the section of the page."""
-    columns = _columns()
     lines = [
         SECTION.format(rows=document["rows"]),
-        "| " + " | ".join(columns) + " |", "|---" + "|---:" * (len(columns) - 1) + "|",
-        *("| " + " | ".join(cells) + " |" for cells in _cells(document)),
+        *markdown_table(_columns(), _cells(document)),
         CAPACITY.format(
             device=document["device"], luts=document["device_luts"], dsps=document["dsps"],
             products=document["products"], blocks=document["dsps"] * document["products"],
         ),
-        "| what | products per cycle |", "|---|---:|",
-        *(f"| {name} | {count:,} |" for name, count in document["capacity"].items()),
+        *markdown_table(
+            ("what", "products per cycle"),
+            [(name, f"{count:,}") for name, count in document["capacity"].items()],
+        ),
         "", *(f"- {line}" for line in fpga_verdicts(document)),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"

@@ -11,9 +11,10 @@ from ..hw.arrays.circuits import CIRCUITS
 from .array_fpga_page import fpga_markdown
 from .files import write_atomic, write_json
 from .report.plots import paired_bars
+from .tables import markdown_table, rich_table, wanted
 
 COLUMNS = (
-    "circuit", "area", "of best int8", "critical ns", "pJ held", "of best int8",
+    "circuit", "terms", "area", "of best int8", "critical ns", "pJ held", "of best int8",
     "pJ changing", "of best int8", "select", "tree", "registers and drivers", "s",
 )  # fmt: skip
 #: Least that is wanted of a circuit: part of the best int8 array's energy (weights held) and area.
@@ -40,9 +41,10 @@ memories, the registers at the accumulator memory's output, clock tree or clock 
   mapper.
 - **Workload**: {layers} of SqueezeNet v1.1 on `{picture}`. Activations come from the golden model
   (N=2, B=4, greedy), the same for every circuit, weights from the float network, one scale per
-  output channel, rounded greedily. {beats} beats of each layer. *held*: one block of weights
-  stays while pixels pass by; *changing*: a block per beat. Greedy rounding leaves N=2, B=3 fewer
-  than one non-zero term per weight; rounded for accuracy it has more and takes more.
+  output channel; {rounding}.
+  {beats} beats of each layer. *held*: one block of weights stays while pixels pass by; *changing*:
+  a block per beat. *terms*: of a weight, those that are not zero; for integers the weights that
+  are not.
 - **Simulation**: by Icarus with the delays that OpenSTA writes. Every sum is compared with the
   golden model's; one that differs, or less than 95 % of the pins with toggles from the
   simulation, and the command fails. Here all {sums} sums were equal and {annotated:.1%} of the
@@ -52,6 +54,9 @@ memories, the registers at the accumulator memory's output, clock tree or clock 
   (`flow/asic/liberty.py`). Weight registers have a clock of their own that runs only for a new
   block; its gate is not counted.
 """
+
+ROUNDED = "powers of two rounded as for the table of [accuracy.md](accuracy.md) (compensated)"
+GREEDY = "powers of two rounded greedily, as published, which loses accuracy with N=1 and B=3"
 
 PLAIN = """\
 - **Plain circuits** are measured on {cols} columns and {beats} beats of each layer: they take long
@@ -97,8 +102,8 @@ def table_rows(document: dict[str, Any]) -> list[list[str]]:
 
     return [
         [
-            row["title"], f"{row['area_total']:,.0f}", of(row["area_total"], area),
-            f"{row['critical_ns']:.1f}",
+            row["title"], f"{row['nonzero']:.2f}",
+            f"{row['area_total']:,.0f}", of(row["area_total"], area), f"{row['critical_ns']:.1f}",
             f"{_energy(row, 'held'):.2f}", of(_energy(row, "held"), held),
             f"{_energy(row, 'changing'):.2f}", of(_energy(row, "changing"), changing),
             f"{_part(row, 'select'):.2f}", f"{_part(row, 'tree', 'logic'):.2f}",
@@ -111,12 +116,7 @@ def table_rows(document: dict[str, Any]) -> list[list[str]]:
 
 def to_table(document: dict[str, Any]) -> Table:
     """Return the table for the terminal."""
-    table = Table()
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name == "circuit" else "right")
-    for row in table_rows(document):
-        table.add_row(*row)
-    return table
+    return rich_table(COLUMNS, table_rows(document))
 
 
 def verdicts(document: dict[str, Any]) -> list[str]:
@@ -127,8 +127,7 @@ def verdicts(document: dict[str, Any]) -> list[str]:
     lines = []
 
     def say(row: dict[str, Any], what: str, got: float, target: float) -> None:
-        word = "reached" if got <= target else f"missed by {got / target - 1:.0%}"
-        lines.append(f"{row['title']}: {what} {got:.3f}, wanted at most {target:.2f}: {word}.")
+        lines.append(f"{row['title']}: {what} {got:.3f}, {wanted(got, target)}.")
 
     for name, (energy, size) in TARGETS.items():
         if name in rows and area is not None and held is not None:
@@ -164,18 +163,14 @@ def to_markdown(document: dict[str, Any], image: str) -> str:
     preface = PREFACE.format(
         library=document["library"], rows=document["rows"], cols=document["cols"],
         mhz=1000 / document["period_ns"], layers=", ".join(document["layers"]),
+        rounding=ROUNDED if document["rounded"] else GREEDY,
         picture=document["picture"], beats=document["beats"],
         sums=f"{sum(mode['sums'] for mode in modes):,}",
         annotated=min(mode["annotated"] for mode in modes),
     )  # fmt: skip
     if plain:
         preface += PLAIN.format(cols=plain["cols"], beats=plain["beats"])
-    lines = [
-        preface,
-        "| " + " | ".join(COLUMNS) + " |",
-        "|---" + "|---:" * (len(COLUMNS) - 1) + "|",
-    ]
-    lines += ["| " + " | ".join(row) + " |" for row in table_rows(document)]
+    lines = [preface, *markdown_table(COLUMNS, table_rows(document))]
     seconds = sum(row["seconds"] for row in rows)
     note = (
         f"*s* is the wall time of measuring a circuit, {seconds / 60:.0f} minutes in all, "

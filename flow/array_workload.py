@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..hw.arrays.circuits import Circuit
-from ..model.codebook import Codebook
+from ..hw.arrays.lanes import ShiftLane
+from ..model.accuracy import BATCH, CALIBRATION_PICTURES, CROPS, digest_sources
+from ..model.calibrate import observe
+from ..model.codebook import Codebook, ShiftWeights
 from ..model.golden import accumulate, run
 from ..model.graph import ConvNode
 from ..model.network import Conv
+from ..model.rounding import round_graph
+from ..model.zoo import MODELS, imagenet
 from .asic.stimulus import Workload
+from .files import content_key, write_atomic
 from .inputs import open_network, open_picture
 
 NETWORK = "squeezenet1_1"
 LAYERS = ("fire2_expand3x3", "fire5_expand3x3", "conv10")
 MODES = ("held", "changing")
+CACHE = Path("build/cache/arrays")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,18 +41,34 @@ class Scene:
     weights : ndarray float64 (Cout, Cin, kh, kw)
     acts : ndarray uint8 (Cin, H, W)
         Stored activations of the network of two terms, from the golden model.
+    rounded : mapping of (N, B) to ShiftWeights
+        The weights rounded for accuracy; greedily where there are none.
     """
 
     layer: Conv
     weights: np.ndarray
     acts: np.ndarray
+    rounded: Mapping[tuple[int, int], ShiftWeights] = field(default_factory=dict)
 
 
-def scenes(picture: str | None) -> tuple[list[Scene], str]:
+def book_of(circuit: Circuit) -> tuple[int, int] | None:
+    """Return N and B of a circuit's weights, None where they are integers."""
+    lane = circuit.lane
+    return (lane.terms, lane.code_bits) if isinstance(lane, ShiftLane) else None
+
+
+def scenes(picture: str | None, books: Iterable[tuple[int, int]] = ()) -> tuple[list[Scene], str]:
     """Return the layers with what a picture makes them read, and the picture's name.
 
     The activations are those of SqueezeNet with N = 2 and B = 4 (greedy, as published) whatever
     the circuit: all circuits see the same.
+
+    Parameters
+    ----------
+    picture : str, optional
+        As for `open_picture`.
+    books : iterable of (int, int)
+        N and B for which weights are rounded for accuracy.
     """
     from ..model.zoo import squeezenet
 
@@ -59,21 +86,51 @@ def scenes(picture: str | None) -> tuple[list[Scene], str]:
             assert isinstance(layer, Conv)
             weights = floats[layer.name].double().numpy()
             found.append(Scene(layer, weights, tensors[layer.input][0].numpy()))
+    for book in dict.fromkeys(books):
+        rounded = rounded_weights(*book)
+        found = [replace(s, rounded={**s.rounded, book: rounded[s.layer.name]}) for s in found]
     return found, name
 
 
-def codes_of(circuit: Circuit, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a circuit's weights: codes (N, \\*shape) int64, and the integers they stand for.
+def rounded_weights(terms: int, bits: int, cache: Path = CACHE) -> dict[str, ShiftWeights]:
+    """Return the layers' weights rounded as in the accuracy table; a second call is instant."""
+    method = "compensated"
+    key = content_key(NETWORK, LAYERS, method, terms, bits, CROPS, digest_sources())
+    path = Path(cache) / f"weights-{terms}-{bits}-{key}.npz"
+    if not path.exists():
+        loader = MODELS[NETWORK]
+        graph = loader.load_float()
+        assert graph.preprocess is not None
+        seen = observe(graph, loader.calibration(CALIBRATION_PICTURES).split(BATCH))
+        crops = imagenet.rounding_crops(graph.preprocess, CROPS, 0).split(BATCH)
+        done = round_graph(graph, seen.frac_bits, crops, method=method, terms=terms, bits=bits)
+        codes: dict[str, Any] = {name: done[name].weights.codes.numpy() for name in LAYERS}
+        file = io.BytesIO()
+        np.savez(file, **codes)
+        write_atomic(path, file.getvalue())
+    # Scales are not needed: what the array adds are integers.
+    with np.load(path) as data:
+        return {
+            name: ShiftWeights(
+                torch.from_numpy(data[name]), torch.tensor(1.0, dtype=torch.float64),
+                Codebook(terms, bits),
+            )
+            for name in LAYERS
+        }  # fmt: skip
 
-    Powers of two are rounded greedily, integers to the nearest; each output channel has its own
-    scale, by its largest weight.
+
+def codes_of(circuit: Circuit, scene: Scene, cols: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights of ``cols`` channels: codes (N, \\*shape) int64, and their integers.
+
+    Powers of two are those of the scene or rounded greedily, integers to the nearest; each output
+    channel has its own scale, by its largest weight.
     """
-    lane = circuit.lane
-    bits = getattr(lane, "code_bits", None)
-    if bits is not None:
-        book = Codebook(getattr(lane, "terms"), bits)  # noqa: B009
-        rounded = book.quantize(weights, "channel")
-        return rounded.codes.numpy().astype(np.int64), rounded.integers().numpy()
+    lane, weights = circuit.lane, scene.weights[:cols]
+    book = book_of(circuit)
+    if book is not None:
+        rounded = scene.rounded.get(book) or Codebook(*book).quantize(scene.weights, "channel")
+        codes, integers = rounded.codes[:, :cols], rounded.integers()[:cols]
+        return codes.numpy().astype(np.int64), integers.numpy()
     top = (1 << (getattr(lane, "weight_bits") - 1)) - 1  # noqa: B009
     peak = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)
     integers = np.rint(weights / np.where(peak == 0, 1, peak) * top).astype(np.int64)
@@ -123,7 +180,7 @@ def _layer(
         drop = 8 - circuit.act_bits
         rounded = (acts.astype(np.int64) + (1 << (drop - 1))) >> drop
         acts = np.minimum(rounded, (1 << circuit.act_bits) - 1).astype(np.uint8)
-    codes, integers = codes_of(circuit, scene.weights[:cols])
+    codes, integers = codes_of(circuit, scene, cols)
     golden = accumulate(
         torch.from_numpy(acts)[None], torch.from_numpy(integers), stride=layer.stride,
         padding=layer.padding,

@@ -55,6 +55,7 @@ DESIGNS = (
     Design("mixed 1.5", ("n1",), 4, None, "mixed 1.5, B=4, compensated"),
     Design("N=2, one-term", ("n1",), 4, 2, "N=2, B=4, compensated"),
     Design("N=2, two-term", ("n2",), 8, 1, "N=2, B=4, compensated"),
+    Design("N=2, B=3, two-term", ("n2_b3",), 6, 1, "N=2, B=3, compensated"),
 )
 
 

@@ -11,6 +11,7 @@ from ..model.zoo import MODELS
 from .energy_cost import PARTS, SOURCE
 from .files import write_atomic, write_json
 from .report.plots import stacked_bars
+from .tables import markdown_table, rich_table, wanted
 
 BASELINE = "int8"
 TARGET = 0.5  # of the int8 engine, per picture of SqueezeNet, within a point of its accuracy
@@ -88,14 +89,10 @@ def _baseline(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 def to_table(rows: list[dict[str, Any]]) -> Table:
     """Return one network's table for the terminal."""
-    title = title_of(rows[0]["network"])
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
     kept = [index for index, name in enumerate(COLUMNS) if name not in ("circuit", "cycles", "MB")]
-    for index in kept:
-        table.add_column(COLUMNS[index], justify="right" if index else "left")
-    for cells in cells_of(rows):
-        table.add_row(*(cells[index] for index in kept))
-    return table
+    cells = [[row[index] for index in kept] for row in cells_of(rows)]
+    title = title_of(rows[0]["network"])
+    return rich_table([COLUMNS[index] for index in kept], cells, title=title, narrow=True)
 
 
 def top1(row: dict[str, Any]) -> float | None:
@@ -117,12 +114,12 @@ def verdict(document: dict[str, Any]) -> str | None:
         and (points := top1(row)) is not None and points >= best - TARGET_POINTS
     ]  # fmt: skip
     least = min(found, key=lambda row: row["total"], default=None)
-    wanted = f"wanted at most {TARGET:.2f} within {TARGET_POINTS:.0f} point of accuracy"
+    within = f"within {TARGET_POINTS:.0f} point of its accuracy"
     if least is None:
-        return f"SqueezeNet: {wanted}: no engine is that close in accuracy."
+        return f"SqueezeNet: no engine is {within}."
     part = least["total"] / baseline["total"]
-    word = "reached" if part <= TARGET else f"missed by {part / TARGET - 1:.0%}"
-    return f"SqueezeNet, {least['design']}: {part:.2f} of the int8 engine, {wanted}: {word}."
+    said = wanted(part, TARGET)
+    return f"SqueezeNet, {least['design']}: {part:.2f} of the int8 engine, {within}, {said}."
 
 
 def _costs(document: dict[str, Any]) -> str:
@@ -150,11 +147,7 @@ def to_markdown(document: dict[str, Any], image: str | None) -> str:
     )]  # fmt: skip
     for rows in by_network(document).values():
         lines += [f"## {title_of(rows[0]['network'])}", ""]
-        lines += [
-            "| " + " | ".join(COLUMNS) + " |",
-            "|---|---" + "|---:" * (len(COLUMNS) - 2) + "|",
-        ]
-        lines += ["| " + " | ".join(cells) + " |" for cells in cells_of(rows)]
+        lines += markdown_table(COLUMNS, cells_of(rows))
         lines.append("")
     said = verdict(document)
     if said:

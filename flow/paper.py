@@ -14,6 +14,7 @@ from ..model.network import Conv, Network
 from ..model.zoo import MODELS
 from .energy_count import count_accesses
 from .files import write_atomic, write_json
+from .tables import markdown_table, rich_table
 
 CITATION = (
     "D. A. Gudovskiy, L. Rigazio: ShiftCNN: Generalized Low-Precision Architecture for Inference\n"
@@ -144,25 +145,10 @@ def _power_cells(row: dict[str, Any]) -> list[str]:
 
 def tables(document: dict[str, Any]) -> list[Table]:
     """Return both tables for the terminal."""
-    made = []
-    for title, columns, rows, cells in (
-        ("Table 2: product operations saved", SAVED_COLUMNS, document["saved"], _saved_cells),
-        ("Table 3: ratio of power", POWER_COLUMNS, document["power"], _power_cells),
-    ):
-        table = Table(title=title, title_justify="left")
-        for name in columns:
-            table.add_column(name, justify="left" if name in ("network", "what") else "right")
-        for row in rows:
-            table.add_row(*cells(row))
-        made.append(table)
-    return made
-
-
-def _markdown(columns: Sequence[str], rows: Sequence[list[str]]) -> list[str]:
     return [
-        "| " + " | ".join(columns) + " |", "|---" + "|---:" * (len(columns) - 1) + "|",
-        *("| " + " | ".join(row) + " |" for row in rows),
-    ]  # fmt: skip
+        rich_table(SAVED_COLUMNS, map(_saved_cells, document["saved"]), title="Products saved"),
+        rich_table(POWER_COLUMNS, map(_power_cells, document["power"]), title="Ratio of power"),
+    ]
 
 
 def to_markdown(document: dict[str, Any]) -> str:
@@ -174,14 +160,14 @@ def to_markdown(document: dict[str, Any]) -> str:
         PREFACE.format(
             citation=document["citation"], config=document["engine"], cols=document["cols"]
         ),
-        *_markdown(SAVED_COLUMNS, [_saved_cells(row) for row in document["saved"]]),
+        *markdown_table(SAVED_COLUMNS, map(_saved_cells, document["saved"])),
         BETWEEN.format(
             published=", ".join(f"{n} {v}" for n, v in document["published_saved"].items()),
             power=", ".join(f"{name} {value}" for name, value in power.items()),
             low=min(others), high=max(others), library=document["library"],
             picture=document["picture"], cols=document["plain_cols"],
         ),
-        *_markdown(POWER_COLUMNS, [_power_cells(row) for row in document["power"]]),
+        *markdown_table(POWER_COLUMNS, map(_power_cells, document["power"])),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 

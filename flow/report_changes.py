@@ -8,9 +8,9 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from .report import compare, load_report, write_comparison
+from .tables import rich_table
 
 
 def show_changes(before: Path, after: Path, folder: Path, out: Console, as_json: bool) -> None:
@@ -27,12 +27,7 @@ def show_changes(before: Path, after: Path, folder: Path, out: Console, as_json:
         typer.echo(json.dumps([asdict(table) for table in found], indent=2))
         return
     for data in found:
-        table = Table()
-        for name in data.columns:
-            table.add_column(name, justify="left" if name == data.title else "right")
-        for row in data.rows:
-            table.add_row(*row)
-        out.print(table)
+        out.print(rich_table(data.columns, data.rows))
     if not found:
         out.print("Nothing differs.")
     out.print(str(page), markup=False)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from shiftwork.flow.array_bench import Size, measure
@@ -14,6 +17,7 @@ from shiftwork.flow.array_workload import MODES, workload
 from shiftwork.flow.asic.library import Library
 from shiftwork.flow.cli import app
 from shiftwork.hw.arrays.circuits import CIRCUITS
+from shiftwork.model.codebook import Codebook, ShiftWeights
 
 from .asic.conftest import library, scene
 
@@ -29,13 +33,13 @@ def row(name: str, area: float, held: float, shared: float = 0.1) -> dict[str, A
     mode = {"energy": energy, "annotated": 1.0, "beats": 4, "sums": 8}
     return {
         "name": name, "title": CIRCUITS[name].title, "rows": 4, "cols": 2, "beats": 4,
-        "area_total": area, "critical_ns": 5.0, "seconds": 30.0,
+        "area_total": area, "critical_ns": 5.0, "seconds": 30.0, "nonzero": 0.9,
         "modes": {m: {**mode, "energy_total": held * (1 + i)} for i, m in enumerate(MODES)},
     }  # fmt: skip
 
 
 DOCUMENT: dict[str, Any] = {
-    "picture": "cat.png", "layers": ["conv"], "library": "OSU", "period_ns": 40.0,
+    "picture": "cat.png", "rounded": True, "layers": ["conv"], "library": "OSU", "period_ns": 40.0,
     "rows": 4, "cols": 2, "beats": 4,
     "circuits": [
         row("int8_plain", 9000.0, 30.0, 15.6), row("int8_booth", 8000.0, 12.0),
@@ -48,7 +52,7 @@ def test_parts_are_of_the_best_int8_array_that_is_not_plain() -> None:
     cells = {cells[0]: dict(zip(COLUMNS[1:5], cells[1:5], strict=True)) for cells in
              table_rows(DOCUMENT)}  # fmt: skip
     assert cells["N=1, B=4"]["of best int8"] == "0.50"  # area: of 8000
-    assert [table_rows(DOCUMENT)[3][5], table_rows(DOCUMENT)[0][5]] == ["0.51", "3.00"]
+    assert [table_rows(DOCUMENT)[3][6], table_rows(DOCUMENT)[0][6]] == ["0.51", "3.00"]
     said = verdicts(DOCUMENT)
     assert [line.rpartition(": ")[2] for line in said] == [
         "missed by 2%.", "missed by 4%.", "reached.", "missed by 5%.",
@@ -62,7 +66,7 @@ def test_the_page_holds_the_table(tmp_path: Path) -> None:
     text = (tmp_path / "page" / "power.md").read_text()
     for line in verdicts(DOCUMENT):
         assert f"- {line}" in text
-    assert "| int8, plain `*` | 9,000 |" in text
+    assert "| int8, plain `*` | 0.90 | 9,000 |" in text
     assert "`cat.png`" in text
     assert "**Plain circuits** are measured on 2 columns and 4 beats" in text
     svg = (tmp_path / "page" / "power_arrays.svg").read_text()
@@ -101,7 +105,20 @@ def test_another_picture_gives_another_figure(library: Library, tmp_path: Path) 
     for mode in measured[0]["modes"].values():
         assert mode["annotated"] >= 0.99
         assert mode["sums"] == (4 + 2) * 2
+    assert 0.9 < measured[0]["nonzero"] <= 1
     assert measured[0]["area_total"] == pytest.approx(sum(measured[0]["area"].values()))
+
+
+def test_weights_rounded_for_accuracy_take_the_place_of_greedy_ones() -> None:
+    greedy, book = scene(5), Codebook(1, 4)
+    twos = ShiftWeights(
+        torch.full((1, 4, 8, 3, 3), -2, dtype=torch.int8), torch.ones((), dtype=torch.float64), book
+    )
+    rounded = replace(greedy, rounded={(1, 4): twos})
+    for name, same in (("n1", False), ("n1_a6", False), ("n1_b3", True), ("int8_booth", True)):
+        one, two = (workload(CIRCUITS[name], [s], "held", 4, 4, 4).codes for s in (greedy, rounded))
+        assert np.array_equal(one, two) == same
+    assert (workload(CIRCUITS["n1"], [rounded], "held", 4, 4, 4).codes == -2).all()
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -38,6 +38,7 @@ ARRAYS: dict[str, Any] = {
     "circuits": [
         circuit("int8_booth", 6.0, 28), circuit("int8_magnitude", 5.0, 28),
         circuit("int4_booth", 2.5, 24), circuit("n1", 2.0, 27), circuit("n2", 4.0, 28),
+        circuit("n2_b3", 2.2, 24),
     ],
 }  # fmt: skip
 ACCURACY: dict[str, Any] = {"note": "", "networks": [{
@@ -128,7 +129,10 @@ def run(tmp_path: Path, *options: str) -> dict[str, Any]:
 def test_the_command_compares_with_the_best_int8_array(counted: None, tmp_path: Path) -> None:
     document = run(tmp_path)
     rows = {row["design"]: row for row in document["rows"] if row["network"] == "squeezenet1_1"}
-    assert list(rows) == ["int8", "int4", "N=1", "mixed 1.5", "N=2, one-term", "N=2, two-term"]
+    assert list(rows) == [
+        "int8", "int4", "N=1", "mixed 1.5", "N=2, one-term", "N=2, two-term", "N=2, B=3, two-term",
+    ]  # fmt: skip
+    assert rows["N=2, B=3, two-term"]["accesses"]["weight_bits"] == ONE.weight_bits * 6 // 4
     assert rows["int8"]["circuit"] == "int8_magnitude"
     assert rows["int8"]["accesses"]["read"] == ONE.read + ONE.weight_bits
     assert rows["N=2, one-term"]["parts"]["array"] == 2 * rows["N=1"]["parts"]["array"]
