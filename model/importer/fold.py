@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from ..graph import AddNode, ConvNode
+from ..graph import AddNode, ConvNode, Node
 from .ops import Activation
 
 
@@ -73,3 +73,11 @@ def depthwise(
         name, source, name, weight, bias, (1, 1), padding, chosen.relu,
         groups=channels, ceiling=chosen.ceiling, leak=chosen.leak,
     )  # fmt: skip
+
+
+def to_float(node: Node) -> Node:
+    """Return a convolution with float32 weights and biases; other nodes as they are."""
+    if not isinstance(node, ConvNode):
+        return node
+    weight, bias = (part.float().contiguous() for part in (node.weight, node.bias))
+    return replace(node, weight=weight, bias=bias)

@@ -120,7 +120,7 @@ class _Lowering:
                 )
             outputs.append(tensor)
         return Lowered(
-            nodes=[_to_float(node) for node in self.at.nodes.values()],
+            nodes=[fold.to_float(node) for node in self.at.nodes.values()],
             outputs=tuple(dict.fromkeys(outputs)),
             steps=self.steps,
             notes=self.at.notes,
@@ -390,11 +390,3 @@ def _absorb(node: ConvNode, ref: Ref) -> ConvNode:
 
 def _plain(node: ConvNode) -> bool:
     return not node.relu and node.ceiling is None
-
-
-def _to_float(node: Node) -> Node:
-    """Return a convolution with float32 weights and biases; other nodes as they are."""
-    if not isinstance(node, ConvNode):
-        return node
-    weight, bias = (part.float().contiguous() for part in (node.weight, node.bias))
-    return replace(node, weight=weight, bias=bias)
