@@ -253,7 +253,7 @@ def report(
         show_changes(compare_with, source, folder, out, as_json)
         return
     loaded = load_report(source)
-    write_report(loaded, folder, sections_of(build))
+    write_report(loaded, folder, sections_of(build, lambda line: log.print(line, soft_wrap=True)))
     _show_report(loaded, folder, as_json)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from .report.plots import paired_bars, scatter
 PLACES = {"arrays": "arrays/arrays.json", "energy": "energy/energy.json"}
 
 
-def sections_of(build: Path) -> list[Section]:
+def sections_of(build: Path, tell: Callable[[str], object]) -> list[Section]:
     """Return the parts for which a build folder holds figures, none where it holds none.
 
-    Raises
-    ------
-    ValueError
-        If a file is damaged, or of an older version; the message says what writes it again.
+    Parameters
+    ----------
+    build : Path
+    tell : callable
+        Called with a line for each file that is left out: damaged, or of another version.
     """
     makers = {"arrays": (_arrays, "bench-array"), "energy": (_energy, "energy")}
     found: list[Section] = []
@@ -30,8 +32,8 @@ def sections_of(build: Path) -> list[Section]:
         try:
             found.append(make(json.loads(path.read_bytes())))
         except (ValueError, KeyError, TypeError):
-            again = f"run `shiftwork {command}` again, or remove it"
-            raise ValueError(f"{path} is damaged or of another version: {again}") from None
+            again = f"run `shiftwork {command}` again"
+            tell(f"{path} is left out: damaged or of another version; {again}")
     return found
 
 
