@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Module, Signal, Value
 
+from .plain import Plain
+
 MAX_COPIES = 4  # as many as differ: by their initial value, and by being stored inverted
 
 
@@ -53,6 +55,21 @@ def copy(m: Module, name: str, value: Value, variant: int) -> Copy:
     )
     m.d.sync += stored.eq(~value if inverted else value)
     return Copy(stored, inverted)
+
+
+def later(m: Module, copied: Copy) -> Copy:
+    """Register a copy once more: half the way in each cycle.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the register, in its domain ``sync``.
+    copied : Copy
+        What is to be had a cycle later.
+    """
+    stored = Plain(len(copied.stored), name=f"{copied.stored.name}_later")
+    m.d.sync += stored.eq(copied.stored)
+    return Copy(stored, copied.inverted)
 
 
 def copies(m: Module, name: str, value: Value, count: int) -> list[Copy]:

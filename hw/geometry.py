@@ -12,12 +12,18 @@ SETTLE = 3  # cycles from a new band until everything derived from it is registe
 READS = 16  # read bursts under way at once
 WRITES = 15  # write bursts under way at once
 DESCRIPTOR_FIFO = 16  # beats of descriptors that may wait
+SHALLOW = 16  # entries of a queue: up to here LUT RAM and a cycle, beyond it block RAM
 AHEAD = 4  # bands that may be loaded and not yet begun
-WORD_STAGES = 3  # of a window behind its memories: words as read, as padded, larger of two
+WORD_STAGES = 4  # of a window's words: as read, on their way, as padded, the larger of two
 TOKENS = 4  # the storer's tokens that may wait, so that a pipeline in front need not run empty
 JOBS = 4  # the storer's tokens whose addresses may go ahead of their data
 DRAIN_READ = 3  # cycles from the drain's address to the value: address, memory and value registers
 BEND_STAGES = 5  # more of the requantiser, where the engine has leaky ReLU
+
+
+def queue_latency(depth: int) -> int:
+    """Return the cycles from a queue's input to its output, when it is empty."""
+    return 1 if depth <= SHALLOW else 3
 
 
 def spreads(config: EngineConfig) -> bool:

@@ -165,6 +165,15 @@ class Loader(wiring.Component):
         wanted = (command.planes, command.groups)
         steps = (command.plane_stride, command.group_stride)
         slot = starts[0][:slot_bits]
+        # What comes next is chosen while a run is asked for, and added after it.
+        base, stride, following = (
+            Signal(width, name=f"next_{n}") for n in ("base", "stride", "start")
+        )
+        m.d.sync += [
+            base.eq(Mux(ends[0], starts[1], starts[0])),
+            stride.eq(Mux(ends[0], strides[1], strides[0])),
+        ]
+        m.d.comb += following.eq(base + stride)
         end = Signal(17)  # buffer word after the run's last
         fits = Signal()
         m.d.sync += self.wrong.eq(0)
@@ -207,12 +216,6 @@ class Loader(wiring.Component):
                         m.next = "WAIT"
             with m.State("STEP"):
                 m.d.sync += end.eq(end + words)
-                base, stride, following = Signal(width), Signal(width), Signal(width)
-                m.d.comb += [
-                    base.eq(Mux(ends[0], starts[1], starts[0])),
-                    stride.eq(Mux(ends[0], strides[1], strides[0])),
-                    following.eq(base + stride),
-                ]
                 carry: Any = 1
                 for level in range(2):
                     with m.If(carry):
@@ -249,11 +252,11 @@ class Loader(wiring.Component):
         ]
         with m.If(self.data.valid):
             m.d.sync += part.eq(part + 1)
-            for index in range(parts):
-                with m.If(part == index):
-                    lanes = self._lanes(self.data.payload, index * width, width)
-                    at = index * width * self.config.act_bits
-                    m.d.sync += self._word[at : at + len(lanes)].eq(lanes)
+        for index in range(parts):  # not only when valid: what is overwritten until then is spare
+            with m.If(part == index):
+                lanes = self._lanes(self.data.payload, index * width, width)
+                at = index * width * self.config.act_bits
+                m.d.sync += self._word[at : at + len(lanes)].eq(lanes)
 
     def _words_of_beat(
         self, m: Module, word: Signal, run_end: Signal, run: Any, slot_bits: int
@@ -268,9 +271,6 @@ class Loader(wiring.Component):
             self.data.ready.eq(run.valid & (run_end | (slot == count - 1))),
         ]
         raw = self.data.payload.word_select(slot, self.config.bus_bits // count)
+        m.d.sync += self._word.eq(self._lanes(raw, 0, self.config.word_bytes))
         with m.If(word):
-            m.d.sync += [
-                following.eq(slot + 1),
-                first.eq(run_end),
-                self._word.eq(self._lanes(raw, 0, self.config.word_bytes)),
-            ]
+            m.d.sync += [following.eq(slot + 1), first.eq(run_end)]

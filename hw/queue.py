@@ -9,24 +9,24 @@ from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .geometry import SHALLOW
+from .plain import Plain
 from .ram import NO_COLLISIONS
-
-SHALLOW = 16  # entries: up to here LUT RAM and no extra latency, beyond it block RAM
 
 
 class Queue(wiring.Component):
     """First in, first out.
 
-    Latency 1 cycle up to 16 entries (LUT RAM, read asynchronously), 2 beyond (block RAM with an
-    output register). Throughput one transfer per cycle. `i.ready` is low when full and never
-    depends on `o.ready` in the same cycle. Empty after reset.
+    Latency 1 cycle up to 16 entries (LUT RAM, read asynchronously), 3 beyond (block RAM, whose data
+    come late in a cycle, with a register behind it). Throughput one transfer per cycle. `i.ready`
+    is low when full and never depends on `o.ready` in the same cycle. Empty after reset.
 
     Parameters
     ----------
     shape : shape-like
         Payload.
     depth : int
-        Entries held, at least 1; one more beyond 16.
+        Entries held, at least 1; two more beyond 16.
 
     Members
     -------
@@ -64,32 +64,34 @@ class Queue(wiring.Component):
         return m
 
     def _block(self, m: Module) -> None:
-        """Block RAM, whose output register holds one entry more."""
+        """Block RAM; its own output and the register behind it hold an entry more each."""
+        width = Shape.cast(self.shape).width
         m.submodules.memory = memory = Memory(
-            shape=Shape.cast(self.shape).width, depth=self.depth, init=[], attrs=NO_COLLISIONS
+            shape=width, depth=self.depth, init=[], attrs=NO_COLLISIONS
         )
         write, read = memory.write_port(), memory.read_port()
         stored = Signal(range(self.depth + 1))  # entries in the memory
-        put, fetch = Signal(), Signal()
+        put, fetch, fetched, move = (Signal(name=n) for n in ("put", "fetch", "fetched", "move"))
+        out = Plain(width, name="out")
         m.d.comb += [
             self.i.ready.eq(stored != self.depth),
             put.eq(self.i.valid & self.i.ready),
-            fetch.eq((stored != 0) & (~self.o.valid | self.o.ready)),
+            move.eq(~self.o.valid | self.o.ready),
+            fetch.eq((stored != 0) & (~fetched | move)),
             write.data.eq(_bits(self.i.payload)),
             write.en.eq(put),
             read.en.eq(fetch),
-            _bits(self.o.payload).eq(read.data),
+            _bits(self.o.payload).eq(out),
         ]
         m.d.sync += stored.eq(stored + put - fetch)
         with m.If(put):
             m.d.sync += write.addr.eq(Mux(write.addr == self.depth - 1, 0, write.addr + 1))
         with m.If(fetch):
-            m.d.sync += [
-                self.o.valid.eq(1),
-                read.addr.eq(Mux(read.addr == self.depth - 1, 0, read.addr + 1)),
-            ]
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+            m.d.sync += read.addr.eq(Mux(read.addr == self.depth - 1, 0, read.addr + 1))
+        with m.If(fetch | move):
+            m.d.sync += fetched.eq(fetch)
+        with m.If(move):
+            m.d.sync += [self.o.valid.eq(fetched), out.eq(read.data)]
 
 
 def _bits(payload: Any) -> Any:

@@ -33,7 +33,7 @@ class Reader(wiring.Component):
     does not take its data (`m_axi_rready` is always high). Clients whose burst can go take turns
     (round robin). Up to 16 bursts are outstanding; data come back in order.
 
-    Latency 3 cycles from request to `m_axi_arvalid`, then 1 (FIFO up to 16 beats) or 2 cycles
+    Latency 3 cycles from request to `m_axi_arvalid`, then 1 (FIFO up to 16 beats) or 3 cycles
     from `m_axi_rvalid` to `data`. Throughput one beat per cycle with bursts of 2 beats and more
     and FIFOs of two blocks and more; one burst per 2 cycles. One request of a client waits while
     the one before is cut; a client can get a burst for a new request every 3 cycles.

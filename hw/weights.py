@@ -134,7 +134,8 @@ class Weights(wiring.Component):
         bank, oldest = Signal(), Signal()
         group, lane = Signal(range(self.groups)), Signal(range(config.requantise_lanes))
         # What arrives is put away a cycle later: FIFO and registers are far from one another.
-        # ``ready`` is not: codes are taken two cycles after it at the earliest.
+        # ``ready`` is not: codes are taken two cycles after it at the earliest, records are read
+        # after the block's last beat.
         late = Plain(config.bus_bits, name="late_beat")
         m.d.sync += late.eq(beat)
         fill = Signal(config.block_beats)
@@ -153,16 +154,26 @@ class Weights(wiring.Component):
             with m.If(final):
                 m.d.sync += final.eq(beats == 0)
 
-        lower = Plain(max(RECORD_BITS - config.bus_bits, 0) and config.bus_bits)
-        record = Cat(lower, beat)[:RECORD_BITS]
+        lower, late_lower = (
+            Plain(max(RECORD_BITS - config.bus_bits, 0) and config.bus_bits, name=name)
+            for name in ("lower_beat", "late_lower")
+        )
+        late_record, late_index = Signal(), Signal(range(2 * self.groups))
+        late_lane = Signal.like(lane)
+        m.d.sync += [
+            late_lower.eq(lower),
+            late_record.eq(write_record),
+            late_index.eq(Mux(bank, self.groups, 0) + group),
+            late_lane.eq(lane),
+        ]
         for index in range(config.requantise_lanes):
             memory = Memory(shape=RECORD_BITS, depth=2 * self.groups, init=[])
             m.submodules[f"records{index}"] = memory
             write, read = memory.write_port(), memory.read_port(domain="comb")
             m.d.comb += [
-                write.addr.eq(Mux(bank, self.groups, 0) + group),
-                write.data.eq(record),
-                write.en.eq(write_record & (lane == index)),
+                write.addr.eq(late_index),
+                write.data.eq(Cat(late_lower, late)[:RECORD_BITS]),
+                write.en.eq(late_record & (late_lane == index)),
                 read.addr.eq(Mux(self.record_bank, self.groups, 0) + self.record_index),
                 self.records[index].eq(read.data),
             ]

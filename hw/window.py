@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -11,11 +12,13 @@ from amaranth.lib.wiring import In, Out
 
 from .array import beat_layout
 from .config import EngineConfig
-from .copies import MAX_COPIES, copies
+from .copies import MAX_COPIES, copies, later
 from .descriptor import Mode
 from .geometry import address_stages, take_stages
 from .plain import Plain
 from .ram import NO_COLLISIONS
+
+WRITE_STAGES = 3  # of a word's way to its memory; nothing waits for it
 
 
 def control_layout(config: EngineConfig) -> data.StructLayout:
@@ -33,7 +36,7 @@ class Window(wiring.Component):
     one cycle. Padding takes the place of words that are not real. A beat's address comes in stage
     A, its control in B; ``beat`` goes on to the array a cycle later, or 1 +
     ``geometry.window_stages``, its rows a cycle after that. One beat per cycle, no back-pressure.
-    With several banks a word is written two cycles after it came.
+    With several banks a word is written three cycles after it came.
 
     Parameters
     ----------
@@ -98,12 +101,12 @@ class Window(wiring.Component):
             control.pad_value.eq(self.pad_value),
             control.mode.eq(self.mode),
         ]
-        for stage in range(1 + (config.window > 1) + address_stages(config)):
+        for stage in range(1 + 2 * (config.window > 1) + address_stages(config)):
             if stage == take_stages(config) - 1:
                 m.d.comb += self.taking.eq(control.beat.valid & control.beat.load)
-            later = Signal(control_layout(config), name=f"control_{stage}")
-            m.d.sync += later.eq(control)
-            control = later
+            control_later = Signal(control_layout(config), name=f"control_{stage}")
+            m.d.sync += control_later.eq(control)
+            control = control_later
 
         # Then padding, and what the mode makes of them.
         padded = []
@@ -128,16 +131,16 @@ class Window(wiring.Component):
         beat = Signal(beat_layout(config), name="beat_pairs")
         m.d.sync += [beat.eq(control.beat), self.beat.eq(beat)]
         m.d.sync += [beside.eq(control.mode), mode.eq(beside)]
-        larger, later = [], []
+        larger, beside_larger = [], []
         for index, word in enumerate(padded):
             held = Plain(word.shape(), name=f"later{index}")
             m.d.sync += held.eq(word)
-            later.append(held)
+            beside_larger.append(held)
         for index, (a, b) in enumerate(zip(padded[::2], padded[1::2], strict=True)):
             pair = Plain(a.shape(), name=f"larger{index}")
             m.d.sync += [pair[lane].eq(_larger(a[lane], b[lane])) for lane in range(config.rows)]
             larger.append(pair)
-        padded = later
+        padded = beside_larger
         with m.Switch(mode):
             with m.Case(Mode.PACKED):
                 lanes = config.rows // config.window
@@ -160,7 +163,8 @@ class Window(wiring.Component):
 
         Bank b holds the addresses b modulo window. The memories are spread over the whole die, so
         addresses are registered where they are worked out and again, in copies, for groups of
-        memories; and what the memories give is registered before it is turned.
+        memories; and what the memories give is registered twice before it is turned: it comes late
+        in a cycle, and from everywhere.
         """
         config = self.config
         low_bits = config.window.bit_length() - 1
@@ -175,16 +179,19 @@ class Window(wiring.Component):
 
         high, low = self.address[low_bits:], self.address[:low_bits]
         turn: Value = low
-        for stage in range(address_stages(config) + 2):
-            later = Signal(low_bits, name=f"turn{stage}")
-            m.d.sync += later.eq(turn)
-            turn = later
+        for stage in range(address_stages(config) + 3):
+            turn_later = Signal(low_bits, name=f"turn{stage}")
+            m.d.sync += turn_later.eq(turn)
+            turn = turn_later
 
-        groups = min(MAX_COPIES, config.rows)
+        groups = gcd(MAX_COPIES, config.rows)
         lanes = config.rows // groups
         # The band being loaded is never the one being read, and not read at once.
-        w_data, w_later = (Plain(len(self.w_data), name=f"write_data{n}") for n in range(2))
-        m.d.sync += [w_data.eq(self.w_data), w_later.eq(w_data)]
+        written: Value = self.w_data
+        for stage in range(WRITE_STAGES):
+            w_data = Plain(len(self.w_data), name=f"write_data{stage}")
+            m.d.sync += w_data.eq(written)
+            written = w_data
         raw: list[Value] = []
         for bank in range(config.window):
             r_high = Plain(len(high), name=f"address{bank}")
@@ -196,9 +203,11 @@ class Window(wiring.Component):
             w_high = Plain(len(high), name=f"write_high{bank}")
             with m.If(self.w_en & (self.w_addr[:low_bits] == bank)):  # so that banks differ
                 m.d.sync += w_high.eq(self.w_addr[low_bits:])
-            w_addresses = copies(m, f"write_address{bank}", w_high, groups)
             r_addresses = copies(m, f"read_address{bank}", r_high, groups)
-            w_enables = copies(m, f"write_enable{bank}", w_en, groups)
+            w_addresses, w_enables = (
+                [later(m, each) for each in copies(m, f"{name}{bank}", value, groups)]
+                for name, value in (("write_address", w_high), ("write_enable", w_en))
+            )
             read_out = []
             for group in range(groups):
                 part = slice(group * lanes * config.act_bits, (group + 1) * lanes * config.act_bits)
@@ -207,13 +216,16 @@ class Window(wiring.Component):
                 # Inverted where the copy is: a memory does not mind, if all its addresses are.
                 m.d.comb += [
                     write.addr.eq(w_addresses[group].stored),
-                    write.data.eq(w_later[part]),
+                    write.data.eq(written[part]),
                     write.en.eq(w_enables[group].value),
                     read.addr.eq(r_addresses[group].stored),
                 ]
                 read_out.append(read.data)
-            word = Plain(config.rows * config.act_bits, name=f"raw{bank}")
-            m.d.sync += word.eq(Cat(*read_out))
+            near, word = (
+                Plain(config.rows * config.act_bits, name=f"{name}{bank}")
+                for name in ("raw", "far")
+            )
+            m.d.sync += [near.eq(Cat(*read_out)), word.eq(near)]
             raw.append(word)
         words: list[Value] = []
         for index in range(config.window):

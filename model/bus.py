@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..hw.config import EngineConfig
-from ..hw.geometry import READS, burst_block
+from ..hw.geometry import READS, burst_block, queue_latency
 from .clock import Clock, Process, Signal
 
 SPLIT = 2  # cycles from a request to its first burst, and from one burst to the next
-SHALLOW = 16  # entries of a FIFO that takes one cycle, not two
 
 
 @dataclass(eq=False)
@@ -139,7 +138,7 @@ class Bus:
         first = max(now + 2 + self.latency, self._data_free)
         self._data_free = first + length
         self._ends.append(first + length - 1)
-        client.arrived.append((first + (1 if client.depth <= SHALLOW else 2), length))
+        client.arrived.append((first + queue_latency(client.depth), length))
         client.used += length
         client.ready_at = now + SPLIT
         client.more.notify()

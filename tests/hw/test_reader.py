@@ -212,4 +212,4 @@ def test_latency_to_the_bus() -> None:
 
     simulate(dut, one_after_the_other, background=checks)
     assert address[0] - requests[0][0] == 3
-    assert [beats[i][0] - slave.beats[i] for i in (0, 1)] == [1, 2]
+    assert [beats[i][0] - slave.beats[i] for i in (0, 1)] == [1, 3]
