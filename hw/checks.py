@@ -1,7 +1,7 @@
 """What a descriptor must fulfil before it is begun: all that one descriptor alone can tell.
 
 Together with what is found while it runs, no descriptor makes the engine write outside its window,
-hang, or end as if all were well while a size had wrapped:
+run without end, or end as if all were well while a size had wrapped:
 
 - `Loader`: the band ends within the activation buffer;
 - `Weights`: the stream is as long as its blocks;
@@ -87,6 +87,8 @@ def _sizes(config: EngineConfig, d: data.View) -> list[Value]:
         d.passes > config.max_terms,
         d.tail_taps > config.window,
         d.weight_beats[-byte_bits:] != 0,  # more than the address space holds
+        # Held weights are one block: its beats would hold off the watchdog for months.
+        d.hold_weights & ((d.row_blocks != 1) | (d.passes != 1)),
         (d.in_width > d.load_words) & (d.load_words != 0),
         d.in_height > d.load_words,
         d.out_width > d.pixels,

@@ -195,7 +195,8 @@ class Core(wiring.Component):
             control.outside_read.eq(reader.outside),
             control.outside_layer.eq(reader.outside_layer),
             control.outside_write.eq(storer.outside),
-            control.progress.eq(sequencer.issued | reader.beat | storer.beat),
+            # A bank may take longer to drain than the watchdog waits.
+            control.progress.eq(sequencer.issued | reader.beat | storer.beat | requantise.o.valid),
             control.failed_write.eq(storer.error),
             reader.halt.eq(self.halt),
             storer.halt.eq(self.halt),

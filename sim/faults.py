@@ -124,6 +124,7 @@ class Faults:
         changes += [{"weight_beats": beats}, {"weight_beats": (1 << 32) - 1}]
         if config.window == 1:
             changes += [{"mode": Mode.PACKED}, {"mode": Mode.SEPARATE}]
+        changes += [{"hold_weights": 1, name: 2} for name in ("row_blocks", "passes")]
         for number, change in enumerate(changes):
             index = number % len(self.packed)
             yield self._changed("size", index, (ErrorCode.SIZE,), **change)

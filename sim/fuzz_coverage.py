@@ -80,9 +80,11 @@ LAYERS: dict[str, Sees] = {
     "N = 1": _of_conv(lambda conv: conv.weights.codebook.terms == 1),
     "N = 2": _of_conv(lambda conv: conv.weights.codebook.terms == 2),
     "N = 3": _of_conv(lambda conv: conv.weights.codebook.terms == 3),
+    "N = 4": _of_conv(lambda conv: conv.weights.codebook.terms == 4),
     "B = 2": _of_conv(lambda conv: conv.weights.codebook.bits == 2),
     "B = 3": _of_conv(lambda conv: conv.weights.codebook.bits == 3),
     "B = 4": _of_conv(lambda conv: conv.weights.codebook.bits == 4),
+    "B = 5": _of_conv(lambda conv: conv.weights.codebook.bits == 5),
     "leaky ReLU": _of_conv(lambda conv: bool(conv.requantiser.slope)),
     "clamped (ReLU6)": _clamped,
     "signed input": lambda layer, network: _source(layer, network).zero_point > 0,
@@ -136,8 +138,8 @@ def program_features(program: Program, config: EngineConfig) -> frozenset[str]:
 
 def impossible(config: EngineConfig) -> frozenset[str]:
     """Return the names of `FEATURES` that an engine cannot have."""
-    found = {f"N = {terms}" for terms in (2, 3) if terms > config.max_terms}
-    found |= {f"B = {bits}" for bits in (3, 4) if bits > config.code_bits}
+    found = {f"N = {terms}" for terms in (2, 3, 4) if terms > config.max_terms}
+    found |= {f"B = {bits}" for bits in (3, 4, 5) if bits > config.code_bits}
     if not config.leaky:
         found.add("leaky ReLU")
     if not config.codec_bits:

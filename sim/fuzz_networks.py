@@ -135,7 +135,7 @@ class _Drawing:
             kernel, stride, padding, dilation, out = window
             if (count := channels) is None:
                 count = rng.choice([rng.randint(1, config.cols), rng.randint(1, 3 * config.cols)])
-            terms = rng.randint(1, min(3, config.max_terms))
+            terms = rng.randint(1, config.max_terms)
             taps = kernel[0] * kernel[1]
             blocks = -(-info.channels // config.rows) * -(-count // config.cols)
             beats = taps * blocks * terms * max(out[0] * out[1], config.block_beats)
@@ -181,7 +181,7 @@ class _Drawing:
         if window := self._window(rng.choice([3, 3, 5, 7]), rng.choice([2, 2, 4]), dilate=True):
             kernel, stride, padding, dilation, out = window
             planes = -(-info.channels // config.rows)
-            terms = rng.randint(1, min(3, config.max_terms))
+            terms = rng.randint(1, config.max_terms)
             taps = kernel[0] * kernel[1]
             pixels = max(out[0] * out[1], config.block_beats)
             beats = taps * planes * terms * pixels

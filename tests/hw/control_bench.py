@@ -37,12 +37,15 @@ def descriptor(config: EngineConfig, rng: Random, **fixed: int) -> dict[str, int
     values |= {
         "op": rng.choice([Op.SUM, Op.MAX]), "tile": rng.randint(1, config.hold),
         "passes": rng.randint(1, config.max_terms), "free": 0, "wait": 0, "last": 0,
-        "layer_last": rng.randint(0, 1), "hold_weights": rng.randint(0, 1),
+        "layer_last": rng.randint(0, 1),
+        "hold_weights": 0 if {"row_blocks", "passes"} & fixed.keys() else rng.randint(0, 1),
         "depthwise": rng.randint(0, 1), "load_words": rng.choice([0, 1, 0xFFFF]),
         "upsample": rng.randint(0, 1), "mode": Mode.PLANE, "tail_taps": 1, "slope": 0,
         "weight_beats": rng.randrange(1, (1 << 32) // config.bus_bytes),
         "buffer_base": rng.randrange(config.buffer_words), "lo": 0,
     } | fixed  # fmt: skip
+    if values["hold_weights"]:
+        values |= {"row_blocks": 1, "passes": 1}
     words = values["load_words"]
     values |= {
         "in_width": rng.randint(1, words or 0xFFFF), "in_height": rng.randint(0, words),

@@ -35,6 +35,9 @@ ODD_ENGINES = {
                          requantise_lanes=4, burst_beats=16, weight_fifo=16),
     "wide": EngineConfig(name="wide", rows=2, cols=6, hold=12, buffer_words=512, bus_bits=128,
                          code_bits=5),
+    "six": EngineConfig(name="six", rows=6, cols=2, hold=8, buffer_words=512, window=2,
+                        burst_beats=16, weight_fifo=16),
+    "many": EngineConfig(name="many", rows=9, cols=9, hold=8, buffer_words=512),
     "window4": EngineConfig(name="window4", rows=4, cols=4, hold=16, buffer_words=512, window=4,
                             leaky=True, burst_beats=16, weight_fifo=16),
     "window2": EngineConfig(name="window2", rows=8, cols=8, hold=32, buffer_words=512, window=2,
@@ -141,6 +144,14 @@ def test_every_layer_kind_on_engines_of_odd_sizes(name: str, latency: Latency, v
     if config.max_terms >= 3:
         builder.conv(6, terms=3)
     run(builder.build(), builder.picture(), config, verilog(config), "icarus", latency)
+
+
+def test_a_bank_that_takes_longer_to_drain_than_the_watchdog_waits(verilog) -> None:
+    config = EngineConfig(name="deep", rows=2, cols=8, hold=256, watchdog_bits=9)
+    builder = NetworkBuilder(1, 2, 16, 16)
+    builder.conv(16, terms=1)
+    assert config.hold * config.cols // config.requantise_lanes > 1 << config.watchdog_bits
+    run(builder.build(), builder.picture(), config, verilog(config), "icarus")
 
 
 @pytest.mark.parametrize("draw", [dense_net, u_net])

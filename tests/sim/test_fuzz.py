@@ -58,9 +58,12 @@ def test_nothing_is_left_out() -> None:
 
 
 def test_what_an_engine_cannot_have_is_not_counted() -> None:
-    assert impossible(preset("tiny")) == {"leaky ReLU", "coded maps"} | {
-        f"N = {n}" for n in (2, 3) if n > preset("tiny").max_terms
-    }
+    tiny = preset("tiny")
+    assert impossible(tiny) == (
+        {"leaky ReLU", "coded maps"}
+        | {f"N = {n}" for n in range(2, 5) if n > tiny.max_terms}
+        | {f"B = {b}" for b in range(3, 6) if b > tiny.code_bits}
+    )
     assert "leaky ReLU" not in coverage([], preset("tiny"))
     assert "leaky ReLU" in coverage([], preset("tiny"), ENGINES[0])
 
