@@ -16,6 +16,14 @@ MHZ = 1_000_000
 ECP5_REFERENCE = (8 * MHZ, 400 * MHZ)
 ECP5_PHASE = (10 * MHZ, 400 * MHZ)
 ECP5_VCO = (400 * MHZ, 800 * MHZ)
+# The loop's charge pump and filter, as Project Trellis' ecppll sets them for any frequency;
+# nextpnr leaves what is not given at zero: no current, so nothing to lock with.
+ECP5_LOOP = {
+    "a_ICP_CURRENT": "12",
+    "a_LPF_RESISTOR": "8",
+    "a_MFG_ENABLE_FILTEROPAMP": "1",
+    "a_MFG_GMCREF_SEL": "2",
+}
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ class Ecp5Clock(wiring.Component):
         m = Module()
         back = Signal()
         m.submodules.pll = Instance(
-            "EHXPLLL",
+            "EHXPLLL", **ECP5_LOOP,
             p_PLLRST_ENA="DISABLED", p_INTFB_WAKE="DISABLED", p_STDBY_ENABLE="DISABLED",
             p_DPHASE_SOURCE="DISABLED", p_OUTDIVIDER_MUXA="DIVA", p_FEEDBK_PATH="CLKOP",
             p_CLKI_DIV=self.pll.input_div, p_CLKFB_DIV=1,

@@ -58,6 +58,9 @@ def test_the_tools_get_pins_and_clock_of_the_board(tmp_path: Path) -> None:
     assert constraints.count("LOCATE COMP") == 3 + len(LEDS)
     assert re.search(r"FREQUENCY NET \"\S*clock\" 62500000\.0 HZ", constraints)
     assert netlist.count("cell \\EHXPLLL") == 1
+    for name, value in (("ICP_CURRENT", "12"), ("LPF_RESISTOR", "8"),
+                        ("MFG_ENABLE_FILTEROPAMP", "1"), ("MFG_GMCREF_SEL", "2")):  # fmt: skip
+        assert f'attribute \\{name} "{value}"' in netlist
     assert "MULT18X18D" not in netlist
 
 
