@@ -111,10 +111,11 @@ class Array(wiring.Component):
         firsts = copies(m, "d3_first", stages["d2"].first, groups)
         maxima = copies(m, "d3_maximum", stages["d2"].maximum, groups)
         drain_bank = self.drain_bank
-        for stage in range(DRAIN_READ - 1):
+        for stage in range(DRAIN_READ - 2):
             later = Signal(name=f"drain_bank{stage}")
             m.d.sync += later.eq(drain_bank)
             drain_bank = later
+        drain_banks = copies(m, "d2_drain_bank", drain_bank, groups)
 
         # Codes change for the beat whose activations reach the lanes in the next cycle.
         load = self.beat.valid & self.beat.load
@@ -142,7 +143,7 @@ class Array(wiring.Component):
                 column.e_write0.eq(enables[0][group].value),
                 column.e_write1.eq(enables[1][group].value),
                 column.e_address.eq(writes[group].stored),
-                column.drain_bank.eq(drain_bank),
+                column.drain_bank.eq(drain_banks[group].value),
                 self.drained[index].eq(column.drained),
             ]
         return m

@@ -228,10 +228,15 @@ class Requantise(wiring.Component):
             shifted = Mux(field[4], depth, 0)
             for bit in range(3):
                 shifted = Mux(field[bit], Cat(Const(0, 1 << bit), shifted), shifted)
-            m.d.sync += term.eq(Mux(field[3], -shifted, shifted))
+            padded = Cat(shifted, Const(0, len(term) - len(shifted)))
+            m.d.sync += term.eq(padded ^ field[3].replicate(len(term)))
             terms.append(term)
+        # A negative term is its complement and 1; these ones are added with the rounding's half.
+        ones = Plain(SLOPE_BITS, name=f"l{lane}_ones")
+        negative = [slope[SLOPE_TERM_BITS * index + 3] for index in range(3)]
+        m.d.sync += ones.eq((1 << SLOPE_BITS - 1) + sum(negative))
         product = Plain(signed(len(terms[0]) + 2), name=f"l{lane}_product")
-        m.d.sync += product.eq(tree_sum([*terms, Const(1 << SLOPE_BITS - 1)]))
+        m.d.sync += product.eq(tree_sum([*terms, ones]))
         # 11: subtract, and take that or the value as it was. 12: clamp.
         bent = Plain(signed(len(product)), name=f"l{lane}_below_zero")
         m.d.comb += bent.eq(late["zero"][STAGES + 3] - (product >> SLOPE_BITS))
