@@ -32,10 +32,11 @@ from .train_rows import SCALE, SEED, Row, Variant, row_of, start_of, variants
 
 NETWORK: dict[str, Any] = {"widths": (16, 32, 64), "blocks": 1, "stem_stride": 2}
 TEMPERATURE = 2.0  # of the float network's scores, learnt from beside the classes
-# What a row depends on of the code: all of model/train, these of model/ and of this folder.
+# What a row depends on of the code: all of model/train, these of model/ and of this folder. The
+# rows' recipes count one by one.
 CODE = {
     "model": ("calibrate", "codebook", "fixed", "golden", "graph", "quantize", "zoo/fashion_mnist"),
-    "flow": ("train_bench", "train_data", "train_rows"),
+    "flow": ("train_bench", "train_data"),
 }
 
 
@@ -237,12 +238,15 @@ def bench_train(
         write_atomic(out_dir / "training.md", to_markdown(document))
 
     threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
         with _Shown(console, [first, *others], train) as shown:
             task = Task(first, None, out_dir, limit, _key(first, first, limit, code))
             row = None if fresh else _kept(task)
             rows[0] = row or train_variant(task, shown.report(0))
             shown.done(0, rows[0])
+            write()
+            document["export"] = [asdict(found) for found in export_zoo(zoo)]
             write()
             state = load_file(task.stem.with_suffix(".safetensors"))
             tasks = [
@@ -256,6 +260,7 @@ def bench_train(
                 if row is not None:
                     rows[place] = row
                     shown.done(place, row)
+            write()
             context = multiprocessing.get_context("spawn")
             queue = context.Queue()
             with ProcessPoolExecutor(jobs, context, _enter, (queue,)) as pool:
@@ -276,9 +281,6 @@ def bench_train(
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
-            torch.set_num_threads(1)
-            document["export"] = [asdict(found) for found in export_zoo(zoo)]
-            write()
     finally:
         torch.set_num_threads(threads)
     return document
