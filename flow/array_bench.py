@@ -24,7 +24,7 @@ from .files import content_key, write_json
 from .progress import Stages
 from .tools import tool_version
 
-_FORMAT = 4  # of the cached results: a change makes old ones unread
+_FORMAT = 3  # of the cached results: a change makes old ones unread
 PERIOD = 40.0  # ns: 25 MHz, which every circuit reaches
 PLAIN_COLS = 2  # columns of the plain circuits: their netlists change far more often than they need
 
@@ -84,9 +84,9 @@ def measure(
     -------
     dict
         JSON data: ``area`` by block and ``area_total`` per lane in the library's unit,
-        ``critical_ns``, ``seconds`` it took, and by mode ``energy`` (pJ per product by block,
-        split into internal, switching and leakage), ``energy_total``, ``annotated`` and ``sums``
-        compared.
+        ``critical_ns``, ``seconds`` it took (None: not kept), ``nonzero``, and by mode
+        ``energy`` (pJ per product by block, split into internal, switching and leakage),
+        ``energy_total``, ``annotated`` and ``sums`` compared.
 
     Raises
     ------
@@ -112,13 +112,15 @@ def measure(
     )  # fmt: skip
     result = Path(cache) / f"{circuit.name}-{key}.json"
     if result.exists():
-        return json.loads(result.read_bytes())
-    start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="shiftwork-") as name:
-        row = _measure(circuit, shown, size, library, Path(name))
-    row["seconds"] = round(time.monotonic() - start, 1)
-    write_json(result, row)
-    return row
+        row = json.loads(result.read_bytes())
+    else:
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="shiftwork-") as name:
+            row = _measure(circuit, shown, size, library, Path(name))
+        row["seconds"] = round(time.monotonic() - start, 1)
+        write_json(result, row)
+    # Rows kept by earlier versions lack the seconds.
+    return {"seconds": None} | row | {"nonzero": nonzero(shown.values())}
 
 
 def nonzero(shown: Iterable[Workload]) -> float:
@@ -152,7 +154,6 @@ def _measure(
     return {
         "name": circuit.name, "title": circuit.title, "rows": size.rows, "cols": size.cols,
         "beats": size.beats,
-        "nonzero": nonzero(shown.values()),
         "act_bits": circuit.act_bits, "held_bits": circuit.held_bits, "acc_bits": circuit.acc_bits,
         "area": {block: value / lanes for block, value in netlist.area.items()},
         "area_total": sum(netlist.area.values()) / lanes,

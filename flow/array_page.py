@@ -14,7 +14,7 @@ from .report.plots import paired_bars
 from .tables import markdown_table, rich_table, wanted
 
 COLUMNS = (
-    "circuit", "terms", "area", "of best int8", "critical ns", "pJ held", "of best int8",
+    "circuit", "area", "of best int8", "critical ns", "pJ held", "of best int8",
     "pJ changing", "of best int8", "select", "tree", "registers and drivers", "s",
 )  # fmt: skip
 #: Least that is wanted of a circuit: part of the best int8 array's energy (weights held) and area.
@@ -28,7 +28,7 @@ PLAIN_TARGET = 0.33  # N=1's energy against the plain int8 array's
 PREFACE = """\
 # Power and area of the array against 8-bit arithmetic
 
-`make bench-array` writes this page and measures everything on it, in {library}.
+`{command}` writes this page and measures everything on it, in {library}.
 
 An array of {rows} inputs x {cols} outputs at {mhz:.0f} MHz makes one product per lane and cycle,
 whatever the circuit. All have the same activation registers, adder tree, accumulators and weight
@@ -43,8 +43,7 @@ memories, the registers at the accumulator memory's output, clock tree or clock 
   (N=2, B=4, greedy), the same for every circuit, weights from the float network, one scale per
   output channel; {rounding}.
   {beats} beats of each layer. *held*: one block of weights stays while pixels pass by; *changing*:
-  a block per beat. *terms*: of a weight, those that are not zero; for integers the weights that
-  are not.
+  a block per beat.
 - **Simulation**: by Icarus with the delays that OpenSTA writes. Every sum is compared with the
   golden model's; one that differs, or less than 95 % of the pins with toggles from the
   simulation, and the command fails. Here all {sums} sums were equal and {annotated:.1%} of the
@@ -56,7 +55,11 @@ memories, the registers at the accumulator memory's output, clock tree or clock 
 """
 
 ROUNDED = "powers of two rounded as for the table of [accuracy.md](accuracy.md) (compensated)"
-GREEDY = "powers of two rounded greedily, as published, which loses accuracy with N=1 and B=3"
+GREEDY_COMMAND = "shiftwork bench-array --greedy --page docs/reference"
+GREEDY = (
+    "powers of two rounded greedily, as published, which loses\n"
+    "  accuracy with N=1 and B=3 and leaves N=2, B=3 less than one term per weight"
+)
 
 PLAIN = """\
 - **Plain circuits** are measured on {cols} columns and {beats} beats of each layer: they take long
@@ -102,13 +105,13 @@ def table_rows(document: dict[str, Any]) -> list[list[str]]:
 
     return [
         [
-            row["title"], f"{row['nonzero']:.2f}",
-            f"{row['area_total']:,.0f}", of(row["area_total"], area), f"{row['critical_ns']:.1f}",
+            row["title"], f"{row['area_total']:,.0f}", of(row["area_total"], area),
+            f"{row['critical_ns']:.1f}",
             f"{_energy(row, 'held'):.2f}", of(_energy(row, "held"), held),
             f"{_energy(row, 'changing'):.2f}", of(_energy(row, "changing"), changing),
             f"{_part(row, 'select'):.2f}", f"{_part(row, 'tree', 'logic'):.2f}",
             f"{_part(row, 'accumulators', 'weights', 'activations'):.2f}",
-            f"{row['seconds']:.0f}",
+            "" if row["seconds"] is None else f"{row['seconds']:.0f}",
         ]
         for row in rows
     ]  # fmt: skip
@@ -163,6 +166,7 @@ def to_markdown(document: dict[str, Any], image: str) -> str:
     preface = PREFACE.format(
         library=document["library"], rows=document["rows"], cols=document["cols"],
         mhz=1000 / document["period_ns"], layers=", ".join(document["layers"]),
+        command="make bench-array" if document["rounded"] else GREEDY_COMMAND,
         rounding=ROUNDED if document["rounded"] else GREEDY,
         picture=document["picture"], beats=document["beats"],
         sums=f"{sum(mode['sums'] for mode in modes):,}",
@@ -171,10 +175,11 @@ def to_markdown(document: dict[str, Any], image: str) -> str:
     if plain:
         preface += PLAIN.format(cols=plain["cols"], beats=plain["beats"])
     lines = [preface, *markdown_table(COLUMNS, table_rows(document))]
-    seconds = sum(row["seconds"] for row in rows)
+    seconds = [row["seconds"] for row in rows if row["seconds"] is not None]
+    kept = "" if len(seconds) == len(rows) else ", of those rows that keep it"
     note = (
-        f"*s* is the wall time of measuring a circuit, {seconds / 60:.0f} minutes in all, "
-        "one after the other or two at a time.\n"
+        f"*s* is the wall time of measuring a circuit, {sum(seconds) / 60:.0f} minutes in "
+        f"all{kept}.\n"
         "*select*, *tree* and *registers and drivers* are parts of *pJ held*"
     )
     apart = "; a plain circuit's lanes and tree cannot be told apart." if plain else "."

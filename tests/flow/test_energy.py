@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from shiftwork.flow import energy_bench
 from shiftwork.flow.cli import app
-from shiftwork.flow.energy_bench import Changes
+from shiftwork.flow.energy_bench import Changes, bench_energy
 from shiftwork.flow.energy_cost import PARTS, Costs, default_costs, picture_energy, sram
 from shiftwork.flow.energy_count import Accesses, count_accesses
-from shiftwork.flow.energy_page import verdict
+from shiftwork.flow.energy_page import to_markdown, verdict
+from shiftwork.flow.progress import Stages
 from shiftwork.hw.config import preset
 from shiftwork.model.compile import compile_network
 from shiftwork.model.cycles import predict_cycles
@@ -34,7 +36,7 @@ def circuit(name: str, held: float, acc_bits: int) -> dict[str, Any]:
 
 
 ARRAYS: dict[str, Any] = {
-    "picture": "cat.png", "library": "OSU", "period_ns": 40.0,
+    "picture": "cat.png", "rounded": True, "library": "OSU", "period_ns": 40.0,
     "circuits": [
         circuit("int8_booth", 6.0, 28), circuit("int8_magnitude", 5.0, 28),
         circuit("int4_booth", 2.5, 24), circuit("n1", 2.0, 27), circuit("n2", 4.0, 28),
@@ -143,7 +145,15 @@ def test_the_command_compares_with_the_best_int8_array(counted: None, tmp_path: 
     said = verdict(document)
     assert said is not None
     assert f"mixed 1.5: {part:.2f} of the int8 engine" in said
+    greedy = bench_energy(
+        ["resnet8"], preset("base"), ARRAYS | {"rounded": False}, None, Stages(Console())
+    )
+    assert [row["design"] for row in greedy["rows"]] == [
+        "int8", "int4", "N=1", "N=2, one-term", "N=2, two-term",
+    ]  # fmt: skip
+    assert "rounded greedily" in to_markdown(greedy, None)
     page = (tmp_path / "page/energy.md").read_text()
+    assert "rounded greedily" not in page
     assert said in page
     assert "**Not included**: control" in page
     assert "## ResNet8" in page
