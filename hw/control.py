@@ -212,6 +212,8 @@ class Control(wiring.Component):
             with m.If(cause) if number == 0 else m.Elif(cause):
                 m.d.comb += [raised.eq(code), self.error_layer.eq(layer)]
 
+        receiving = Signal()  # as the state, without its decoder: the FIFO is far
+        m.d.comb += self.data.ready.eq(receiving)
         halted = Signal()  # after an error, until reset
         with m.If(self.error_valid):
             m.d.sync += [halted.eq(1), self.running.eq(0)]
@@ -227,9 +229,9 @@ class Control(wiring.Component):
                 m.d.comb += self.request.valid.eq(~halted)
                 m.d.sync += [beat.eq(0), total.eq(0)]
                 with m.If(self.request.valid & self.request.ready):
+                    m.d.sync += receiving.eq(1)
                     m.next = "RECEIVE"
             with m.State("RECEIVE"):
-                m.d.comb += self.data.ready.eq(1)
                 with m.If(self.data.valid):
                     pairs = [total, *(self.data.payload.word_select(i, 32) for i in range(words))]
                     m.d.sync += [
@@ -238,6 +240,7 @@ class Control(wiring.Component):
                         beat.eq(beat + 1),
                     ]
                     with m.If(beat == beats - 1):
+                        m.d.sync += receiving.eq(0)
                         m.next = "SUM"
             with m.State("SUM"):  # one cycle for the long comparisons
                 m.d.sync += self.layer.eq(d.layer)

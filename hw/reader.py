@@ -156,11 +156,14 @@ class Reader(wiring.Component):
             m.d.comb += [
                 offer.eq(splitter.o.valid & (used <= depth - block)),
                 splitter.o.ready.eq(take),
-                pop.eq(queue.o.valid & queue.o.ready),
                 queue.i.payload.eq(bus.m_axi_rdata),
                 queue.i.valid.eq(bus.m_axi_rvalid & tags.o.valid & (tags.o.payload.client == i)),
             ]
-            m.d.sync += used.eq(used + Mux(take, splitter.o.p.len + 1, 0) - pop)
+            # A cycle late: the client is far, and room that is not seen at once does no harm.
+            m.d.sync += [
+                pop.eq(queue.o.valid & queue.o.ready),
+                used.eq(used + Mux(take, splitter.o.p.len + 1, 0) - pop),
+            ]
             bursts.append(splitter.o.p)
             offers.append(offer)
             takes.append(take)
