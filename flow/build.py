@@ -196,7 +196,8 @@ def _prepare(board: Board, seed: int, work: Path) -> None:
         synth_opts="-run begin:map_luts",
         script_after_synth=f"abc {MAPPER}\nclean\nsynth_ecp5 -top {NAME} -run map_cells:",
         nextpnr_opts=(
-            f"--seed {seed} --router router2 --report report.json --timing-allow-fail"
+            f"--seed {seed} --placer static --router router2 --report report.json "
+            "--timing-allow-fail"
         ),
         ecppack_opts="--compress",
     )  # fmt: skip
