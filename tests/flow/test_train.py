@@ -30,7 +30,8 @@ def test_the_bench_has_the_rows_it_promises() -> None:
     }
     assert named == wanted | {("shiftcnn", 2, 4, True)}
     assert [v.name for v in rows[:2]] == ["float", "float, trained on"]
-    assert {v.recipe.epochs for v in rows if v.method and v.pretrained} == {2}
+    longer = {v.name for v in rows if v.method and v.pretrained and v.recipe.epochs != 2}
+    assert longer == {"DeepShift-Q 4 bits"}
     for v in rows:
         assert (v.recipe.optimiser == "radam") == (v.method == "deepshift_ps")
 
