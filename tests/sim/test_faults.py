@@ -119,14 +119,15 @@ def test_a_breach_of_axi_by_a_soft_reset_is_told(
     ]  # few cycles are hit
     outcomes = injected(system, glitch, faults, tmp_path / "run")
     troubles = {outcome.trouble for outcome in outcomes}
-    assert troubles == {"", "1 breaches of AXI"}  # a reset while nothing waits breaks no rule
+    # A reset while nothing waits breaks no rule, others break one or two.
+    assert {""} < troubles <= {"", "1 breaches of AXI", "2 breaches of AXI"}
 
 
 def test_an_engine_that_trusts_responses_from_before_its_reset_is_told(
     system: System, verilog: Path, tmp_path: Path
 ) -> None:
     trusting = mutant(verilog, tmp_path / "rtl", counts_every_response, everywhere=True)
-    faults = [*Faults(system.program, ENGINE, seed=1).disturbances(system.cycles, alone=12)]
+    faults = [*Faults(system.program, ENGINE, seed=1).disturbances(system.cycles, alone=48)]
     troubles = {o.trouble for o in run_campaign(system, trusting, faults, "icarus")}
     assert troubles == {"", "the next run is wrong"}
 
