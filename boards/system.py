@@ -12,10 +12,11 @@ from ..hw.axi import read_members, write_members
 from ..hw.axilite import axilite_members
 from ..hw.config import EngineConfig
 from ..hw.engine import Engine
+from ..hw.wires import join
 from .link.handler import memory_port
 from .link.link import Link
 from .memory import BUS_BITS, WORD_BYTES, OnChipMemory
-from .wires import HOST_BYTES, join
+from .wires import HOST_BYTES
 
 
 class System(wiring.Component):

@@ -26,6 +26,7 @@ from .sequencer import Sequencer, compute_layout
 from .storer import Storer
 from .weights import WEIGHT_COMMAND, Weights
 from .window import Window
+from .wires import join
 
 
 class Core(wiring.Component):
@@ -100,10 +101,8 @@ class Core(wiring.Component):
         m.submodules.drain = drain = Drain(config)
         m.submodules.requantise = requantise = Requantise(config)
         m.submodules.storer = storer = Storer(config)
-        for name in read_members(config.bus_bits):
-            join(m, self, reader, name)
-        for name in write_members(config.bus_bits):
-            join(m, self, storer, name)
+        join(m, read_members(config.bus_bits), reader, self)
+        join(m, write_members(config.bus_bits), storer, self)
 
         for client, unit in enumerate((control, loader, weights)):
             wiring.connect(m, unit.request, reader.request(client))
@@ -202,9 +201,8 @@ class Core(wiring.Component):
             storer.halt.eq(self.halt),
             self.idle.eq(reader.idle & storer.idle),
         ]
-        for name in ("running", "done", "error", "error_valid", "error_layer", "record",
-                     "record_layer"):  # fmt: skip
-            join(m, self, control, name)
+        told = ("running", "done", "error", "error_valid", "error_layer", "record", "record_layer")
+        join(m, {name: control.signature.members[name] for name in told}, control, self)
         waits = Cat(sequencer.wait_weights, control.wait_load, sequencer.wait_drain)
         wait_other = Signal()
         m.d.comb += [
@@ -230,10 +228,3 @@ class Core(wiring.Component):
             coding.band.eq(control.coding),
             coding.halt.eq(self.halt),
         ]
-
-
-def join(m: Module, outer: Any, inner: Any, name: str) -> None:
-    """Connect a member of an outer component with the inner member of the same name."""
-    flow = outer.signature.members[name].flow
-    source, target = (outer, inner) if flow is In else (inner, outer)
-    m.d.comb += getattr(target, name).eq(getattr(source, name))

@@ -11,8 +11,9 @@ from amaranth.lib.wiring import Out
 from .axi import read_members, write_members
 from .axilite import Registers, axilite_members
 from .config import EngineConfig
-from .core import Core, join
+from .core import Core
 from .counters import Counters
+from .wires import join
 
 
 class Engine(wiring.Component):
@@ -51,10 +52,9 @@ class Engine(wiring.Component):
         core_reset = Signal()
         m.submodules.core = ResetInserter(core_reset)(core)
 
-        for name in axilite_members():
-            join(m, self, registers, name)
-        for name in (*read_members(self.config.bus_bits), *write_members(self.config.bus_bits)):
-            join(m, self, core, name)
+        join(m, axilite_members(), registers, self)
+        for members in (read_members, write_members):
+            join(m, members(self.config.bus_bits), core, self)
 
         # A soft reset waits until the bus is quiet: a burst once begun has to be finished.
         resetting = Signal()

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...hw.axi import OKAY
 from ...hw.registers import ADDR_BITS, REGISTER
-from ..wires import join
+from ...hw.wires import join
 from .protocol import (
     MAGIC,
     MAX_DATA,

@@ -8,7 +8,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..wires import HOST_BYTES, join
+from ...hw.wires import join
+from ..wires import HOST_BYTES
 from .handler import Handler, memory_port
 from .receiver import FRAME, Receiver
 from .registers import RegisterMaster

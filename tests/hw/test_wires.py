@@ -9,7 +9,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from shiftwork.boards.wires import join
+from shiftwork.hw.wires import join
 
 MEMBERS = {"m_ask": Out(4), "m_answer": In(4)}
 
