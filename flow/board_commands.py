@@ -26,7 +26,7 @@ def build(
     board_name: BoardName = "ulx3s_85f",
     preset: Engine = "small",
     changes: Set = None,
-    clock: Annotated[float | None, typer.Option(help="MHz of the PLL; 62.5 by default.")] = None,
+    clock: Annotated[float | None, typer.Option(help="MHz of the PLL; by default the board's own.")] = None,
     seed: Annotated[int, typer.Option(help="Of the placer.")] = 1,
     flash: Annotated[bool, typer.Option("--flash", help="Load it by openFPGALoader.")] = False,
     out_dir: Out = Path("build/board"),
