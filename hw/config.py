@@ -8,7 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from math import gcd
 from typing import Any, Literal
 
+from .digits import reach
+
+Arithmetic = Literal["shift", "int8", "int4"]
 Select = Literal["shifter", "mux"]
+INTEGER_BITS = {"int8": 8, "int4": 4}  # of a weight, by arithmetic
 MULTIPLIER_TERMS = 4  # signed powers of two per requantiser multiplier (design contract)
 MULTIPLIER_SHIFT_MAX = 10  # largest left shift of one multiplier term, in bits
 RIGHT_SHIFT_MAX = 47  # largest right shift of the requantiser, in bits
@@ -47,9 +51,11 @@ class EngineConfig:
     act_bits : int
         Bits of one stored activation, 2..8.
     code_bits : int
-        Bits of one weight code (B), 2..5. A layer with fewer bits runs unchanged.
+        Bits of one weight code (B), 2..5. A layer with fewer bits runs unchanged. With integer
+        arithmetic 8 or 4, whatever is given.
     max_terms : int
-        Largest number of terms per weight (N) a layer may use, 1..4.
+        Largest number of terms per weight (N) a layer may use, 1..4. With integer arithmetic 1,
+        whatever is given: a weight is one number, and a layer one pass.
     max_fan_in : int
         Largest kernel height x kernel width x input channels of one output; sizes the accumulator.
     hold : int
@@ -75,6 +81,9 @@ class EngineConfig:
         The engine stops with an error after 2^watchdog_bits cycles in which nothing moves, 6..32.
     select : "shifter" | "mux"
         Circuit that picks a term: logarithmic shifter per lane, or wide bus and multiplexer.
+    arithmetic : "shift" | "int8" | "int4"
+        What a weight is: a sum of powers of two, or an integer of 8 or 4 bits. The integer engines
+        are what shifts are compared with; nothing but the lanes of their array differs.
     codec_bits : int
         Most bits a coded feature map takes per value in memory, 1..7 and fewer than ``act_bits``;
         0 builds no codec. With one, ``cols`` must be a multiple of ``rows``.
@@ -100,12 +109,16 @@ class EngineConfig:
     leaky: bool = False
     watchdog_bits: int = 16
     select: Select = "shifter"
+    arithmetic: Arithmetic = "shift"
     codec_bits: int = 0
     codec_planes: int = 64
 
     def __post_init__(self) -> None:
+        if self.arithmetic != "shift":
+            self._follow_arithmetic()
         limits = {
-            "rows": (1, 64), "cols": (1, 64), "act_bits": (2, 8), "code_bits": (2, 5),
+            "rows": (1, 64), "cols": (1, 64), "act_bits": (2, 8),
+            "code_bits": (2, 5) if self.arithmetic == "shift" else (4, 8),
             "max_terms": (1, 4), "max_fan_in": (1, 1 << 20), "hold": (4, 4096),
             "buffer_words": (16, 1 << 16), "requantise_lanes": (1, 16), "bus_bits": (64, 128),
             "burst_beats": (1, 256), "weight_fifo": (2, 1024), "max_layers": (1, 1024),
@@ -150,6 +163,19 @@ class EngineConfig:
         if self.select not in ("shifter", "mux"):
             raise ValueError(f"select must be 'shifter' or 'mux', not {self.select!r}")
 
+    def _follow_arithmetic(self) -> None:
+        """Set what follows from integer arithmetic."""
+        bits = INTEGER_BITS.get(self.arithmetic)
+        if bits is None:
+            known = ", ".join(map(repr, ("shift", *INTEGER_BITS)))
+            raise ValueError(f"arithmetic must be one of {known}, not {self.arithmetic!r}")
+        if self.select != "shifter":
+            raise ValueError(
+                f"select {self.select!r} picks powers of two: leave it out with {self.arithmetic}"
+            )
+        object.__setattr__(self, "code_bits", bits)
+        object.__setattr__(self, "max_terms", 1)
+
     @property
     def lanes(self) -> int:
         """Terms selected and added per cycle."""
@@ -157,24 +183,38 @@ class EngineConfig:
 
     @property
     def magnitudes(self) -> int:
-        """M, the magnitudes of one codebook."""
+        """M, the magnitudes of one codebook; of integers, those of either sign."""
         return (1 << (self.code_bits - 1)) - 1
+
+    @property
+    def shift_max(self) -> int:
+        """Largest left shift that one code can stand for, in bits."""
+        return (self.magnitudes if self.arithmetic == "shift" else self.code_bits - 1) - 1
+
+    def shift_code(self, shift: int) -> int:
+        """Return the code that stands for a left shift by 0..``shift_max``; its term is exact."""
+        return self.magnitudes - shift if self.arithmetic == "shift" else 1 << shift
+
+    @property
+    def term_max(self) -> int:
+        """Largest term: what one lane adds at most."""
+        factor = 1 << self.shift_max if self.arithmetic == "shift" else reach(self.code_bits)
+        return ((1 << self.act_bits) - 1) * factor
 
     @property
     def term_bits(self) -> int:
         """Width of one unsigned term, in bits."""
-        return self.act_bits + self.magnitudes - 1
+        return self.term_max.bit_length()
 
     @property
     def sum_max(self) -> int:
         """Largest sum of one column's terms in one beat."""
-        return self.rows * ((1 << self.act_bits) - 1) << (self.magnitudes - 1)
+        return self.rows * self.term_max
 
     @property
     def acc_max(self) -> int:
         """Largest accumulator value any admitted layer can reach."""
-        top = ((1 << self.act_bits) - 1) << (self.magnitudes - 1)
-        return self.max_fan_in * top * ((1 << self.max_terms) - 1)
+        return self.max_fan_in * self.term_max * ((1 << self.max_terms) - 1)
 
     @property
     def acc_bits(self) -> int:
@@ -206,9 +246,11 @@ class EngineConfig:
         """32 bits that differ between engines that cannot share a program.
 
         Of every parameter but those of `NOT_IN_FINGERPRINT`, so that a new one counts until it is
-        shown not to matter.
+        shown not to matter. Shift arithmetic is left out: it was all there was.
         """
         kept = {n: v for n, v in sorted(asdict(self).items()) if n not in NOT_IN_FINGERPRINT}
+        if self.arithmetic == "shift":
+            del kept["arithmetic"]
         return zlib.crc32(repr(kept).encode())
 
     @property

@@ -6,7 +6,8 @@ shifted: -x 2^k = (~x) 2^k - (2^A - 1) 2^k, and the compiler folds the constant 
 
 Two circuits stand behind ``pick``: "shifter" (sign first, then a logarithmic shifter per lane)
 and "mux" (a table of every term per activation, formed once per beat and shared by all columns,
-and one wide multiplexer per lane).
+and one wide multiplexer per lane). With integer arithmetic a third does, the array bench's smallest
+multiplier in plain logic, whose negative digits invert in just the same way.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 
+from .arrays.plain import DigitLane
 from .config import EngineConfig
+
+
+def _lane(config: EngineConfig) -> DigitLane:
+    """Return the lane of an integer weight."""
+    return DigitLane(config.code_bits, config.act_bits)
 
 
 def active_layout(config: EngineConfig) -> data.StructLayout:
     """Return the held, decoded form of one code: what a lane needs every beat."""
+    if config.arithmetic != "shift":
+        return data.StructLayout({"held": _lane(config).held_bits})
     if config.select == "mux":
         return data.StructLayout({"code": config.code_bits})
     return data.StructLayout(
@@ -30,14 +39,26 @@ def decode(config: EngineConfig, code: Value) -> Value:
     """Return a raw code of B bits in the layout ``active_layout``.
 
     A code c of magnitude m = |c| means a left shift of M - m: for c > 0 that is the inverse of
-    its low bits, for c < 0 the low bits minus one.
+    its low bits, for c < 0 the low bits minus one. A code of an integer lacks one bit, see
+    `digits`.
     """
+    if config.arithmetic != "shift":
+        return Cat(code, _minus_two(code))
     if config.select == "mux":
         return code[: config.code_bits]
     low, negative = code[: config.code_bits - 1], code[config.code_bits - 1]
     stages = max(config.magnitudes - 1, 0).bit_length()
     shift = Mux(negative, low - 1, ~low)[:stages]
     return Cat(code[: config.code_bits].any(), negative, shift)
+
+
+def _minus_two(code: Value) -> Value:
+    """Return whether a code's highest radix-4 digit is -2, and not 2: those below decide."""
+    pairs = [code[i : i + 2] for i in range(0, len(code), 2)]
+    negative: Value = Const(0, 1)  # all digits so far
+    for pair in pairs[:-1]:
+        negative = pair.all() | (~pair.any() & negative)
+    return (pairs[-1] == 2) & ~negative
 
 
 class TermTable:
@@ -57,6 +78,9 @@ class TermTable:
 def pick(m: Module, config: EngineConfig, x: Value, active: data.View, name: str) -> Signal:
     """Return the term (unsigned, ``config.term_bits``) that a held code picks from x."""
     term = Signal(config.term_bits, name=name)
+    if config.arithmetic != "shift":
+        m.d.comb += term.eq(_lane(config).value(x, active.held))
+        return term
     if config.select == "mux":
         table = TermTable(config, x).terms
         top = config.magnitudes

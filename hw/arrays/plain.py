@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.hdl import Cat, Const, Mux, Value
 
+from ..digits import digits
 from ..tree import tree_sum
 from .lanes import BoothLane, IntegerLane, ShiftLane
 
@@ -75,13 +76,7 @@ class DigitLane(BoothLane):
 
     def recode(self, codes: np.ndarray) -> list[np.ndarray]:
         """Return the digits, lowest first, each int64 (...)."""
-        rest = np.asarray(codes[0], np.int64)
-        found = []
-        for _ in range(self.digits - 1):
-            digit = (rest + 1) % 4 - 1
-            found.append(digit)
-            rest = (rest - digit) // 4
-        return [*found, rest]
+        return digits(np.asarray(codes[0], np.int64), self.weight_bits)
 
     def hold(self, codes: np.ndarray) -> np.ndarray:
         """Return the held form of integer weights (1, ...)."""

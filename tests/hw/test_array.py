@@ -1,14 +1,16 @@
-"""The array against plain sums: both selection circuits, sizes that divide nothing, extremes."""
+"""The array against plain sums: every lane's circuit, sizes that divide nothing, extremes."""
 
 import random
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from shiftwork.hw.array import Array
 from shiftwork.hw.config import EngineConfig
 from shiftwork.hw.geometry import DRAIN_READ, MIN_BLOCK_BEATS
 from tests.hw.bench import count_high, simulate
+from tests.terms import parts
 
 CONFIGS = [
     EngineConfig(rows=1, cols=1, hold=4),
@@ -18,6 +20,11 @@ CONFIGS = [
     EngineConfig(rows=4, cols=3, hold=6, code_bits=2, max_terms=1),
     EngineConfig(rows=4, cols=3, hold=6, code_bits=3, act_bits=5, select="mux"),
     EngineConfig(rows=14, cols=5, hold=5),
+]
+INTEGER_CONFIGS = [
+    EngineConfig(rows=3, cols=4, hold=6, arithmetic="int8"),
+    EngineConfig(rows=4, cols=2, hold=5, arithmetic="int4", act_bits=5),
+    EngineConfig(rows=12, cols=6, hold=5, arithmetic="int8"),
 ]
 
 
@@ -31,14 +38,6 @@ class Block:
     post_shift: int
     words: list[list[int]]
     idle: int
-
-
-def hardware_term(config: EngineConfig, x: int, code: int) -> int:
-    """Return what a lane adds: the term, with a negative one inverted instead of negated."""
-    if code == 0:
-        return 0
-    inverted = (1 << config.act_bits) - 1 - x
-    return (inverted if code < 0 else x) << (config.magnitudes - abs(code))
 
 
 def random_blocks(config: EngineConfig, rng: random.Random, count: int) -> list[Block]:
@@ -68,8 +67,10 @@ def reference(config: EngineConfig, blocks: list[Block], maximum: bool) -> list[
         bank ^= block.first
         for pixel, word in enumerate(block.words):
             for col, codes in enumerate(block.codes):
-                terms = (hardware_term(config, x, c) for x, c in zip(word, codes, strict=True))
-                total = sum(terms) << block.post_shift
+                plus, minus = parts(config, np.array(codes))
+                x = np.array(word)
+                terms = plus * x + minus * ((1 << config.act_bits) - 1 - x)
+                total = int(terms.sum()) << block.post_shift
                 before = acc[bank][pixel][col]
                 if block.first:
                     acc[bank][pixel][col] = total
@@ -120,7 +121,9 @@ def drive(dut: Array, blocks: list[Block], maximum: bool, expected: list[list[li
 
 
 @pytest.mark.parametrize(
-    "config", CONFIGS, ids=lambda c: f"{c.rows}x{c.cols}{c.select}B{c.code_bits}"
+    "config",
+    CONFIGS + INTEGER_CONFIGS,
+    ids=lambda c: f"{c.rows}x{c.cols}{c.arithmetic}-{c.select}B{c.code_bits}",
 )
 def test_sums_of_terms(config: EngineConfig) -> None:
     assert config.hold >= MIN_BLOCK_BEATS
@@ -132,13 +135,17 @@ def test_sums_of_terms(config: EngineConfig) -> None:
     assert len(landed) == sum(block.landing for block in blocks)
 
 
-@pytest.mark.parametrize("config", CONFIGS[:3], ids=lambda c: f"{c.rows}x{c.cols}{c.select}")
+@pytest.mark.parametrize(
+    "config",
+    CONFIGS[:3] + INTEGER_CONFIGS[:2],
+    ids=lambda c: f"{c.rows}x{c.cols}{c.arithmetic}-{c.select}",
+)
 def test_maximum_with_identity_codes(config: EngineConfig) -> None:
     blocks = random_blocks(config, random.Random(2), 6)
     for block in blocks:
         block.post_shift = 0
         block.codes = [
-            [config.magnitudes if r == c else 0 for r in range(config.rows)]
+            [config.shift_code(0) if r == c else 0 for r in range(config.rows)]
             for c in range(config.cols)
         ]
     simulate(dut := Array(config), drive(dut, blocks, True, reference(config, blocks, True)))

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from shiftwork.hw.config import NOT_IN_FINGERPRINT, PARAMETER_BYTES, PRESETS, EngineConfig, preset
+from shiftwork.hw.config import (
+    NOT_IN_FINGERPRINT,
+    PARAMETER_BYTES,
+    PRESETS,
+    Arithmetic,
+    EngineConfig,
+    preset,
+)
+from tests.terms import digit_parts
 
 LIMITS = {
     "rows": (1, 64), "cols": (1, 64), "act_bits": (2, 8), "code_bits": (2, 5),
@@ -169,13 +177,48 @@ def test_every_parameter_counts_in_the_fingerprint_unless_it_is_excused() -> Non
         "name": "other", "rows": 16, "cols": 4, "act_bits": 7, "code_bits": 3, "max_terms": 2,
         "max_fan_in": 64, "hold": 64, "buffer_words": 64, "requantise_lanes": 2, "bus_bits": 128,
         "burst_beats": 8, "weight_fifo": 99, "max_layers": 3, "window": 2, "leaky": True,
-        "watchdog_bits": 8, "select": "mux", "codec_bits": 4, "codec_planes": 16,
+        "watchdog_bits": 8, "select": "mux", "arithmetic": "int4", "codec_bits": 4,
+        "codec_planes": 16,
     }  # fmt: skip
     assert others.keys() == config.to_dict().keys()
     assert NOT_IN_FINGERPRINT.keys() <= others.keys()
     for name, value in others.items():
         same = config.replace(**{name: value}).fingerprint == config.fingerprint
         assert same == (name in NOT_IN_FINGERPRINT), name
+
+
+@pytest.mark.parametrize(("arithmetic", "bits"), [("int8", 8), ("int4", 4)])
+def test_integer_arithmetic_brings_its_bits_and_one_pass(arithmetic: Arithmetic, bits: int) -> None:
+    config = EngineConfig(arithmetic=arithmetic, act_bits=3, rows=2, max_fan_in=3)
+    assert (config.code_bits, config.max_terms) == (bits, 1)
+    assert EngineConfig(**config.to_dict()) == config
+    half = 1 << (bits - 1)
+    terms = {
+        x * plus + (7 - x) * minus
+        for x in range(8)
+        for plus, minus in (digit_parts(code, bits) for code in range(-half, half))
+    }
+    assert (max(terms), max(terms).bit_length()) == (config.term_max, config.term_bits)
+    assert (config.sum_max, config.acc_max) == (2 * max(terms), 3 * max(terms))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arithmetic": "int6"}, "^arithmetic must be one of 'shift', 'int8', 'int4', not 'int6'$"),
+        ({"arithmetic": None}, "^arithmetic must be one of .*, not None$"),
+        ({"arithmetic": "int8", "select": "mux"}, "^select 'mux' picks powers of two: leave it"),
+    ],
+)
+def test_an_arithmetic_that_cannot_be(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EngineConfig(**changes)
+
+
+def test_shift_arithmetic_runs_the_programs_it_always_ran() -> None:
+    assert [config.fingerprint for config in PRESETS.values()][:3] == [
+        3781122209, 4574584, 3446390271,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

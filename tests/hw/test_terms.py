@@ -1,12 +1,16 @@
 """What a code picks from an activation: every code and every activation, in both circuits."""
 
+from collections.abc import Sequence
+from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
-from shiftwork.hw.config import EngineConfig, Select
+from shiftwork.hw.config import Arithmetic, EngineConfig, Select
+from shiftwork.hw.digits import code_of, inverted
 from shiftwork.hw.terms import active_layout, decode, pick
 
 
@@ -25,28 +29,75 @@ def term_of(config: EngineConfig, code: int, x: int) -> int:
 )
 def test_every_code_and_activation(select: Select, act_bits: int, code_bits: int) -> None:
     config = EngineConfig(act_bits=act_bits, code_bits=code_bits, select=select)
+    top = config.magnitudes
+    wanted = {
+        (code, x): term_of(config, code, x)
+        for code in range(-top, top + 1)
+        for x in range(1 << act_bits)
+    }
+    check(config, wanted)
+    assert max(wanted.values()).bit_length() == config.term_bits
+
+
+def check(config: EngineConfig, wanted: dict[tuple[int, int], int]) -> None:
+    """Compare what codes pick from activations with what they should."""
     m = Module()
-    x, code = Signal(act_bits), Signal(code_bits)
+    x, code = Signal(config.act_bits), Signal(config.code_bits)
     active = Signal(active_layout(config))
     m.d.comb += active.as_value().eq(decode(config, code))
     term = pick(m, config, x, active, "term")
     assert len(term) == config.term_bits
-    top = config.magnitudes
-    reached = set()
 
     async def testbench(ctx: Any) -> None:
-        for number in range(-top, top + 1):
-            ctx.set(code, number & (1 << code_bits) - 1)
-            for value in range(1 << act_bits):
-                ctx.set(x, value)
-                got = ctx.get(term)
-                assert got == term_of(config, number, value), (number, value)
-                reached.add(got)
+        for (number, value), want in wanted.items():
+            ctx.set(code, number & (1 << config.code_bits) - 1)
+            ctx.set(x, value)
+            assert ctx.get(term) == want, (number, value)
 
     sim = Simulator(m)
     sim.add_testbench(testbench)
     sim.run()
-    assert max(reached).bit_length() == config.term_bits
+
+
+def wanted_of(
+    config: EngineConfig, weights: Sequence[int], activations: Sequence[int]
+) -> dict[tuple[int, int], int]:
+    """Return what a lane adds: w x and, for what is inverted of w, as many times 2^A - 1."""
+    bits, top = config.code_bits, (1 << config.act_bits) - 1
+    each = np.array(weights)
+    codes, minus = code_of(each, bits).tolist(), inverted(each, bits).tolist()
+    return {
+        (code, x): w * x + over * top
+        for w, code, over in zip(weights, codes, minus, strict=True)
+        for x in activations
+    }
+
+
+@pytest.mark.parametrize(("arithmetic", "act_bits"), [("int4", 2), ("int4", 8), ("int8", 3)])
+def test_every_integer_weight_and_activation(arithmetic: Arithmetic, act_bits: int) -> None:
+    config = EngineConfig(arithmetic=arithmetic, act_bits=act_bits)
+    top, half = (1 << act_bits) - 1, 1 << (config.code_bits - 1)
+    wanted = wanted_of(config, range(-half, half), range(top + 1))
+    assert len(wanted) == 2 * half * (top + 1)  # no two weights have one code
+    check(config, wanted)
+    assert min(wanted.values()) == 0
+    assert max(wanted.values()) == config.term_max
+
+
+def test_random_int8_weights_and_the_extremes() -> None:
+    config, rng = EngineConfig(arithmetic="int8"), Random(1)
+    weights = [-128, -127, -1, 0, 1, 127, *(rng.randint(-128, 127) for _ in range(200))]
+    check(config, wanted_of(config, weights, [0, 255, *(rng.randint(0, 255) for _ in range(3))]))
+
+
+@pytest.mark.parametrize("arithmetic", ["shift", "int8", "int4"])
+def test_the_code_of_a_shift_picks_the_shifted_activation(arithmetic: Arithmetic) -> None:
+    config = EngineConfig(arithmetic=arithmetic)
+    check(config, {
+        (config.shift_code(shift), x): x << shift
+        for shift in range(config.shift_max + 1)
+        for x in (0, 1, 170, 255)
+    })  # fmt: skip
 
 
 @pytest.mark.parametrize("select", ["shifter", "mux"])
