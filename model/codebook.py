@@ -13,16 +13,58 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 
 from .packing import pack_codes, unpack_codes
 
-__all__ = ["Codebook", "Scale", "ShiftWeights", "pack_codes", "unpack_codes"]
+__all__ = ["Book", "Codebook", "Scale", "ShiftWeights", "pack_codes", "unpack_codes"]
 
 Scale = Literal["layer", "channel"]
+
+
+class Book(Protocol):
+    """What codes of ``terms`` terms stand for: `Codebook`, or `integers.IntegerBook`."""
+
+    @property
+    def terms(self) -> int:
+        """N, codes per weight."""
+        ...
+
+    @property
+    def bits(self) -> int:
+        """B, bits per code."""
+        ...
+
+    @property
+    def zero(self) -> bool:
+        """Whether code 0 is used."""
+        ...
+
+    @property
+    def magnitudes(self) -> int:
+        """Largest code; the smallest is its negative."""
+        ...
+
+    @property
+    def code_bits(self) -> int:
+        """Bits of a stored code, two's complement."""
+        ...
+
+    @property
+    def fraction_bits(self) -> int:
+        """F: every weight over its scale is an integer multiple of 2^-F."""
+        ...
+
+    def integers(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the integer weights, int64 (...), of codes int8 (N, ...)."""
+        ...
+
+    def quantize(self, w: torch.Tensor | np.ndarray, scale: Scale = "layer") -> ShiftWeights:
+        """Return weights rounded without regard to activations, axis 0 the output channel."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -113,17 +155,7 @@ class Codebook:
         """
         if not self.zero:
             raise ValueError("greedy rounding needs a codebook with zero")
-        values = _checked(w)
-        if scale == "channel":
-            if values.ndim == 0:
-                raise ValueError("scale 'channel' needs weights with an output channel axis")
-            axes = tuple(range(1, values.ndim))
-            peak = np.abs(values).max(axis=axes, initial=0.0)
-        elif scale == "layer":
-            peak = np.abs(values).max(initial=0.0)
-        else:
-            raise ValueError(f"scale must be 'layer' or 'channel', not {scale!r}")
-        peak = np.where(peak == 0.0, 1.0, peak)
+        values, peak = peaks(w, scale)
         codes = self._greedy(values, peak.reshape(peak.shape + (1,) * (values.ndim - peak.ndim)))
         return ShiftWeights(torch.from_numpy(codes), torch.from_numpy(np.asarray(peak)), self)
 
@@ -145,6 +177,37 @@ class Codebook:
             left = size - np.ldexp(s, k)
             residual = np.where(used, np.copysign(1.0, residual) * left, residual)
         return codes
+
+    def integers(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the integer weights, int64 (...), of codes int8 (N, ...)."""
+        total = torch.zeros(codes.shape[1:], dtype=torch.int64)
+        table = torch.zeros(2 * self.magnitudes + 1, dtype=torch.int64)
+        for term in range(1, self.terms + 1):
+            for m, exponent in enumerate(self.exponents(term), start=1):
+                value = 1 << (self.fraction_bits + exponent)
+                table[self.magnitudes + m], table[self.magnitudes - m] = value, -value
+            total += table[codes[term - 1].long() + self.magnitudes]
+        return total
+
+
+def peaks(w: torch.Tensor | np.ndarray, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights as float64, and the largest magnitude, () or (w.shape[0],), 1 for zeros.
+
+    Raises
+    ------
+    ValueError
+        If a weight is NaN or infinite, or ``scale`` is unknown or needs an axis w lacks.
+    """
+    values = _checked(w)
+    if scale == "channel":
+        if values.ndim == 0:
+            raise ValueError("scale 'channel' needs weights with an output channel axis")
+        peak = np.abs(values).max(axis=tuple(range(1, values.ndim)), initial=0.0)
+    elif scale == "layer":
+        peak = np.abs(values).max(initial=0.0)
+    else:
+        raise ValueError(f"scale must be 'layer' or 'channel', not {scale!r}")
+    return values, np.where(peak == 0.0, 1.0, peak)
 
 
 def _checked(w: torch.Tensor | np.ndarray) -> np.ndarray:
@@ -172,7 +235,7 @@ class ShiftWeights:
         weights, output channels first.
     scale : Tensor float64 () or (shape[0],)
         Weight = scale x (sum of the terms), positive and finite.
-    codebook : Codebook
+    codebook : Codebook or IntegerBook
         N and B.
 
     Raises
@@ -183,7 +246,7 @@ class ShiftWeights:
 
     codes: torch.Tensor
     scale: torch.Tensor
-    codebook: Codebook
+    codebook: Book
 
     def __post_init__(self) -> None:
         codes, scale, m = self.codes, self.scale, self.codebook.magnitudes
@@ -212,15 +275,7 @@ class ShiftWeights:
 
     def integers(self) -> torch.Tensor:
         """Return the integer weights w_int, int64: weight = scale x w_int x 2^-F."""
-        book = self.codebook
-        total = torch.zeros(self.shape, dtype=torch.int64)
-        table = torch.zeros(2 * book.magnitudes + 1, dtype=torch.int64)
-        for term in range(1, book.terms + 1):
-            for m, exponent in enumerate(book.exponents(term), start=1):
-                value = 1 << (book.fraction_bits + exponent)
-                table[book.magnitudes + m], table[book.magnitudes - m] = value, -value
-            total += table[self.codes[term - 1].long() + book.magnitudes]
-        return total
+        return self.codebook.integers(self.codes)
 
     def dequantize(self) -> torch.Tensor:
         """Return the weights as float64 (shape)."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..hw.config import EngineConfig
+from .carried import check_arithmetic
 from .copies import Realign
 from .network import Conv, Layer
 
@@ -38,11 +39,15 @@ def check(layer: Layer, config: EngineConfig, limits: Mapping[str, Limit]) -> No
 def check_conv(layer: Conv, config: EngineConfig) -> None:
     """Check what does not depend on how a convolution is lowered."""
     codes = layer.weights.codes
+    check_arithmetic(layer.name, layer.weights, config)
+    if config.arithmetic == "shift":
+        check(layer, config, {
+            "terms per weight": (codes.shape[0], config.max_terms, "raise max_terms or use fewer"),
+            "code bits": (
+                layer.weights.codebook.code_bits, config.code_bits, "raise code_bits or use fewer"
+            ),
+        })  # fmt: skip
     check(layer, config, {
-        "terms per weight": (codes.shape[0], config.max_terms, "raise max_terms or use fewer"),
-        "code bits": (
-            layer.weights.codebook.code_bits, config.code_bits, "raise code_bits or use fewer"
-        ),
         "fan-in": (
             1 if isinstance(layer, Realign) else int(np.prod(codes.shape[2:])),
             config.max_fan_in, "raise max_fan_in or use more groups",

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from ..hw.config import EngineConfig
 from ..hw.descriptor import Mode, Op
 from ..hw.record import pack_record, pack_slope
 from . import blocks as arrange
 from .bands import Window
+from .carried import channel_sums, engine_codes
 from .copies import Copy, Realign
 from .fixed import Requantiser
 from .layout import is_depthwise
@@ -83,7 +83,7 @@ def _conv(
     layer: Conv, info: TensorInfo, out: TensorInfo, place: Place, config: EngineConfig
 ) -> Lowered:
     check_conv(layer, config)
-    codes = _recoded(_ungrouped(layer, info.channels), layer, config)
+    codes = _ungrouped(engine_codes(layer.weights, config), layer.groups, info.channels)
     spread = np.zeros((*codes.shape[:2], place.planes * config.rows, *codes.shape[3:]), np.int8)
     spread[:, :, place.slots] = codes
     few = config.rows // config.window
@@ -106,15 +106,14 @@ def _conv(
     )  # fmt: skip
 
 
-def _ungrouped(layer: Conv, channels: int) -> np.ndarray:
+def _ungrouped(codes: np.ndarray, groups: int, channels: int) -> np.ndarray:
     """Return int8 (N, Cout, Cin, kh, kw), code 0 between groups."""
-    codes = layer.weights.codes.numpy()
-    if layer.groups == 1:
+    if groups == 1:
         return codes
     terms, cout, per_group, kh, kw = codes.shape
     full = np.zeros((terms, cout, channels, kh, kw), np.int8)
-    outputs = cout // layer.groups
-    for group in range(layer.groups):
+    outputs = cout // groups
+    for group in range(groups):
         rows = slice(group * outputs, (group + 1) * outputs)
         full[:, rows, group * per_group : (group + 1) * per_group] = codes[:, rows]
     return full
@@ -124,7 +123,7 @@ def _depthwise(
     layer: Conv, info: TensorInfo, out: TensorInfo, place: Place, config: EngineConfig
 ) -> Lowered:
     check_conv(layer, config)
-    codes = _recoded(layer.weights.codes.numpy()[:, :, 0], layer, config)
+    codes = engine_codes(layer.weights, config)[:, :, 0]
     spread = np.zeros((codes.shape[0], int(place.slots.max()) + 1, *codes.shape[2:]), np.int8)
     spread[:, place.slots] = codes
     records = [NOTHING] * spread.shape[1]
@@ -144,31 +143,13 @@ def _depthwise(
     )  # fmt: skip
 
 
-def _recoded(codes: np.ndarray, layer: Conv, config: EngineConfig) -> np.ndarray:
-    """Return a layer's codes in the engine's codebook, for the same left shifts.
-
-    A code c of a layer with M magnitudes stands for a shift by M - |c| (codebook n adds N - n),
-    the engine's for one by M_engine - |c|: |c| grows by their difference. So a layer of a narrower
-    codebook has the same accumulators on every engine, and what is folded into its records does
-    not depend on the engine's M.
-    """
-    beyond = config.magnitudes - layer.weights.codebook.magnitudes
-    return (codes + np.sign(codes) * beyond).astype(np.int8)
-
-
 def _conv_records(layer: Conv, info: TensorInfo, config: EngineConfig) -> list[bytes]:
-    """Fold zero point and inverted terms into the records.
-
-    The array adds (2^A - 1 - a) 2^k where the term is -a 2^k, so its sum is too large by
-    (2^A - 1) 2^k for every negative term.
-    """
-    wide = layer.weights.codes.to(torch.int64)
-    position = torch.arange(wide.shape[0] - 1, -1, -1).view(-1, 1, 1, 1, 1)  # N - n
-    shift = layer.weights.codebook.magnitudes - wide.abs() + position
-    size = torch.where(wide != 0, 1 << shift, 0)
-    weight = (size * wide.sign()).sum((0, 2, 3, 4))
-    inverted = (size * (wide < 0)).sum((0, 2, 3, 4)) * ((1 << config.act_bits) - 1)
-    return _records(layer.name, layer.requantiser, (inverted + info.zero_point * weight).tolist())
+    """Fold zero point and inverted terms into the records."""
+    weight, inverted = channel_sums(layer.weights, config)
+    top = (1 << config.act_bits) - 1
+    return _records(
+        layer.name, layer.requantiser, (inverted * top + info.zero_point * weight).tolist()
+    )  # fmt: skip
 
 
 def _records(name: str, rq: Requantiser, excess: Sequence[int]) -> list[bytes]:
@@ -227,7 +208,7 @@ def _identity(
     held = planes == 1
     codes = np.zeros((1, len(shifts), slots, *((1, 1) if held else taps)), np.int8)
     for index, shift in enumerate(shifts):
-        codes[:, index] = config.magnitudes - shift
+        codes[:, index] = config.shift_code(shift)
     return arrange.diagonal(codes, config), held, planes
 
 
@@ -263,7 +244,7 @@ def _average(
     })  # fmt: skip
     slots = int(place.slots.max()) + 1
     if mode is Mode.SEPARATE:
-        ones = np.full((1, slots, 1, config.window), config.magnitudes, np.int8)
+        ones = np.full((1, slots, 1, config.window), config.shift_code(0), np.int8)
         blocks, held, row_blocks = arrange.separate(ones, config), True, 1
     else:
         blocks, held, row_blocks = _identity(place, config, window.kernel)
@@ -300,7 +281,7 @@ def _add(
     assert np.array_equal(first.slots, second.slots), f"{layer.name}: `copies` has not aligned them"
     check(layer, config, {
         "shift of an addend": (
-            max(layer.shifts), config.magnitudes - 1, "raise code_bits or bring the scales closer"
+            max(layer.shifts), config.shift_max, "raise code_bits or bring the scales closer"
         ),
         "fan-in": (2, config.max_fan_in, "raise max_fan_in"),
     })  # fmt: skip

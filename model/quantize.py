@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .calibrate import calibrate, signed_tensors
-from .codebook import Codebook, Scale
+from .codebook import Book, Codebook, Scale
 from .fixed import Requantiser, fit_slope
 from .graph import (
     AddNode,
@@ -47,6 +47,7 @@ def quantize(
     scale: Scale = "layer",
     act_bits: int = 8,
     rounded: Mapping[str, Rounded] | None = None,
+    book: Book | None = None,
 ) -> Network:
     """Build the integer network: shift weights, folded biases, requantisers.
 
@@ -64,6 +65,8 @@ def quantize(
     rounded : mapping of str to Rounded, optional
         Weights and biases of convolutions by name, from :mod:`.rounding` or training; those of
         the other convolutions are quantised greedily with ``terms``, ``bits`` and ``scale``.
+    book : Book, optional
+        Codebook in place of that of ``terms`` and ``bits``: an `IntegerBook`.
 
     Raises
     ------
@@ -71,7 +74,7 @@ def quantize(
         If N, B or A is out of range, a tensor has no scale, the scales of two addends are too
         far apart, or ``rounded`` names no convolution.
     """
-    book = Codebook(terms, bits)
+    book = book or Codebook(terms, bits)
     signed = signed_tensors(graph)
     tensors: dict[str, TensorInfo] = {}
     for name, (channels, height, width) in graph.shapes().items():

@@ -19,6 +19,7 @@ from safetensors.torch import save as dump_tensors
 from .codebook import Codebook, ShiftWeights
 from .codec.table import TableCode
 from .fixed import Requantiser
+from .integers import IntegerBook
 from .network import (
     Add,
     AveragePool,
@@ -36,10 +37,10 @@ from .packing import pack_bits, unpack_bits
 from .preprocess import Preprocess
 
 FORMAT = "shiftwork-network"
-VERSION = 5
+VERSION = 6
 # 1 had one output, no groups, slopes, sums or upsampling; 2 no mean or gain; 3 no edges of pools;
-# 4 no codes
-READABLE = (1, 2, 3, 4, 5)
+# 4 no codes; 5 no integer weights
+READABLE = (1, 2, 3, 4, 5, 6)
 JSON_NAME = "network.json"
 WEIGHTS_NAME = "weights.safetensors"
 BESIDE = ("calibration.json", "calibration.svg", "curve.json", "curve.svg")  # of `convert`
@@ -242,6 +243,7 @@ def _layer_to_json(layer: Layer, arrays: Arrays) -> dict[str, Any]:
             "terms": book.terms,
             "bits": book.bits,
             **({} if book.zero else {"zero": False}),
+            **({"integer": True} if isinstance(book, IntegerBook) else {}),
             "shape": list(layer.weights.shape),
         }
         packed = pack_bits(codes.numpy(), book.code_bits, 1)
@@ -299,7 +301,10 @@ def _layer_from_json(entry: dict[str, Any], arrays: Arrays) -> Layer:
         common["edges"] = tuple((count, requantiser(f"edge{count}")) for count in entry["edges"])
     if kind is not Conv:
         return kind(**common, requantiser=rq)
-    book = Codebook(entry["terms"], entry["bits"], entry.get("zero", True))
+    if entry.get("integer", False):
+        book = IntegerBook(entry["bits"])
+    else:
+        book = Codebook(entry["terms"], entry["bits"], entry.get("zero", True))
     shape = (book.terms, *entry["shape"])
     codes = unpack_bits(array("codes").numpy().tobytes(), shape, book.code_bits, 1)
     weights = ShiftWeights(torch.from_numpy(codes), array("scale"), book)

@@ -10,6 +10,7 @@ import torch
 
 from ..model.codebook import Codebook, ShiftWeights
 from ..model.fixed import Requantiser, fit_slope
+from ..model.integers import IntegerBook
 from ..model.network import (
     Add,
     AveragePool,
@@ -29,7 +30,10 @@ Padding = tuple[int, int, int, int]
 
 
 class NetworkBuilder:
-    """Adds layers with seeded random codes one after another; every call names its output."""
+    """Adds layers with seeded random codes one after another; every call names its output.
+
+    With ``integers`` weights are integers of so many bits, or fewer where a layer says so.
+    """
 
     def __init__(
         self,
@@ -39,8 +43,10 @@ class NetworkBuilder:
         width: int,
         zero_point: int = 0,
         bits: int = 8,
+        integers: int | None = None,
     ):
         self.bits = bits
+        self.integers = integers
         self.rng = Random(seed)
         self.torch_rng = torch.Generator().manual_seed(seed)
         self.tensors = {"input": TensorInfo("input", channels, height, width, 0, zero_point, bits)}
@@ -71,7 +77,7 @@ class NetworkBuilder:
         padding: Padding = (0, 0, 0, 0),
         dilation: Pair = (1, 1),
         terms: int = 2,
-        bits: int = 4,
+        bits: int | None = None,
         source: str | None = None,
         zero_point: int = 0,
         groups: int = 1,
@@ -85,8 +91,11 @@ class NetworkBuilder:
         the bits of its output, the network's by default.
         """
         info = self.tensors[source or self.last]
-        book = Codebook(terms, bits)
-        shape = (terms, channels, info.channels // groups, *kernel)
+        if self.integers is None:
+            book = Codebook(terms, bits or 4)
+        else:
+            book = IntegerBook(bits or self.integers)
+        shape = (book.terms, channels, info.channels // groups, *kernel)
         codes = torch.randint(
             -book.magnitudes, book.magnitudes + 1, shape, dtype=torch.int8, generator=self.torch_rng
         )
@@ -117,7 +126,7 @@ class NetworkBuilder:
         terms: int = 2,
         groups: int | None = None,
         channels: int | None = None,
-        bits: int = 4,
+        bits: int | None = None,
         slope: float | None = None,
         limits: Pair | None = None,
         act_bits: int | None = None,

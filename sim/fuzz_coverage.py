@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from ..hw.config import EngineConfig
+from ..model.integers import IntegerBook
 from ..model.network import (
     Add,
     AveragePool,
@@ -21,6 +22,7 @@ from ..model.network import (
 from ..model.program import Program
 from .scoreboard import Latency
 
+INTEGERS = "integer weights"
 Sees = Callable[[Layer, Network], bool]
 
 
@@ -85,6 +87,7 @@ LAYERS: dict[str, Sees] = {
     "B = 3": _of_conv(lambda conv: conv.weights.codebook.bits == 3),
     "B = 4": _of_conv(lambda conv: conv.weights.codebook.bits == 4),
     "B = 5": _of_conv(lambda conv: conv.weights.codebook.bits == 5),
+    INTEGERS: _of_conv(lambda conv: isinstance(conv.weights.codebook, IntegerBook)),
     "leaky ReLU": _of_conv(lambda conv: bool(conv.requantiser.slope)),
     "clamped (ReLU6)": _clamped,
     "signed input": lambda layer, network: _source(layer, network).zero_point > 0,
@@ -140,6 +143,8 @@ def impossible(config: EngineConfig) -> frozenset[str]:
     """Return the names of `FEATURES` that an engine cannot have."""
     found = {f"N = {terms}" for terms in (2, 3, 4) if terms > config.max_terms}
     found |= {f"B = {bits}" for bits in (3, 4, 5) if bits > config.code_bits}
+    if config.arithmetic == "shift":
+        found.add(INTEGERS)
     if not config.leaky:
         found.add("leaky ReLU")
     if not config.codec_bits:

@@ -18,5 +18,10 @@ ENGINES = (
                  buffer_words=128, window=2, burst_beats=32, weight_fifo=32, requantise_lanes=2),
     EngineConfig(name="fuzz5", rows=5, cols=3, hold=16, buffer_words=256, burst_beats=1,
                  weight_fifo=2, select="mux", leaky=True),
+    EngineConfig(name="fuzz6", rows=4, cols=4, arithmetic="int8", hold=16, buffer_words=256,
+                 window=4, burst_beats=16, weight_fifo=16, leaky=True, codec_bits=4),
+    EngineConfig(name="fuzz7", rows=12, cols=6, arithmetic="int4", act_bits=7, hold=32,
+                 buffer_words=256, window=2, bus_bits=128, burst_beats=8, weight_fifo=16,
+                 requantise_lanes=3),
 )  # fmt: skip
 """Rows more and fewer than columns, buffers of 64 to 2048 words, both buses, every window."""

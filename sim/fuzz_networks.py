@@ -55,7 +55,8 @@ class _Drawing:
         channels = min(channels, config.max_fan_in)
         size = rng.randint(1, 24), rng.randint(1, 24)
         zero = self._zero(config.act_bits)
-        self.builder = NetworkBuilder(seed, channels, *size, zero, config.act_bits)
+        integers = None if config.arithmetic == "shift" else config.code_bits
+        self.builder = NetworkBuilder(seed, channels, *size, zero, config.act_bits, integers)
         self.ended = False
 
     @property
@@ -249,7 +250,7 @@ class _Drawing:
         first = self._pointwise(source, channels, self._zero(each[0]), each[0])
         second = self._pointwise(source, channels, self._zero(each[1]), each[1]) if first else None
         if first and second:
-            most = min(6, self.config.magnitudes - 1)
+            most = min(6, self.config.shift_max)
             shift = self.rng.randint(0, most)
             shifts = self.rng.choice([(0, shift), (shift, 0)])
             self.builder.add(first, second, shifts, self._zero(self.config.act_bits))

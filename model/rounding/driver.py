@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..codebook import Codebook, Scale
+from ..codebook import Book, Codebook, Scale
 from ..golden import apply_layer
 from ..graph import ConvNode, Graph, Node, apply_node
 from ..network import Layer, Network
@@ -56,6 +56,7 @@ def round_graph(
     price: float = 0.0,
     seed: int = 0,
     progress: Progress | None = None,
+    book: Book | None = None,
 ) -> dict[str, Rounded]:
     """Round the weights of every convolution, without labels and without retraining.
 
@@ -83,6 +84,8 @@ def round_graph(
         Decides which pixels are looked at; the result depends on nothing else but the arguments.
     progress : callable, optional
         Called with a convolution's name and its number, from 1, after it is rounded.
+    book : Book, optional
+        Codebook of every convolution, in place of that of ``terms`` and ``bits``.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def round_graph(
     """
     steps = round_steps(
         graph, frac_bits, batches, method=method, terms=terms, bits=bits, scale=scale,
-        act_bits=act_bits, price=price, seed=seed,
+        act_bits=act_bits, price=price, seed=seed, book=book,
     )  # fmt: skip
     rounded: dict[str, Rounded] = {}
     for number, step in enumerate(steps, start=1):
@@ -120,10 +123,11 @@ def round_steps(
     act_bits: int = 8,
     price: float = 0.0,
     seed: int = 0,
+    book: Book | None = None,
 ) -> Iterator[Step]:
     """Do what :func:`round_graph` does, one convolution at a time, with what was known."""
     chosen = open_method(method)
-    books = _books(graph, terms, bits)
+    books = _books(graph, terms, bits, book)
     pictures = [batch for batch in batches if len(batch)]
     if not pictures:
         raise ValueError("rounding needs at least one calibration picture")
@@ -136,7 +140,7 @@ def _steps(
     skeleton: Network,
     pictures: list[torch.Tensor],
     method: Method,
-    books: dict[str, Codebook],
+    books: dict[str, Book],
     scale: Scale,
     price: float,
     seed: int,
@@ -229,8 +233,12 @@ class _Flow:
             tensors.pop(name, None)
 
 
-def _books(graph: Graph, terms: int | Mapping[str, int], bits: int) -> dict[str, Codebook]:
+def _books(
+    graph: Graph, terms: int | Mapping[str, int], bits: int, book: Book | None
+) -> dict[str, Book]:
     names = [node.name for node in graph.nodes if isinstance(node, ConvNode)]
+    if book is not None:
+        return dict.fromkeys(names, book)
     if isinstance(terms, int):
         return dict.fromkeys(names, Codebook(terms, bits))
     for name in names:

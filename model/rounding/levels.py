@@ -8,7 +8,7 @@ from itertools import product
 
 import torch
 
-from ..codebook import Codebook, Scale, ShiftWeights
+from ..codebook import Book, Scale, ShiftWeights
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Levels:
 
     Attributes
     ----------
-    codebook : Codebook
+    codebook : Book
     values : Tensor float64 (L,)
     codes : Tensor int8 (L, N)
     terms : Tensor float64 (L,)
@@ -29,7 +29,7 @@ class Levels:
         Half way from each level to the next.
     """
 
-    codebook: Codebook
+    codebook: Book
     values: torch.Tensor
     codes: torch.Tensor
     terms: torch.Tensor
@@ -46,7 +46,7 @@ class Levels:
 
 
 @lru_cache(maxsize=32)
-def levels(book: Codebook) -> Levels:
+def levels(book: Book) -> Levels:
     """Return the levels of a codebook; N and B decide."""
     best: dict[float, tuple[int, ...]] = {}
 
@@ -54,12 +54,10 @@ def levels(book: Codebook) -> Levels:
         return sum(c != 0 for c in codes), tuple(-abs(c) for c in codes)
 
     m = book.magnitudes
-    for codes in product(range(-m, m + 1), repeat=book.terms):
-        value = sum(
-            (1.0 if c > 0 else -1.0) * 2.0 ** (2 - n - abs(c))
-            for n, c in enumerate(codes, start=1)
-            if c
-        )
+    every = [*product(range(-m, m + 1), repeat=book.terms)]
+    integers = book.integers(torch.tensor(every, dtype=torch.int8).T)
+    for codes, integer in zip(every, integers.tolist(), strict=True):
+        value = integer * 2.0**-book.fraction_bits
         if value not in best or cost(codes) < cost(best[value]):
             best[value] = codes
     values = torch.tensor(sorted(best), dtype=torch.float64)

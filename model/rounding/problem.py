@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..codebook import Codebook, Scale, ShiftWeights
+from ..codebook import Book, Scale, ShiftWeights
 from ..graph import ConvNode
 from ..rounded import Rounded
 from .levels import Levels, levels
@@ -101,7 +101,7 @@ class Problem:
     ----------
     node : ConvNode
         Float weight and bias.
-    book : Codebook
+    book : Book
     scale : "layer" | "channel"
         One weight scale for the layer or one per output channel.
     moments : Moments
@@ -114,7 +114,7 @@ class Problem:
     """
 
     node: ConvNode
-    book: Codebook
+    book: Book
     scale: Scale
     moments: Moments
     price: float = 0.0

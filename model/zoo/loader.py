@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 
-from ..codebook import Scale
+from ..codebook import Book, Scale
 from ..graph import Graph
 from ..network import Network
 from ..quantize import calibrate, quantize
@@ -82,6 +82,7 @@ class Loader:
         scale: Scale = "channel",
         act_bits: int = 8,
         pictures: int | None = None,
+        book: Book | None = None,
     ) -> Network:
         """Return the integer network, calibrated and quantised without retraining.
 
@@ -95,6 +96,8 @@ class Loader:
             A, bits of a stored activation, 2..8.
         pictures : int, optional
             Number of calibration pictures.
+        book : Book, optional
+            Codebook in place of that of ``terms`` and ``bits``.
 
         Raises
         ------
@@ -107,7 +110,7 @@ class Loader:
         batches = self.calibration(pictures or self.pictures).split(BATCH)
         frac_bits = calibrate(graph, batches, act_bits)
         return quantize(
-            graph, frac_bits, terms=terms, bits=bits, scale=scale, act_bits=act_bits
+            graph, frac_bits, terms=terms, bits=bits, scale=scale, act_bits=act_bits, book=book
         )  # fmt: skip
 
     def input(self) -> torch.Tensor:

@@ -15,6 +15,7 @@ from shiftwork.hw.array import has_separate
 from shiftwork.hw.codec.layout import word_bytes
 from shiftwork.hw.config import PARAMETER_BYTES, EngineConfig
 from shiftwork.hw.descriptor import DESCRIPTOR_BYTES, Mode, Op, unpack_descriptor
+from tests.terms import parts
 
 from .streams import Record, block, read_record
 
@@ -209,8 +210,8 @@ class Machine:
             if d["depthwise"]:
                 base += column * config.cols // config.rows * d["plane_words"]
             x = self.rows(d["mode"], self.words(d, pixels, base, ky, kx))
-            shift = config.magnitudes - np.abs(codes)
-            terms = np.where(codes == 0, 0, np.where(codes > 0, x, top - x) << shift)
+            plus, minus = parts(config, codes)
+            terms = plus * x + minus * (top - x)
             sums = terms.sum(2) << d["passes"] - 1 - term
             acc = np.maximum(acc, sums) if d["op"] == Op.MAX else acc + sums
             assert acc.max(initial=0) < 1 << config.acc_bits

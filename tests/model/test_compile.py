@@ -42,9 +42,9 @@ def descriptors(program: Program) -> list[dict[str, int]]:
     return [unpack_descriptor(program.image[at : at + DESCRIPTOR_BYTES]) for at in ends]
 
 
-def every_layer(seed: int, zero_point: int = 0) -> NetworkBuilder:
+def every_layer(seed: int, zero_point: int = 0, integers: int | None = None) -> NetworkBuilder:
     """A network with every kind of layer, holes in a concatenation, and N = 1, 2 and 3."""
-    b = NetworkBuilder(seed, 3, 11, 9, zero_point)
+    b = NetworkBuilder(seed, 3, 11, 9, zero_point, integers=integers)
     b.conv(7, (3, 3), (2, 2), padding=(2, 1, 0, 1), terms=1, zero_point=128)
     b.max_pool((3, 3), (1, 1), (1, 0, 1, 1))
     squeeze = b.conv(5, terms=3)
@@ -92,6 +92,43 @@ def test_every_layer_kind_gives_the_golden_bytes(name: str, seed: int) -> None:
     assert sorted(d["layer"] for d in every if d["layer_last"]) == layers
     for layer in layers:
         assert [d["layer_last"] for d in every if d["layer"] == layer][-1] == 1
+
+
+INTEGER_CONFIGS = {
+    "int8": EngineConfig(name="int8", rows=3, cols=5, hold=7, buffer_words=512, arithmetic="int8"),
+    "int4": EngineConfig(name="int4", rows=4, cols=8, hold=9, buffer_words=512, window=2,
+                         arithmetic="int4"),
+    "int8w": EngineConfig(name="int8w", rows=8, cols=8, hold=32, buffer_words=512, window=4,
+                          arithmetic="int8", bus_bits=128),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", INTEGER_CONFIGS)
+def test_integer_engines_give_the_golden_bytes(name: str, seed: int) -> None:
+    config = INTEGER_CONFIGS[name]
+    builder = every_layer(seed, zero_point=0 if seed == 1 else 128, integers=config.code_bits)
+    program = run(builder, config)
+    assert {plan.passes for plan in program.layers} == {1}
+    builder = NetworkBuilder(seed, 5, 7, 6, 128, integers=config.code_bits)
+    builder.conv(6, (3, 3), padding=(1, 1, 1, 1), zero_point=128)
+    left = builder.depthwise((3, 3), padding=(1, 1, 1, 1))
+    right = builder.conv(6, zero_point=128)
+    builder.add(left, right, (config.shift_max, 0), zero_point=128)
+    builder.average_pool((2, 2), (2, 2))
+    builder.upsample()
+    builder.depthwise((2, 2), channels=9, groups=3, bits=3)
+    run(builder, config)
+
+
+def test_an_integer_engine_runs_one_term_of_powers_of_two_in_one_pass() -> None:
+    """They are integers up to 64; two terms of them are not all below 128."""
+    builder = NetworkBuilder(1, 5, 7, 6)
+    builder.conv(6, (3, 3), terms=1)
+    assert run(builder, INTEGER_CONFIGS["int8"]).layers[0].passes == 1
+    builder = NetworkBuilder(1, 5, 7, 6)
+    builder.conv(6, (3, 3), terms=2, bits=3)
+    assert run(builder, INTEGER_CONFIGS["int8"]).layers[0].passes == 1
 
 
 def test_a_program_may_lie_anywhere() -> None:

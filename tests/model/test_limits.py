@@ -20,9 +20,11 @@ BIG = {"buffer_words": 1 << 16, "max_fan_in": 1 << 20}
 SMALLER = "use a smaller picture or a lower base"
 
 
-def conv(shape: Shape = SMALL, channels: int = 4, **options: Any) -> Network:
+def conv(
+    shape: Shape = SMALL, channels: int = 4, integers: int | None = None, **options: Any
+) -> Network:
     """A single convolution named conv0."""
-    builder = NetworkBuilder(1, *shape)
+    builder = NetworkBuilder(1, *shape, integers=integers)
     builder.conv(channels, **options)
     return builder.build()
 
@@ -40,6 +42,15 @@ def drawn(draw: Callable[[NetworkBuilder], object], shape: Shape = SMALL) -> Net
          "terms per weight must be at most 2 on {e}, not 3: raise max_terms or use fewer"),
         (conv(bits=4), {"code_bits": 3}, "conv0",
          "code bits must be at most 3 on {e}, not 4: raise code_bits or use fewer"),
+        (conv(integers=8), {}, "conv0",
+         ("{e} of shift arithmetic cannot multiply by integers of 8 bits: convert the network with "
+         "arithmetic 'shift'")),
+        (conv(integers=8, kernel=(6, 6)), {"arithmetic": "int4"}, "conv0",
+         ("weights must be integers of at most 7 on {e} of int4 arithmetic, in one pass, not 127: "
+         "convert the network with arithmetic 'int4'")),
+        (conv(terms=2, kernel=(6, 6)), {"arithmetic": "int8"}, "conv0",
+         ("weights must be integers of at most 127 on {e} of int8 arithmetic, in one pass, not "
+         "192: convert the network with arithmetic 'int8'")),
         (conv(), {"act_bits": 7}, "conv0",
          "activations must have at most 7 bits on {e}, not 8: raise act_bits or use fewer"),
         (conv(kernel=(3, 3)), {"max_fan_in": 35}, "conv0",

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from shiftwork.model.codebook import Codebook, ShiftWeights
+from shiftwork.model.codebook import Book, Codebook, ShiftWeights
 from shiftwork.model.fixed import Requantiser
 from shiftwork.model.golden import run
+from shiftwork.model.integers import IntegerBook
 from shiftwork.model.network import (
     Concat,
     Conv,
@@ -73,9 +74,17 @@ def test_network_comes_back_the_same(tmp_path: Path) -> None:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("bits", [3, 4, 5])
-def test_a_codebook_without_zero_comes_back(tmp_path: Path, bits: int) -> None:
-    book = Codebook(1, bits, zero=False)
+@pytest.mark.parametrize(
+    "book",
+    [
+        *(Codebook(1, bits, zero=False) for bits in (3, 4, 5)),
+        IntegerBook(8),
+        IntegerBook(4),
+        IntegerBook(3),
+    ],
+    ids=str,
+)
+def test_a_codebook_of_another_kind_comes_back(tmp_path: Path, book: Book) -> None:
     magnitudes = torch.arange(1, book.magnitudes + 1, dtype=torch.int8)
     codes = torch.cat([magnitudes, -magnitudes]).view(1, 2, -1, 1, 1)
     weights = ShiftWeights(codes, torch.tensor(0.5, dtype=torch.float64), book)
@@ -199,7 +208,7 @@ def edit(folder: Path, field: str, value: object) -> None:
     ("field", "value", "message"),
     [
         ("format", "onnx", "field 'format' must be 'shiftwork-network'"),
-        ("version", 6, "field 'version' must be 1 or 2 or 3 or 4 or 5, not 6"),
+        ("version", 7, "field 'version' must be 1 or 2 or 3 or 4 or 5 or 6, not 7"),
         ("output", "z", "field 'output' does not match its checksum"),
         ("layers", [], "field 'layers' does not match its checksum"),
         ("tensors", None, "field 'tensors' is missing"),

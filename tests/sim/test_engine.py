@@ -40,6 +40,10 @@ ODD_ENGINES = {
     "many": EngineConfig(name="many", rows=9, cols=9, hold=8, buffer_words=512),
     "window4": EngineConfig(name="window4", rows=4, cols=4, hold=16, buffer_words=512, window=4,
                             leaky=True, burst_beats=16, weight_fifo=16),
+    "int8": EngineConfig(name="int8", rows=3, cols=5, hold=8, buffer_words=512, burst_beats=8,
+                         weight_fifo=8, arithmetic="int8", leaky=True),
+    "int4": EngineConfig(name="int4", rows=12, cols=6, hold=16, buffer_words=512, window=2,
+                         requantise_lanes=2, arithmetic="int4", act_bits=6, bus_bits=128),
     "window2": EngineConfig(name="window2", rows=8, cols=8, hold=32, buffer_words=512, window=2,
                             requantise_lanes=2, burst_beats=16, weight_fifo=16, act_bits=4),
 }  # fmt: skip
@@ -94,10 +98,15 @@ def test_random_layer_on_verilator(seed: int, verilog) -> None:
     assert result.layers[0].counters["compute"] >= result.layers[0].ideal_cycles
 
 
-def every_layer(signed: bool = False, bits: int = 8) -> NetworkBuilder:
+def integers_of(config: EngineConfig) -> int | None:
+    """The bits of its integer weights, None for powers of two."""
+    return None if config.arithmetic == "shift" else config.code_bits
+
+
+def every_layer(signed: bool = False, bits: int = 8, integers: int | None = None) -> NetworkBuilder:
     """A network of dense layers and pools, with holes in a concatenation, and N = 1 and 2."""
     middle = 1 << (bits - 1)
-    b = NetworkBuilder(1, 3, 12, 11, middle if signed else 0, bits)
+    b = NetworkBuilder(1, 3, 12, 11, middle if signed else 0, bits, integers)
     b.conv(10, (3, 3), (2, 2), terms=1, zero_point=middle)
     b.max_pool((3, 3), (2, 2), (0, 0, 1, 1))
     squeeze = b.conv(5)
@@ -110,10 +119,12 @@ def every_layer(signed: bool = False, bits: int = 8) -> NetworkBuilder:
     return b
 
 
-def every_separate_layer(bits: int, slope: float | None) -> NetworkBuilder:
+def every_separate_layer(
+    bits: int, slope: float | None, integers: int | None = None
+) -> NetworkBuilder:
     """A network of the layers that keep channels apart, signed, grouped ones, and a leaky ReLU."""
     middle = 1 << (bits - 1)
-    b = NetworkBuilder(2, 1, 9, 6, middle, bits)
+    b = NetworkBuilder(2, 1, 9, 6, middle, bits, integers)
     b.conv(5, (3, 5), (2, 1), (1, 2, 1, 2), zero_point=middle)
     left = b.depthwise((3, 3), padding=(1, 1, 1, 1))
     right = b.depthwise((5, 5), padding=(2, 2, 2, 2), terms=1)
@@ -132,7 +143,8 @@ def every_separate_layer(bits: int, slope: float | None) -> NetworkBuilder:
 @pytest.mark.parametrize("name", ODD_ENGINES)
 def test_layers_that_keep_channels_apart(name: str, verilog) -> None:
     config = ODD_ENGINES[name]
-    builder = every_separate_layer(config.act_bits, 0.1 if config.leaky else None)
+    slope = 0.1 if config.leaky else None
+    builder = every_separate_layer(config.act_bits, slope, integers_of(config))
     run(builder.build(), builder.picture(), config, verilog(config), "icarus")
 
 
@@ -140,7 +152,7 @@ def test_layers_that_keep_channels_apart(name: str, verilog) -> None:
 @pytest.mark.parametrize("name", ODD_ENGINES)
 def test_every_layer_kind_on_engines_of_odd_sizes(name: str, latency: Latency, verilog) -> None:
     config = ODD_ENGINES[name]
-    builder = every_layer(signed=True, bits=config.act_bits)
+    builder = every_layer(True, config.act_bits, integers_of(config))
     if config.max_terms >= 3:
         builder.conv(6, terms=3)
     run(builder.build(), builder.picture(), config, verilog(config), "icarus", latency)
