@@ -16,7 +16,7 @@ from rich.progress import track
 from rich.table import Table
 
 from .files import write_atomic, write_json
-from .options import Bits, Engine, Json, Out, Set, Sim, Simulator, Terms
+from .options import Engine, Json, NewBits, NewTerms, Out, Set, Sim, Simulator
 from .tools import ToolError
 
 out = Console(highlight=False)
@@ -27,8 +27,8 @@ def sim_zoo(
     names: Annotated[list[str] | None, typer.Argument(help="Networks; all by default.")] = None,
     preset: Engine = "base",
     changes: Set = None,
-    terms: Terms = 2,
-    bits: Bits = 4,
+    terms: NewTerms = None,
+    bits: NewBits = None,
     codec: Annotated[
         int | None,
         typer.Option(help="Run each once more with feature maps in so many bits, 1..7."),
@@ -39,6 +39,8 @@ def sim_zoo(
 ) -> None:
     """Run the networks of the zoo through the Verilog: cycles, stalls, traffic, mismatches.
 
+    On an engine of integer arithmetic they have integer weights, one scale per channel.
+
     For preset base as it is and N = 2 some networks have a least utilisation; below it the run
     fails.
 
@@ -47,7 +49,7 @@ def sim_zoo(
 
     Example: shiftwork sim-zoo resnet8 --codec 4 --set codec_bits=4
     """
-    from ..model.codebook import Codebook
+    from ..model.integers import open_book
     from ..sim.tools import find_simulator
     from .emit import emit
     from .inputs import open_config
@@ -64,7 +66,7 @@ def sim_zoo(
     from .zoo_page import zoo_page
 
     config = open_config(preset, changes)
-    Codebook(terms, bits)
+    book = open_book(config.arithmetic, terms, bits)
     if codec is not None and not 1 <= codec <= 7:
         raise ValueError(f"--codec must be 1..7, not {codec}")
     if codec is not None and codec > config.codec_bits:
@@ -79,12 +81,12 @@ def sim_zoo(
         with stages.stage("Emit the Verilog"):
             emitted = emit(config, out_dir / "rtl")
         for name in chosen:
-            least = least_utilisation(name, config, terms)
-            for opened in open_networks(name, stages, terms=terms, bits=bits, codec=codec):
+            least = least_utilisation(name, config, book.terms)
+            for opened in open_networks(name, stages, book=book, codec=codec):
                 row = run_network(*opened, config, emitted.verilog, stages,
                                   simulator=simulator.value)  # fmt: skip
                 rows.append(replace(row, least_utilisation=least))
-    report = to_json(config, rows, terms=terms, bits=bits, simulator=simulator.value)
+    report = to_json(config, rows, book=book, simulator=simulator.value)
     path = write_json(out_dir / "report.json", report)
     write_atomic(out_dir / "zoo.md", zoo_page(report))
     refused = [row for row in rows if row.refused]

@@ -114,7 +114,7 @@ def generate(
     config = open_config(preset, changes)
     if picture is not None and network is None:
         raise ValueError(f"--picture {picture} is the input of a --network: give one")
-    net = open_network(network) if network else None
+    net = open_network(network, arithmetic=config.arithmetic) if network else None
     program = compile_network(net, config) if net else None
     if net is not None:
         input_values(picture, net)
@@ -156,6 +156,8 @@ def simulate(
 ) -> None:
     """Run a network on the engine's Verilog and compare every value with the golden model.
 
+    A network of the zoo is quantised for the engine: N = 2, B = 4, or its integers.
+
     Example: shiftwork simulate net/ --preset small --until fire2_concat
     """
     from ..model.compile import layers_until
@@ -174,7 +176,7 @@ def simulate(
     find_simulator(simulator.value)
     with Stages(log) as stages:
         with stages.stage("Open the network", "network") as notes:
-            net = open_network(network)
+            net = open_network(network, arithmetic=config.arithmetic)
             layers_until(net, until)
             values, name = open_picture(picture, net)
             notes.append(f"picture {name}")

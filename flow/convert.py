@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .files import write_atomic, write_json
-from .options import Json, NewBits, NewScale, NewTerms, Out
+from .options import Json, NewArithmetic, NewBits, NewScale, NewTerms, Out
 
 out = Console(highlight=False)
 log = Console(stderr=True)
@@ -41,6 +41,7 @@ def convert(
     terms: NewTerms = None,
     bits: NewBits = None,
     scale: NewScale = None,
+    arithmetic: NewArithmetic = None,
     rounding: Annotated[
         str | None,
         typer.Option(help="Greedy by default; compensated, scale+bias, ... need pictures."),
@@ -118,7 +119,7 @@ def convert(
         source=network, terms=terms, bits=bits, scale=scale.value if scale else None,
         rounding=rounding, budget=budget, preset=preset, observer=observer,
         calibration=calibration, pictures=pictures, crops=crops, options=options,
-        codec=codec, max_drop=max_drop,
+        codec=codec, max_drop=max_drop, arithmetic=arithmetic.value if arithmetic else None,
     )  # fmt: skip
     converted = convert_network(request, log)
     net = converted.network

@@ -23,9 +23,9 @@ from ..hw.config import EngineConfig
 from ..model.accuracy import CROPS
 from ..model.agreement import Agreement, has_classes, measure_agreement
 from ..model.calibrate import OBSERVERS, Calibration, Observer, observe, tied_tensors
-from ..model.codebook import Codebook
 from ..model.graph import ConvNode, Graph
 from ..model.importer import load
+from ..model.integers import open_book
 from ..model.network import Network
 from ..model.quantize import quantize
 from ..model.rounding import open_method, round_graph
@@ -76,6 +76,8 @@ class Request:
         "auto" stores feature maps in fewer bits where that costs little.
     max_drop : float or None
         Points of top-1 accuracy that this may cost, as estimated; 1 by default.
+    arithmetic : "shift", "int8", "int4" or None
+        What weights become, "shift" by default; integers have no terms and bits of their own.
     """
 
     source: str
@@ -92,6 +94,7 @@ class Request:
     options: PictureOptions = field(default_factory=PictureOptions)
     codec: str | None = None
     max_drop: float | None = None
+    arithmetic: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,14 +138,16 @@ def convert_network(request: Request, console: Console) -> Converted:
         If the source, the pictures or an option is wrong; nothing has been written then.
     """
     source = request.source
-    terms = 2 if request.terms is None else request.terms
-    book = Codebook(terms, 4 if request.bits is None else request.bits)
+    arithmetic = request.arithmetic or "shift"
+    book = open_book(arithmetic, request.terms, request.bits)
     method = request.rounding
     if method is None:
         method = "greedy" if request.budget is None else "compensated"
     open_method(method)
     if request.budget is not None and (terms := request.terms) is not None:
         raise ValueError(f"--budget chooses the terms of each layer: leave out --terms {terms}")
+    if request.budget is not None and arithmetic != "shift":
+        raise ValueError(f"--budget chooses terms, {arithmetic} weights have none: leave it out")
     if request.budget is not None and not 0 < request.budget < math.inf:
         raise ValueError(f"--budget must be positive and finite, not {request.budget:g}")
     if request.preset is not None and request.budget is None:
@@ -177,7 +182,7 @@ def convert_network(request: Request, console: Console) -> Converted:
         stored = loader.calibration(request.pictures or loader.pictures)
         if looks and loader.crops is not None:
             chosen = from_zoo(loader, request.crops or CROPS)
-        scale = request.scale or default_scale(source)
+        scale = request.scale or default_scale(source, arithmetic)
     elif not (Path(source).exists() or Path(source).suffix or ":" in source):
         raise ValueError(
             f"no such file or network: {source!r}; the zoo has {', '.join(MODELS)}, other networks "
@@ -215,12 +220,10 @@ def convert_network(request: Request, console: Console) -> Converted:
         convolutions = sum(isinstance(node, ConvNode) for node in graph.nodes)
         with _bar(console, f"Round, {method}", convolutions) as advance:
             rounded = round_graph(
-                graph, frac_bits, chosen.rounding.split(BATCH), method=method, terms=book.terms,
-                bits=book.bits, scale=scale, progress=lambda _name, _number: advance(1),
+                graph, frac_bits, chosen.rounding.split(BATCH), method=method, book=book,
+                scale=scale, progress=lambda _name, _number: advance(1),
             )  # fmt: skip
-    network = quantize(
-        graph, frac_bits, terms=book.terms, bits=book.bits, scale=scale, rounded=rounded
-    )
+    network = quantize(graph, frac_bits, scale=scale, rounded=rounded, book=book)
     coding = None
     if drop is not None:
         coding = _code(
@@ -266,7 +269,8 @@ def _refuse(request: Request, why: str, *, everything: bool) -> None:
                  "rounding": request.rounding, "budget": request.budget,
                  "preset": request.preset, "observer": request.observer,
                  "pictures": request.pictures, "crops": request.crops,
-                 "codec": request.codec, "max-drop": request.max_drop}  # fmt: skip
+                 "codec": request.codec, "max-drop": request.max_drop,
+                 "arithmetic": request.arithmetic}  # fmt: skip
         given = {f"--{name}": value for name, value in named.items()} | given
     for name, value in given.items():
         if value is not None:

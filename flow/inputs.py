@@ -12,7 +12,7 @@ import torch
 
 from ..hw.config import PRESETS, EngineConfig, preset
 from ..model.accuracy import calibrate_squeezenet
-from ..model.codebook import Codebook
+from ..model.integers import open_book
 from ..model.network import Network
 from ..model.quantize import quantize
 from ..model.zoo import MODELS, pictures, squeezenet
@@ -69,6 +69,7 @@ def open_network(
     terms: int | None = None,
     bits: int | None = None,
     scale: Scale | None = None,
+    arithmetic: str = "shift",
 ) -> Network:
     """Return an integer network.
 
@@ -80,6 +81,8 @@ def open_network(
         N and B for a network that is still to be quantised; 2 and 4 by default.
     scale : "layer" or "channel", optional
         Its weights' scales; by default that of :func:`default_scale`.
+    arithmetic : "shift", "int8" or "int4"
+        Of a network that is still to be quantised.
 
     Raises
     ------
@@ -88,7 +91,7 @@ def open_network(
         for a network that is quantised already.
     """
     path = Path(source)
-    book = Codebook(2 if terms is None else terms, 4 if bits is None else bits)
+    book = open_book(arithmetic, terms, bits)
     if source not in MODELS and path.is_dir():
         given = {"--terms": terms, "--bits": bits, "--scale": scale}
         options = [f"{name} {value}" for name, value in given.items() if value is not None]
@@ -103,18 +106,19 @@ def open_network(
         if path.exists():
             raise ValueError(f"{source} is not a quantised network: give {known}")
         raise ValueError(f"no such file or network: {source!r}; give {known}")
-    scale = scale or default_scale(source)
+    scale = scale or default_scale(source, arithmetic)
     if source != "squeezenet1_1":
-        return MODELS[source].load_quantized(book.terms, book.bits, scale=scale)
+        return MODELS[source].load_quantized(scale=scale, book=book)
     graph = squeezenet.to_graph(squeezenet.load_float())
-    return quantize(
-        graph, calibrate_squeezenet(graph), terms=book.terms, bits=book.bits, scale=scale
-    )
+    return quantize(graph, calibrate_squeezenet(graph), scale=scale, book=book)
 
 
-def default_scale(source: str) -> Scale:
-    """Return how many weight scales a network gets: one per layer for SqueezeNet, as published."""
-    return "layer" if source == "squeezenet1_1" else "channel"
+def default_scale(source: str, arithmetic: str = "shift") -> Scale:
+    """Return how many weight scales a network gets.
+
+    One per layer for SqueezeNet in powers of two, as published, else one per channel.
+    """
+    return "layer" if (source, arithmetic) == ("squeezenet1_1", "shift") else "channel"
 
 
 def open_picture(source: str | None, network: Network) -> tuple[torch.Tensor, str]:

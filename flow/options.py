@@ -24,6 +24,14 @@ class ScaleKind(StrEnum):
     channel = "channel"
 
 
+class ArithmeticKind(StrEnum):
+    """What a weight is."""
+
+    shift = "shift"
+    int8 = "int8"
+    int4 = "int4"
+
+
 def writable(folder: Path | None) -> Path | None:
     """Refuse a folder that cannot be made or written to, before any work is done."""
     for place in () if folder is None else (folder, *folder.parents):
@@ -45,6 +53,13 @@ NewTerms = Annotated[
 ]
 NewBits = Annotated[
     int | None, typer.Option("--bits", "-B", help="Bits per code, 2..5; 4 by default.")
+]
+NewArithmetic = Annotated[
+    ArithmeticKind | None,
+    typer.Option(
+        help="Weights: shift (the default), or integers to compare with: int8, int4, to nearest "
+        "unless --rounding says otherwise."
+    ),
 ]
 Engine = Annotated[str, typer.Option("--preset", help="Preset, or a JSON file of parameters.")]
 Set = Annotated[

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ..hw.config import EngineConfig, preset
 from ..model import golden
+from ..model.codebook import Book
 from ..model.codec.whole import code_whole
 from ..model.compile import compile_network
 from ..model.cycles import predict_cycles
@@ -121,7 +122,7 @@ def least_utilisation(name: str, config: EngineConfig, terms: int) -> float:
 
 
 def open_networks(
-    name: str, stages: Stages, *, terms: int = 2, bits: int = 4, codec: int | None = None
+    name: str, stages: Stages, *, book: Book, codec: int | None = None
 ) -> Iterator[tuple[str, Network, torch.Tensor]]:
     """Yield a network of the zoo with what to call it and a stored picture.
 
@@ -137,7 +138,7 @@ def open_networks(
     """
     loader = MODELS[name]
     with stages.stage(f"{name}: quantise"):
-        network, x = loader.load_quantized(terms, bits), loader.input()
+        network, x = loader.load_quantized(book=book), loader.input()
     yield name, network, x
     if codec is not None:
         with stages.stage(f"{name}: fit codes"):
@@ -220,13 +221,13 @@ def costly_layers(layers: Sequence[LayerCounters], count: int = 3) -> list[dict[
 
 
 def to_json(
-    config: EngineConfig, rows: Sequence[ZooRow], *, terms: int, bits: int, simulator: str
+    config: EngineConfig, rows: Sequence[ZooRow], *, book: Book, simulator: str
 ) -> dict[str, Any]:
     """Return the report as plain JSON data."""
     return {
         "config": config.to_dict(),
-        "terms": terms,
-        "bits": bits,
+        "terms": book.terms,
+        "bits": book.bits,
         "simulator": simulator,
         "latency": asdict(FAST),
         "networks": [asdict(row) | {"bit_exact": row.bit_exact} for row in rows],

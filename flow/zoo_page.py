@@ -46,9 +46,12 @@ def zoo_page(report: dict[str, Any]) -> str:
     """
     config, latency = report["config"], report["latency"]
     ran = [net for net in report["networks"] if not net["refused"]]
+    weights = f"N = {report['terms']}, B = {report['bits']}"
+    if config["arithmetic"] != "shift":
+        weights = f"{config['arithmetic']} weights"
     engine = (
         f"Engine `{config['name']}` ({config['rows']} x {config['cols']} lanes), "
-        f"N = {report['terms']}, B = {report['bits']}, {report['simulator'].capitalize()}."
+        f"{weights}, {report['simulator'].capitalize()}."
     )
     memory = (
         f"The memory moves {config['bus_bits'] // 8} bytes per cycle each way, "

@@ -14,6 +14,7 @@ from shiftwork.flow import zoo_page as flow_page
 from shiftwork.flow.cli import main
 from shiftwork.flow.zoo_page import update, zoo_page
 from shiftwork.hw.config import preset
+from shiftwork.model.codebook import Codebook
 from shiftwork.model.graph import ConvNode, GlobalAverageNode, Graph
 from shiftwork.model.zoo import Loader
 from shiftwork.sim import fault_campaign
@@ -33,7 +34,7 @@ def small_zoo(monkeypatch: pytest.MonkeyPatch) -> None:
         builder = NetworkBuilder(3, 5, 8, 9)
         builder.conv(6, (kernel, kernel), terms=2)
         network, x = builder.build(), builder.picture()
-        return SimpleNamespace(load_quantized=lambda terms, bits: network, input=lambda: x)
+        return SimpleNamespace(load_quantized=lambda book: network, input=lambda: x)
 
     monkeypatch.setattr(zoo, "MODELS", {"good": loader(3), "deep": wide()})
 
@@ -42,7 +43,7 @@ def wide():
     builder = NetworkBuilder(3, 300, 4, 4)
     builder.conv(4, (3, 3))
     network, x = builder.build(), builder.picture()
-    return SimpleNamespace(load_quantized=lambda terms, bits: network, input=lambda: x)
+    return SimpleNamespace(load_quantized=lambda book: network, input=lambda: x)
 
 
 def test_the_zoo_is_run_counted_and_reported(small_zoo, tmp_path: Path, capsys: Capture) -> None:
@@ -74,6 +75,30 @@ def test_the_zoo_is_run_counted_and_reported(small_zoo, tmp_path: Path, capsys: 
     assert max(map(len, page.splitlines()[:15])) <= 100
 
 
+def test_an_integer_engine_gets_integer_weights(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks of the zoo are quantised for the engine, which has no terms to choose."""
+    w = torch.randn(7, 5, 3, 3, generator=torch.Generator().manual_seed(2))
+    nodes = [ConvNode("a", "x", "a", w, torch.zeros(7), relu=True)]
+    graph = Graph("toy", "x", "a", (5, 6, 6), [nodes[0]])
+    x = torch.randint(256, (2, 5, 6, 6), dtype=torch.uint8)
+    toy = Loader(name="toy", title="Toy", load_float=lambda: graph, demo=lambda: None,  # type: ignore[arg-type, return-value]
+                 calibration=lambda count: x, pictures=2)  # fmt: skip
+    monkeypatch.setattr(Loader, "input", lambda self: x[:1])
+    monkeypatch.setattr(zoo, "MODELS", {"toy": toy})
+    engine = [*ENGINE, "--set", "arithmetic=int8", "-o", str(tmp_path)]
+    assert main(["sim-zoo", *engine]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["config"]["arithmetic"], report["terms"], report["bits"]) == ("int8", 1, 8)
+    (row,) = report["networks"]
+    assert row["bit_exact"] and row["values"] == 7 * 4 * 4
+    assert "int8 weights, Icarus." in (tmp_path / "zoo.md").read_text()
+    capsys.readouterr()
+    assert main(["sim-zoo", *engine, "--terms", "1"]) == 1
+    assert "no terms: leave out terms 1" in capsys.readouterr().err
+
+
 def test_the_page_wants_every_network_exact(
     small_zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,7 +107,7 @@ def test_the_page_wants_every_network_exact(
         update(page, source)
     row = zoo.ZooRow(network="squeezenet1_1", cycles=10, stalls=dict.fromkeys(zoo.STALLS, 0),
                      trouble=[])  # fmt: skip
-    report = zoo.to_json(preset("tiny"), [row], terms=2, bits=4, simulator="icarus")
+    report = zoo.to_json(preset("tiny"), [row], book=Codebook(2, 4), simulator="icarus")
     source.write_text(json.dumps(report))
     with pytest.raises(ValueError, match="not there or not bit-exact: efficientnet_lite0,"):
         update(page, source)

@@ -100,6 +100,43 @@ def test_factory_exported_program_and_onnx_give_the_same_codes(
     assert folders == {"a", "b", "c", "d", "photos"}
 
 
+@pytest.mark.parametrize(
+    ("arithmetic", "rounding", "largest"),
+    [("int8", [], 127), ("int4", [], 7), ("int4", ["--rounding", "compensated"], 7)],
+)
+def test_integer_weights(
+    arithmetic: str, rounding: list[str], largest: int, folder: Path, capsys: Capture
+) -> None:
+    shown = convert(
+        ["nets_for_convert:build", "--size", "12", "--calibration", "photos", *NORMALISE,
+         "--arithmetic", arithmetic, *rounding, "-o", "net"], capsys,
+    )  # fmt: skip
+    network = Network.load(folder / "net")
+    peaks = [conv.weights.codes.abs().flatten(2).amax(2).max() for conv in network.convolutions()]
+    assert [int(peak) for peak in peaks] == [largest, largest]
+    assert shown["bits_per_weight"] == {"int8": 8, "int4": 4}[arithmetic]
+    engine = ["--preset", "tiny", "--simulator", "icarus", "-o", "sim", "--json"]
+    assert main(["simulate", "net", *engine, "--picture", "photos/0.png"]) == 1
+    assert "cannot multiply by integers" in capsys.readouterr().err
+    assert main(["simulate", "net", *engine, "--picture", "photos/0.png",
+                 "--set", f"arithmetic={arithmetic}"]) == 0  # fmt: skip
+    report = json.loads(capsys.readouterr().out)
+    assert report["bit_exact"] and report["config"]["arithmetic"] == arithmetic
+
+
+def test_integers_have_no_terms_to_choose(folder: Path, capsys: Capture) -> None:
+    common = ["convert", "nets_for_convert:build", "--size", "12", "--calibration", "photos",
+              "--arithmetic", "int8", "-o", "net"]  # fmt: skip
+    for options, message in (
+        (["--terms", "1"], "int8 weights have bits of their own and no terms: leave out terms 1"),
+        (["--bits", "4"], "int8 weights have bits of their own and no terms: leave out bits 4"),
+        (["--budget", "1.2"], "--budget chooses terms, int8 weights have none: leave it out"),
+    ):
+        assert main([*common, *options]) == 1
+        assert capsys.readouterr().err == f"shiftwork: error: {message}\n"
+    assert not (folder / "net").exists()
+
+
 def test_preprocessing_is_stored_and_used_again(folder: Path, capsys: Capture) -> None:
     arguments = ["nets_for_convert:build", "--size", "12", "--calibration", "photos", *NORMALISE,
                  "--channels", "bgr", "--short-side", "13", "--resample", "bicubic", "-N", "4",
