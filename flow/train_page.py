@@ -27,7 +27,7 @@ steps of the stored output; *exact*: share of scores that differ when the module
 requantisers' own numbers.
 "Float, trained on" is the float network given the epochs that the pre-trained ones are given; those
 learn from the float network's scores (temperature {temperature:g}) beside the classes. DeepShift-Q
-at 4 bits gets twice as many epochs ([why](../decisions/007-training.md)).
+at 4 bits takes half the rate ([why](../decisions/007-training.md)).
 
 | network | start | epochs | held % | test % | to float | golden % | differs % | steps | exact % | \
 CPU s |
