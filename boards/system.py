@@ -12,10 +12,14 @@ from ..hw.axi import read_members, write_members
 from ..hw.axilite import axilite_members
 from ..hw.config import EngineConfig
 from ..hw.engine import Engine
+from ..hw.serial.engine import SerialEngine
+from ..hw.serial.ports import memory_members
 from ..hw.wires import join
 from .link.handler import memory_port
 from .link.link import Link
-from .memory import BUS_BITS, WORD_BYTES, OnChipMemory
+from .link.protocol import WORD_BYTES
+from .memory import BUS_BITS, OnChipMemory
+from .spram import SharedMemory
 from .wires import HOST_BYTES
 
 
@@ -32,6 +36,9 @@ class System(wiring.Component):
         The clock's frequency, which the link tells the host.
     board : int
         32 bits that say which board it is.
+    serial : bool
+        The serial engine in the memory of an iCE40 UltraPlus, and not the pipelined one in
+        block RAM. Then ``memory_bytes`` is what it leaves of that.
 
     Members
     -------
@@ -54,9 +61,23 @@ class System(wiring.Component):
     serving: Signal
     damaged: Signal
 
-    def __init__(self, config: EngineConfig, memory_bytes: int, clock_hz: int, board: int) -> None:
-        self.config = config
-        self.memory = OnChipMemory(memory_bytes // WORD_BYTES)
+    def __init__(
+        self,
+        config: EngineConfig,
+        memory_bytes: int,
+        clock_hz: int,
+        board: int,
+        *,
+        serial: bool = False,
+    ) -> None:
+        self.engine: Any = (SerialEngine if serial else Engine)(config)
+        words = memory_bytes // WORD_BYTES
+        self.memory: Any = SharedMemory(words) if serial else OnChipMemory(words)
+        self._bus = (
+            (memory_members(), ("mem", "engine"))
+            if serial
+            else ({**read_members(BUS_BITS), **write_members(BUS_BITS)}, ("m_axi", "s_axi"))
+        )
         self.link = Link(memory_bytes // WORD_BYTES, clock_hz, board)
         super().__init__({
             **HOST_BYTES,
@@ -68,13 +89,13 @@ class System(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.engine = engine = Engine(self.config)
+        m.submodules.engine = engine = self.engine
         m.submodules.memory = memory = self.memory
         m.submodules.link = link = self.link
         wiring.connect(m, wiring.flipped(self.i), link.i)
         wiring.connect(m, link.o, wiring.flipped(self.o))
-        bus = {**read_members(BUS_BITS), **write_members(BUS_BITS)}
-        join(m, bus, engine, memory, ("m_axi", "s_axi"))
+        members, rename = self._bus
+        join(m, members, engine, memory, rename)
         join(m, axilite_members(), engine, link, ("s_axil", "m_axil"))
         join(m, memory_port(memory.words), link, memory)
         m.d.comb += [

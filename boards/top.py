@@ -9,6 +9,7 @@ from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import io, wiring
 
 from ..hw.config import EngineConfig
+from ..hw.serial.engine import check_config
 from .link.uart import Receive, Transmit, divisor_for
 from .memory import BUS_BITS
 from .system import System
@@ -30,11 +31,15 @@ class Board:
     config : EngineConfig
         The engine it gets by default.
     memory_bytes : int
-        Memory made of block RAMs, a multiple of 8 KiB.
+        What programs have, a multiple of 8 KiB of block RAM; for a serial engine, see `serial`.
     clock_hz : float
         What its PLL makes.
     baud : int
         Bits per second on the serial line.
+    serial : bool
+        The serial engine, which has a memory of its own: programs have what its buffer leaves.
+    leds : int
+        LEDs that there are, of `LEDS` from the first on.
     """
 
     name: str
@@ -43,8 +48,12 @@ class Board:
     memory_bytes: int
     clock_hz: float
     baud: int = 3_000_000
+    serial: bool = False
+    leds: int = len(LEDS)
 
     def __post_init__(self) -> None:
+        if self.serial:
+            check_config(self.config)
         if self.config.bus_bits != BUS_BITS:
             raise ValueError(
                 f"a board's engine needs bus_bits {BUS_BITS}, not {self.config.bus_bits}"
@@ -77,8 +86,9 @@ class Top(Elaboratable):
         m = Module()
         board = self.board
         m.submodules.system = system = System(
-            board.config, board.memory_bytes, round(board.clock_hz), board.mark
-        )
+            board.config, board.memory_bytes, round(board.clock_hz), board.mark,
+            serial=board.serial,
+        )  # fmt: skip
         m.submodules.receive = receive = Receive(self.divisor)
         m.submodules.transmit = transmit = Transmit(self.divisor)
         uart = platform.request("uart", 0, dir="-")
@@ -94,7 +104,7 @@ class Top(Elaboratable):
             count[-1], system.running, system.finished, system.serving,
             self._blink(m, receive.o.valid), self._blink(m, transmit.i.valid), system.damaged,
         ]  # fmt: skip
-        for number, state in enumerate(shown):
+        for number, state in enumerate(shown[: board.leds]):
             led = io.Buffer(io.Direction.Output, platform.request("led", number, dir="-"))
             m.submodules[f"led{number}"] = led
             m.d.comb += led.o.eq(state)
