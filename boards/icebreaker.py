@@ -8,7 +8,7 @@ from typing import Any
 from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 
-from ..hw.serial.engine import NANO
+from ..hw.config import preset
 from ..hw.serial.ports import MEMORY_WORDS, WORD_BYTES
 from .clock import MHZ
 from .top import Board
@@ -21,6 +21,10 @@ PLL_OUTPUT = (16 * MHZ, 275 * MHZ)
 WARM_UP_S = 15e-6  # block RAM reads as zero for 3 us after configuration, as Amaranth says
 
 
+#: `tiny`'s programs; its requantiser for all columns at once.
+ENGINE = preset("tiny").replace(requantise_lanes=4)
+
+
 def memory_bytes(config: Any) -> int:
     """Return the bytes that a serial engine leaves to programs."""
     return (MEMORY_WORDS - config.buffer_words) * WORD_BYTES
@@ -30,10 +34,9 @@ def memory_bytes(config: Any) -> int:
 ICEBREAKER = Board(
     name="icebreaker",
     mark=int.from_bytes(b"ICEB", "little"),
-    config=NANO,
-    memory_bytes=memory_bytes(NANO),
-    clock_hz=18e6,
-    baud=1_000_000,
+    config=ENGINE,
+    memory_bytes=memory_bytes(ENGINE),
+    clock_hz=24e6,
     serial=True,
     leds=2,
 )
@@ -138,5 +141,4 @@ class IcebreakerPlatform(ICEBreakerPlatform):
             ClockSignal("wait").eq(clock), ClockSignal("sync").eq(clock),
             ResetSignal("sync").eq(~ready),
         ]  # fmt: skip
-        self.add_clock_constraint(clock, pll.hz)
-        return m
+        return m  # nextpnr derives the clock's constraint from the pin's and the PLL

@@ -90,8 +90,9 @@ class Spram(wiring.Component):
 class SharedMemory(wiring.Component):
     """Give the link the cycles of a memory that the engine leaves.
 
-    The engine's accesses go ahead. The link's word of 8 bytes takes two accesses; the data of a
-    read come the cycle after the second.
+    The engine's accesses go ahead. The link's word of 8 bytes takes two accesses; `mem_ready`
+    comes the cycle after the second, `mem_r_valid` another one later. So the link does not depend
+    on what the engine does in the same cycle, which was the slowest path.
 
     Parameters
     ----------
@@ -122,13 +123,12 @@ class SharedMemory(wiring.Component):
         m = Module()
         bus: Any = self
         m.submodules.memory = memory = self.memory
-        upper, fresh, low = Signal(), Signal(), Plain(BITS)  # which half; the lower one comes now
-        turn = Signal()
+        upper, turn = Signal(), Signal()  # which half is next; it goes now
+        low, high, came = Plain(BITS), Plain(BITS), Signal(2)
         m.d.comb += [
-            turn.eq(bus.mem_valid & ~bus.engine_enable),
-            bus.mem_ready.eq(turn & upper),
+            turn.eq(bus.mem_valid & ~bus.engine_enable & ~bus.mem_ready),
             bus.engine_found.eq(memory.mem_found),
-            bus.mem_r_data.eq(Cat(low, memory.mem_found)),
+            bus.mem_r_data.eq(Cat(low, high)),
         ]
         with m.If(bus.engine_enable):
             m.d.comb += [
@@ -137,16 +137,19 @@ class SharedMemory(wiring.Component):
             ]  # fmt: skip
         with m.Else():
             m.d.comb += [
-                memory.mem_enable.eq(bus.mem_valid),
+                memory.mem_enable.eq(bus.mem_valid & ~bus.mem_ready),
                 memory.mem_write.eq(bus.mem_write.replicate(WORD_BYTES)),
                 memory.mem_address.eq(Cat(upper, bus.mem_address)),
                 memory.mem_value.eq(bus.mem_data.word_select(upper, BITS)),
             ]
         m.d.sync += [
             upper.eq(upper ^ turn),
-            fresh.eq(turn & ~upper),
-            bus.mem_r_valid.eq(turn & upper & ~bus.mem_write),
+            came.eq(Cat(turn & ~upper, turn & upper)),
+            bus.mem_ready.eq(turn & upper),
+            bus.mem_r_valid.eq(bus.mem_ready & ~bus.mem_write),
         ]
-        with m.If(fresh):
+        with m.If(came[0]):
             m.d.sync += low.eq(memory.mem_found)
+        with m.If(came[1]):
+            m.d.sync += high.eq(memory.mem_found)
         return m

@@ -19,14 +19,30 @@ log = Console(stderr=True)
 BAUD = 3_000_000
 
 Port = Annotated[str, typer.Option(help="Serial port, like /dev/ttyUSB0.")]
-BoardName = Annotated[str, typer.Option("--board", help="Board; only ulx3s_85f so far.")]
+BoardName = Annotated[str, typer.Option("--board", help="Board: ulx3s_85f or icebreaker.")]
+OwnEngine = Annotated[
+    str | None,
+    typer.Option("--preset", help="Preset, or a JSON file of parameters; the board's by default."),
+]
+
+
+def _board(name: str, preset: str | None, changes: list[str] | None, clock: float | None) -> Any:
+    """Return a board with the engine and the clock that are asked for."""
+    from .build import configured, find_board
+    from .inputs import changed, open_config
+
+    board = find_board(name)
+    config = open_config(preset, changes) if preset else changed(board.config, changes)
+    return configured(board, config=config, clock_mhz=clock)
 
 
 def build(
     board_name: BoardName = "ulx3s_85f",
-    preset: Engine = "small",
+    preset: OwnEngine = None,
     changes: Set = None,
-    clock: Annotated[float | None, typer.Option(help="MHz of the PLL; by default the board's own.")] = None,
+    clock: Annotated[
+        float | None, typer.Option(help="MHz of the PLL; the board's by default.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the placer.")] = 1,
     flash: Annotated[bool, typer.Option("--flash", help="Load it by openFPGALoader.")] = False,
     out_dir: Out = Path("build/board"),
@@ -39,12 +55,10 @@ def build(
     Example: shiftwork build --board ulx3s_85f --flash
     """
     from .build import build as build_board
-    from .build import configured, find_board
     from .build import flash as flash_board
-    from .inputs import open_config
     from .progress import Stages
 
-    board = configured(find_board(board_name), config=open_config(preset, changes), clock_mhz=clock)
+    board = _board(board_name, preset, changes, clock)
     with Stages(log) as stages, stages.stage(f"Build {board.name}") as notes:
         result = build_board(board, out_dir, seed=seed)
         notes.append(f"{result.fmax_mhz:.1f} MHz")
@@ -69,7 +83,7 @@ def build(
         out.print(table)
         out.print(str(result.bitstream), markup=False)
     if flash:
-        flash_board(result.bitstream)
+        flash_board(board, result.bitstream)
 
 
 def _tell(figures: dict[str, Any], as_json: bool) -> None:
@@ -145,7 +159,7 @@ def virtual_board(
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the damage.")] = 1,
     board_name: BoardName = "ulx3s_85f",
-    preset: Engine = "small",
+    preset: OwnEngine = None,
     changes: Set = None,
     terms: Terms = 2,
     bits: Bits = 4,
@@ -159,12 +173,10 @@ def virtual_board(
     Example: shiftwork virtual-board fashion_mnist --pictures 100 --damage 0.01
     """
     from .boards_run import LOOK_S, classify, labelled_loader
-    from .build import configured, find_board
-    from .inputs import open_config
     from .progress import Stages
     from .virtual import VirtualRun, build_virtual
 
-    board = configured(find_board(board_name), config=open_config(preset, changes))
+    board = _board(board_name, preset, changes, None)
     if not 0 <= damage < 1:
         raise ValueError(f"--damage must be at least 0 and below 1, not {damage:g}")
     if count < 1:

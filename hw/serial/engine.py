@@ -15,13 +15,7 @@ from .core import SerialCore, core_members
 from .ports import memory_members
 from .slave import Slave
 
-__all__ = ["NANO", "SerialEngine", "check_config"]
-
-#: What the serial engine is built for: a pixel's word is one of the memory, a block one bus beat.
-NANO = EngineConfig(
-    name="nano", rows=4, cols=4, max_fan_in=1152, hold=64, buffer_words=4096, max_terms=2,
-    burst_beats=16, weight_fifo=16, max_layers=1, requantise_lanes=2,
-)  # fmt: skip
+__all__ = ["SerialEngine", "check_config"]
 
 
 def check_config(config: EngineConfig) -> None:

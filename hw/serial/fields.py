@@ -24,7 +24,7 @@ class Microcode(Assembler):
         super().__init__(VARIABLES)
 
     def field(self, name: str) -> None:
-        """A = field, of at most 16 bits."""
+        """Load a field of at most 16 bits."""
         field = FIELD[name]
         low, width = field.lsb % HALF, field.width
         if low + width > HALF:

@@ -93,8 +93,12 @@ def _sizes(c: Microcode, config: EngineConfig) -> None:
         c.branch(Op.JZ, wrong)
     c.label("loads nothing")
     # Modes PACKED and SEPARATE, leaky ReLU and codes are of other engines.
-    for name, mask in (("mode", 1 << FIELD["mode"].lsb % HALF),
-                       ("slope", (1 << FIELD["slope"].width) - 1), ("load_bits", 0xFF)):  # fmt: skip
+    foreign = {
+        "mode": 1 << FIELD["mode"].lsb % HALF,
+        "slope": (1 << FIELD["slope"].width) - 1,
+        "load_bits": (1 << FIELD["load_bits"].width + FIELD["store_bits"].width) - 1,
+    }
+    for name, mask in foreign.items():
         c.ld(half(name))
         c.op(Op.AND, c.const(mask))
         c.branch(Op.JNZ, wrong)

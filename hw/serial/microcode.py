@@ -168,7 +168,7 @@ def _inside(c: Microcode) -> None:
 
 
 def _word_address(c: Microcode) -> None:
-    """A = the byte address or stride in ``high`` and ``low`` as words, modulo 2^16.
+    """Return in A the byte address or stride in ``high`` and ``low`` as words, modulo 2^16.
 
     `NOWHERE` for one that 17 bits and a sign do not hold.
     """

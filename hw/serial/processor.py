@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -13,14 +13,16 @@ from amaranth.lib.wiring import In, Out
 from ..ram import NO_COLLISIONS
 from .isa import BRANCH, INDEXED, OP_LSB, PORT, RAM_BITS, TARGET_BITS, WORD_BITS, Op
 
+BLOCK_BITS = 4096  # of an iCE40's block RAM
+
 
 class Processor(wiring.Component):
     """Run a program of `isa`: two cycles an instruction, more where a port makes it wait.
 
     In the first cycle an instruction's operand is read, in the second it acts and the next
     instruction is read. The host's port reads the memory in second cycles and writes it in first
-    ones; while an instruction waits it can do both. Reset: begins at instruction 0; the memory keeps
-    its contents.
+    ones; while an instruction waits it can do both. Reset: begins at instruction 0; the memory
+    keeps its contents.
 
     Parameters
     ----------
@@ -73,14 +75,12 @@ class Processor(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.rom = rom = Memory(
-            shape=WORD_BITS, depth=max(len(self.program), 2), init=self.program
-        )
         m.submodules.ram = ram = Memory(
             shape=WORD_BITS, depth=1 << RAM_BITS, init=self.memory, attrs=NO_COLLISIONS
         )
-        fetch, read, write = rom.read_port(), ram.read_port(), ram.write_port(granularity=8)
-        word = fetch.data
+        read, write = ram.read_port(), ram.write_port(granularity=8)
+        next_address, fetch = Signal(TARGET_BITS), Signal()
+        word = self._rom(m, next_address, fetch)
         op, address = word[OP_LSB:], word[:RAM_BITS]
 
         begun, acting = Signal(), Signal()  # a first instruction is there; second cycle
@@ -91,9 +91,9 @@ class Processor(wiring.Component):
             self.port.eq(address),
             self.reading.eq(begun & ~acting & (op == Op.IN)),
             waits.eq(begun & ~acting & (op[1:] == PORT >> 1) & self.hold),
-            self.host_ready.eq(Mux(
-                self.host_write.any(), ~acting, (acting & (op != Op.ST)) | waits | ~begun
-            )),
+            self.host_ready.eq(
+                Mux(self.host_write.any(), ~acting, (acting & (op != Op.ST)) | waits | ~begun)
+            ),
             self.host_found.eq(read.data),
             reads.eq(self.host_valid & ~self.host_write.any() & self.host_ready),
             place.eq(address | Mux(word[INDEXED.bit_length() - 1], x, 0)),
@@ -104,7 +104,7 @@ class Processor(wiring.Component):
         m.d.sync += [begun.eq(1), acting.eq(begun & ~acting & ~waits)]
 
         # Where to go on.
-        taken, next_address = Signal(), Signal(TARGET_BITS)
+        taken = Signal()
         with m.Switch(op[:3]):
             with m.Case(Op.JZ & 7):
                 m.d.comb += taken.eq(a == 0)
@@ -119,20 +119,19 @@ class Processor(wiring.Component):
             with m.Default():
                 m.d.comb += taken.eq(1)
         branch = (op & BRANCH) == BRANCH
-        with m.If(op == Op.RET):
+        with m.If(~begun):  # whatever the last instruction before a reset was
+            m.d.comb += next_address.eq(0)
+        with m.Elif(op == Op.RET):
             m.d.comb += next_address.eq(link)
-        with m.Elif(branch & taken & begun):
+        with m.Elif(branch & taken):
             m.d.comb += next_address.eq(word[:TARGET_BITS])
         with m.Else():
             m.d.comb += next_address.eq(following)
-        m.d.comb += [fetch.en.eq(acting | ~begun), fetch.addr.eq(next_address)]
-        with m.If(~begun):  # whatever the last instruction before a reset was
-            m.d.comb += fetch.addr.eq(0)
-            m.d.sync += following.eq(1)
-        with m.Elif(acting):
+        m.d.comb += fetch.eq(acting | ~begun)
+        with m.If(fetch):
             m.d.sync += following.eq(next_address + 1)
-            with m.If(op == Op.CALL):
-                m.d.sync += link.eq(following)
+        with m.If(acting & (op == Op.CALL)):
+            m.d.sync += link.eq(following)
 
         # Arithmetic by one adder: LD adds to nothing.
         negative, with_carry = Signal(), Signal()
@@ -192,3 +191,20 @@ class Processor(wiring.Component):
                 write.en.eq(self.host_write),
             ]
         return m
+
+    def _rom(self, m: Module, address: Signal, enable: Signal) -> Value:
+        """Return the word of an address, from the next cycle on.
+
+        Side by side as many block RAMs of 4 kbit as there are, each as deep as the program: one
+        behind the other would need a multiplexer, and be slower.
+        """
+        depth = 1 << max((len(self.program) - 1).bit_length(), RAM_BITS)
+        width = max(BLOCK_BITS // depth, 1)
+        parts: list[Value] = []
+        for low in range(0, WORD_BITS, width):
+            part = [word >> low & ((1 << width) - 1) for word in self.program]
+            m.submodules[f"rom{low}"] = rom = Memory(shape=width, depth=depth, init=part)
+            port = rom.read_port()
+            m.d.comb += [port.addr.eq(address), port.en.eq(enable)]
+            parts.append(port.data)
+        return Cat(parts)

