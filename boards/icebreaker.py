@@ -36,7 +36,7 @@ ICEBREAKER = Board(
     mark=int.from_bytes(b"ICEB", "little"),
     config=ENGINE,
     memory_bytes=memory_bytes(ENGINE),
-    clock_hz=24e6,
+    clock_hz=27e6,
     serial=True,
     leds=2,
 )
