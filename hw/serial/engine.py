@@ -26,12 +26,14 @@ def check_config(config: EngineConfig) -> None:
     ValueError
         Naming the parameter, its value and what it must be.
     """
-    wanted = {"rows": 4, "cols": 4, "act_bits": 8, "code_bits": 4, "bus_bits": 64, "window": 1,
-              "leaky": False, "codec_bits": 0, "select": "shifter"}  # fmt: skip
+    wanted = {
+        "rows": 4, "cols": 4, "act_bits": 8, "code_bits": 4, "bus_bits": 64, "window": 1,
+        "leaky": False, "codec_bits": 0, "select": "shifter", "arithmetic": "shift",
+    }  # fmt: skip
     for name, value in wanted.items():
         found = getattr(config, name)
         if found != value:
-            raise ValueError(f"{name} of a serial engine must be {value}, not {found!r}")
+            raise ValueError(f"{name} of a serial engine must be {value!r}, not {found!r}")
     if config.hold > 64:
         raise ValueError(f"hold of a serial engine must be at most 64, not {config.hold}")
     if config.buffer_words > 4096:

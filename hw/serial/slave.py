@@ -103,7 +103,7 @@ class Slave(wiring.Component):
                     m.d.comb += bus.s_axil_arready.eq(1)
                     m.next = "READ"
             with m.State("WRITE"):
-                with m.If(kept & (strobe != 0)):
+                with m.If(known & kept & (strobe != 0)):
                     m.d.comb += [self.host_valid.eq(1), self.host_write.eq(strobe)]
                 with m.If(~self.host_valid | self.host_ready):
                     m.d.sync += half.eq(1)
