@@ -30,8 +30,11 @@ def sim_zoo(
     terms: NewTerms = None,
     bits: NewBits = None,
     codec: Annotated[
-        int | None,
-        typer.Option(help="Run each once more with feature maps in so many bits, 1..7."),
+        str | None,
+        typer.Option(
+            help="Run each once more with feature maps in so many bits, 1..7, or with 'zvc' "
+            "without their zeros."
+        ),
     ] = None,
     simulator: Sim = Simulator.verilator,
     out_dir: Out = Path("build/zoo"),
@@ -44,8 +47,9 @@ def sim_zoo(
     For preset base as it is and N = 2 some networks have a least utilisation; below it the run
     fails.
 
-    --codec needs an engine with a codec of as many bits or more, and networks with scores of
-    classes. Its tables are fitted to the calibration pictures.
+    --codec 1..7 needs an engine with a codec of as many bits or more, and networks with scores of
+    classes. Its tables are fitted to the calibration pictures. --codec zvc is lossless and needs
+    an engine with zero_maps; maps that calibration pictures show to be no smaller stay as they are.
 
     Example: shiftwork sim-zoo resnet8 --codec 4 --set codec_bits=4
     """
@@ -56,6 +60,7 @@ def sim_zoo(
     from .progress import Stages
     from .zoo import (
         PREDICTION_LIMIT,
+        check_codec,
         choose,
         least_utilisation,
         open_networks,
@@ -67,13 +72,7 @@ def sim_zoo(
 
     config = open_config(preset, changes)
     book = open_book(config.arithmetic, terms, bits)
-    if codec is not None and not 1 <= codec <= 7:
-        raise ValueError(f"--codec must be 1..7, not {codec}")
-    if codec is not None and codec > config.codec_bits:
-        raise ValueError(
-            f"--codec {codec} needs an engine whose codec has {codec} bits, {config.name}'s has "
-            f"{config.codec_bits}: add --set codec_bits={codec}"
-        )
+    check_codec(codec, config)
     chosen = choose(names)
     find_simulator(simulator.value)
     rows = []
@@ -82,7 +81,7 @@ def sim_zoo(
             emitted = emit(config, out_dir / "rtl")
         for name in chosen:
             least = least_utilisation(name, config, book.terms)
-            for opened in open_networks(name, stages, book=book, codec=codec):
+            for opened in open_networks(name, stages, config, book=book, codec=codec):
                 row = run_network(*opened, config, emitted.verilog, stages,
                                   simulator=simulator.value)  # fmt: skip
                 rows.append(replace(row, least_utilisation=least))

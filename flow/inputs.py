@@ -70,7 +70,8 @@ def changed(config: EngineConfig, changes: list[str] | None) -> EngineConfig:
         if name not in config.to_dict():
             known = ", ".join(config.to_dict())
             raise ValueError(f"--set {change}: no parameter {name!r}; there are {known}")
-        values[name] = int(text) if re.fullmatch(r"-?[0-9]+", text) else text
+        words = {"true": True, "false": False}
+        values[name] = int(text) if re.fullmatch(r"-?[0-9]+", text) else words.get(text, text)
     return config.replace(**values) if values else config
 
 

@@ -17,6 +17,7 @@ from ..model.codec.whole import code_whole
 from ..model.compile import compile_network
 from ..model.cycles import predict_cycles
 from ..model.network import Network
+from ..model.zeros import without_zeros
 from ..model.zoo import MODELS
 from ..sim.result import LayerCounters
 from ..sim.scoreboard import FAST, simulate
@@ -30,7 +31,7 @@ class ZooRow:
     Attributes
     ----------
     network : str
-        Its name, and the bits of its codes where its maps are coded.
+        Its name, and how its maps are stored where that is otherwise.
     refused : str
         Why the engine cannot run it; then all counts are 0.
     ideal_cycles : int
@@ -53,6 +54,8 @@ class ZooRow:
         Of the simulation; the last by CPU time.
     costly : list of dict
         The layers that lose most cycles: name, cycles, ideal cycles, stalls.
+    without_zeros : list of str
+        Maps that are stored without zeros.
     trouble : list of str
         What went wrong, if anything.
     """
@@ -82,6 +85,7 @@ class ZooRow:
     cpu_seconds: float = 0.0
     cycles_per_second: float = 0.0
     costly: list[dict[str, Any]] = field(default_factory=list)
+    without_zeros: list[str] = field(default_factory=list)
     trouble: list[str]
 
     @property
@@ -95,6 +99,9 @@ class ZooRow:
         return not self.refused and self.utilisation < self.least_utilisation
 
 
+ZVC = "zvc"
+CODE_BITS = tuple(map(str, range(1, 8)))
+ZERO_PICTURES = 8  # on which zeros are counted
 PREDICTION_LIMIT = 0.03  # largest relative error of the cycle model that is no fault
 LEAST_UTILISATION = {"squeezenet1_1": 0.90, "resnet8": 0.85, "efficientnet_lite0": 0.60}
 """Of the zoo on preset base with N = 2 and a memory of 8 bytes a cycle, as the project promises."""
@@ -121,13 +128,40 @@ def least_utilisation(name: str, config: EngineConfig, terms: int) -> float:
     return LEAST_UTILISATION.get(name, 0.0) if reference else 0.0
 
 
+def check_codec(codec: str | None, config: EngineConfig) -> None:
+    """Check how maps are to be stored against an engine: as codes of 1..7 bits, or ``ZVC``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such code, or the engine has no circuits for it; the message says what to do.
+    """
+    if codec is None:
+        return
+    if codec == ZVC:
+        if not config.zero_maps:
+            raise ValueError(
+                f"--codec {ZVC} needs an engine that stores maps without zeros, {config.name} does "
+                "not: add --set zero_maps=true"
+            )
+        return
+    if codec not in CODE_BITS:
+        raise ValueError(f"--codec must be 1..7 or {ZVC}, not {codec}")
+    if int(codec) > config.codec_bits:
+        raise ValueError(
+            f"--codec {codec} needs an engine whose codec has {codec} bits, {config.name}'s has "
+            f"{config.codec_bits}: add --set codec_bits={codec}"
+        )
+
+
 def open_networks(
-    name: str, stages: Stages, *, book: Book, codec: int | None = None
+    name: str, stages: Stages, config: EngineConfig, *, book: Book, codec: str | None = None
 ) -> Iterator[tuple[str, Network, torch.Tensor]]:
     """Yield a network of the zoo with what to call it and a stored picture.
 
-    With ``codec``, the bits of a code, it comes once more with every map coded that may be, by
-    tables fitted to its calibration pictures.
+    With ``codec``, see `check_codec`, it comes once more: with every map coded that may be, by
+    tables fitted to its calibration pictures, or with those maps without zeros that are smaller so
+    on some of these pictures.
 
     Raises
     ------
@@ -140,10 +174,16 @@ def open_networks(
     with stages.stage(f"{name}: quantise"):
         network, x = loader.load_quantized(book=book), loader.input()
     yield name, network, x
-    if codec is not None:
+    if codec == ZVC:
+        with stages.stage(f"{name}: count zeros") as notes:
+            pictures = loader.calibration(loader.pictures)[:ZERO_PICTURES]
+            coded = without_zeros(network, config, pictures)
+            notes.append(f"{len(coded.zeros)} maps without them")
+        yield f"{name}, maps without zeros", coded, x
+    elif codec is not None:
         with stages.stage(f"{name}: fit codes"):
             pictures = loader.calibration(loader.pictures)
-            coded = code_whole(loader.load_float(), network, pictures, codec)
+            coded = code_whole(loader.load_float(), network, pictures, int(codec))
         yield f"{name}, {codec}-bit maps", coded, x
 
 
@@ -166,7 +206,7 @@ def run_network(
         with stages.stage(f"{name}: compile and predict") as notes:
             program = compile_network(network, config)
             predicted = predict_cycles(
-                program, config, read_latency=FAST.read, write_latency=FAST.write
+                program, config, read_latency=FAST.read, write_latency=FAST.write, tensors=want
             )
             notes.append(f"{predicted.cycles:,} cycles predicted")
     except ValueError as error:
@@ -203,6 +243,7 @@ def run_network(
         cpu_seconds=round(result.cpu_seconds, 1),
         cycles_per_second=round(result.cycles_per_second),
         costly=costly_layers(result.layers),
+        without_zeros=list(network.zeros),
         trouble=[] if result.ok else result.summary().splitlines(),
     )
 

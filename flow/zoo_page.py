@@ -15,6 +15,7 @@ _CAUSES = {"wait_weights": "weights", "wait_load": "loading", "wait_drain": "dra
 
 _CODED = ("With coded maps: every map but input and outputs, by tables fitted to the calibration",
           "pictures, which are part of the program.")  # fmt: skip
+_ZEROS = ("Maps without zeros: those that are smaller so on calibration pictures. It is lossless.",)
 
 
 def _number(value: float) -> str:
@@ -69,6 +70,7 @@ def zoo_page(report: dict[str, Any]) -> str:
         "Ideal cycles are MACs x passes / lanes; utilisation is ideal cycles over cycles; kHz are",
         "simulated cycles per second of CPU time.",
         *(_CODED if any(net.get("table_bytes") for net in ran) else ()),
+        *(_ZEROS if any(net.get("without_zeros") for net in ran) else ()),
         "",
         *_table(
             ("network", "layers", "MMAC", "cycles", "ideal", "utilisation", "CPU s", "kHz",

@@ -18,7 +18,7 @@ from amaranth.lib import data
 
 from .array import has_separate
 from .codec.layout import unit_bytes
-from .config import EngineConfig
+from .config import SEGMENTS, EngineConfig
 from .descriptor import VERSION, ErrorCode, Mode, Op
 from .tree import times
 
@@ -34,6 +34,8 @@ CODED = {
     "load_addr": "load_bits", "load_plane_stride": "load_bits", "load_group_stride": "load_bits",
     "out_addr": "store_bits",
 }  # fmt: skip
+
+ZERO_SIDES = ("load", "store")
 
 
 class Checks:
@@ -105,7 +107,7 @@ def _sizes(config: EngineConfig, d: data.View) -> list[Value]:
         wrong.append(d.mode == Mode.PACKED)
     if not config.leaky:
         wrong.append(d.slope != 0)
-    return wrong + _codec(config, d)
+    return wrong + _codec(config, d) + (_zeros(config, d) if config.zero_maps else [])
 
 
 def _codec(config: EngineConfig, d: data.View) -> list[Value]:
@@ -121,6 +123,23 @@ def _codec(config: EngineConfig, d: data.View) -> list[Value]:
     wrong.append((d.load_bits != 0) & (d.levels_plane >= config.codec_planes))
     beyond = d.thresholds_plane + planes > config.codec_planes
     return [*wrong, (d.store_bits != 0) & beyond]
+
+
+def _zeros(config: EngineConfig, d: data.View) -> list[Value]:
+    """Return what is wrong with the fields of maps without zeros."""
+    wrong: list[Value] = []
+    for side in ZERO_SIDES:
+        segment = d[f"{side}_segment"]
+        wrong.append(segment > config.hold)
+        if config.codec_bits:
+            wrong.append((segment != 0) & (d[f"{side}_bits"] != 0))
+    loads, stores = d.load_segment != 0, d.store_segment != 0
+    return [
+        *wrong,
+        loads & (d.load_skip >= d.load_segment),
+        loads & (d.load_words + d.load_skip)[16],
+        stores & (d.tile > (d.store_segment << (SEGMENTS - 1).bit_length())),
+    ]
 
 
 def alignments(config: EngineConfig) -> dict[str, int]:
@@ -147,4 +166,8 @@ def _addresses(config: EngineConfig, d: data.View) -> list[Value]:
             low = Mux(d[bits] == 0, low, 0)
         if step > 1:
             wrong.append(low != 0)
+    if config.zero_maps and unit:
+        wrong += [
+            (d[f"{side}_segment"] != 0) & (d[f"{side}_masks"][:unit] != 0) for side in ZERO_SIDES
+        ]
     return wrong

@@ -29,6 +29,7 @@ NOT_IN_FINGERPRINT = {
     "watchdog_bits": "when the engine gives up; a program that ends is not touched",
 }
 """Parameters that change nothing of what a program means or computes, and why each does not."""
+SEGMENTS = 16  # of a token at most, see `EngineConfig.zero_maps`
 
 
 def _pow2_ceil(n: int) -> int:
@@ -89,6 +90,9 @@ class EngineConfig:
         0 builds no codec. With one, ``cols`` must be a multiple of ``rows``.
     codec_planes : int
         Planes of ``rows`` channels whose tables the codec holds, each way, a power of two.
+    zero_maps : bool
+        Whether feature maps may be stored without their zeros (zero-value compression). Then
+        ``cols`` must be a multiple of ``rows``.
     """
 
     name: str = "custom"
@@ -112,6 +116,7 @@ class EngineConfig:
     arithmetic: Arithmetic = "shift"
     codec_bits: int = 0
     codec_planes: int = 64
+    zero_maps: bool = False
 
     def __post_init__(self) -> None:
         if self.arithmetic != "shift":
@@ -156,9 +161,12 @@ class EngineConfig:
             raise ValueError(
                 f"codec_bits must be below act_bits ({self.act_bits}), not {self.codec_bits}"
             )
-        if self.codec_bits and self.cols % self.rows:
+        if not isinstance(self.zero_maps, bool):
+            raise ValueError(f"zero_maps must be true or false, not {self.zero_maps!r}")
+        if (self.codec_bits or self.zero_maps) and self.cols % self.rows:
+            what = "codec_bits" if self.codec_bits else "zero_maps"
             raise ValueError(
-                f"with codec_bits, cols must be a multiple of rows ({self.rows}), not {self.cols}"
+                f"with {what}, cols must be a multiple of rows ({self.rows}), not {self.cols}"
             )
         if self.select not in ("shifter", "mux"):
             raise ValueError(f"select must be 'shifter' or 'mux', not {self.select!r}")
@@ -246,11 +254,14 @@ class EngineConfig:
         """32 bits that differ between engines that cannot share a program.
 
         Of every parameter but those of `NOT_IN_FINGERPRINT`, so that a new one counts until it is
-        shown not to matter. Shift arithmetic is left out: it was all there was.
+        shown not to matter. What came later counts where it is on: ``zero_maps``, and arithmetic
+        other than shifts.
         """
         kept = {n: v for n, v in sorted(asdict(self).items()) if n not in NOT_IN_FINGERPRINT}
         if self.arithmetic == "shift":
             del kept["arithmetic"]
+        if not self.zero_maps:
+            del kept["zero_maps"]
         return zlib.crc32(repr(kept).encode())
 
     @property

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from .axi import REQUEST
 from .checks import Checks
-from .codec.coding import coding_layout
+from .codec.tokens import coding_layout
 from .config import EngineConfig
 from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS, FIELDS, ErrorCode
 from .loader import Target, load_command_layout
@@ -63,7 +63,7 @@ class Control(wiring.Component):
     stored : In(1)                    pulse: a descriptor's output is in memory
     record : Out(1), record_layer : Out(16)   pulse: a layer is stored, keep its counters
     wait_load : Out(1)                the sequencer is idle for want of a loaded band
-    coding : Out(coding_layout)       of the band on ``band``, where there is a codec
+    coding : Out(coding_layout)       of the band on ``band``, where maps may be stored otherwise
     """
 
     start: Signal
@@ -122,7 +122,11 @@ class Control(wiring.Component):
             "stored": In(1),
             "record": Out(1), "record_layer": Out(16),
             "wait_load": Out(1),
-            **({"coding": Out(coding_layout(config))} if config.codec_bits else {}),
+            **(
+                {"coding": Out(coding_layout(config))}
+                if config.codec_bits or config.zero_maps
+                else {}
+            ),
         })  # fmt: skip
 
     def elaborate(self, platform: Any) -> Module:
@@ -152,6 +156,19 @@ class Control(wiring.Component):
                 "group_stride": d.load_group_stride, "base": d.buffer_base,
             }.items()
         ]  # fmt: skip
+        if config.codec_bits or config.zero_maps:
+            m.d.comb += [
+                self.coding.addr.eq(d.out_addr), self.coding.col_blocks.eq(d.col_blocks)
+            ]  # fmt: skip
+        if config.zero_maps:
+            m.d.comb += [
+                self.load.payload.segment.eq(d.load_segment),
+                self.load.payload.skip.eq(d.load_skip),
+                self.load.payload.masks.eq(d.load_masks),
+                self.coding.segment.eq(d.store_segment),
+            ]
+            with m.If(d.store_segment != 0):
+                m.d.comb += self.coding.addr.eq(d.store_masks)
         target = self._codec(m, d) if config.codec_bits else None
         m.d.comb += [
             self.weights.payload[name].eq(value)
@@ -310,8 +327,6 @@ class Control(wiring.Component):
             load.plane.eq(d.levels_plane),
             self.coding.bits.eq(d.store_bits),
             self.coding.plane.eq(d.thresholds_plane),
-            self.coding.addr.eq(d.out_addr),
-            self.coding.col_blocks.eq(d.col_blocks),
         ]
         tables = (
             (Target.LEVELS, d.levels_addr, d.levels_planes, d.load_bits, d.levels_base),
@@ -329,6 +344,8 @@ class Control(wiring.Component):
                     load.bits.eq(bits),
                     load.plane.eq(plane),
                 ]
+                if self.config.zero_maps:
+                    m.d.comb += load.segment.eq(0)
         return target
 
     def _expired(self, m: Module) -> Value:

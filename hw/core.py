@@ -12,6 +12,8 @@ from .array import Array
 from .axi import read_members, write_members
 from .codec.coding import Coding
 from .codec.loader import CodedLoader
+from .codec.tokens import Tokens
+from .codec.zero_loader import ZeroLoader
 from .config import EngineConfig
 from .control import Control
 from .copies import MAX_COPIES, copies
@@ -107,7 +109,8 @@ class Core(wiring.Component):
         for client, unit in enumerate((control, loader, weights)):
             wiring.connect(m, unit.request, reader.request(client))
             wiring.connect(m, reader.data(client), unit.data)
-        wiring.connect(m, control.load, loader.i)
+        if not config.zero_maps:
+            wiring.connect(m, control.load, loader.i)
         # Loaded bands, and the weights they will need, wait here.
         m.submodules.bands = bands = Queue(compute_layout(), AHEAD)
         m.submodules.streams = streams = Queue(WEIGHT_COMMAND, AHEAD)
@@ -116,7 +119,17 @@ class Core(wiring.Component):
         wiring.connect(m, control.band, bands.i)
         wiring.connect(m, bands.o, sequencer.i)
         wiring.connect(m, sequencer.drain, drain.i)
-        if not coded:
+        if coded or config.zero_maps:
+            m.submodules.tokens = tokens = Tokens(config)
+            wiring.connect(m, drain.token, tokens.i)
+            wiring.connect(m, tokens.o, storer.token)
+            m.d.comb += [
+                tokens.begin.eq(control.band.valid & control.band.ready),
+                tokens.band.eq(control.coding),
+                tokens.halt.eq(self.halt),
+            ]
+        else:
+            tokens = None
             wiring.connect(m, drain.token, storer.token)
         wiring.connect(m, drain.o, requantise.i)
         m.submodules.outputs = outputs = Queue(requantise.o.payload.shape(), outputs_depth(config))
@@ -126,7 +139,7 @@ class Core(wiring.Component):
             drain.taken.eq(outputs.o.valid & outputs.o.ready),
         ]
         if coded:
-            self._code(m, control, loader, drain, outputs, storer)
+            self._code(m, loader, tokens, outputs, storer)
         else:
             wiring.connect(m, outputs.o, storer.i)
 
@@ -201,6 +214,8 @@ class Core(wiring.Component):
             storer.halt.eq(self.halt),
             self.idle.eq(reader.idle & storer.idle),
         ]
+        if config.zero_maps:
+            self._load_without_zeros(m, control, loader, reader, window)
         told = ("running", "done", "error", "error_valid", "error_layer", "record", "record_layer")
         join(m, {name: control.signature.members[name] for name in told}, control, self)
         waits = Cat(sequencer.wait_weights, control.wait_load, sequencer.wait_drain)
@@ -213,18 +228,46 @@ class Core(wiring.Component):
         ]
         return m
 
-    def _code(
-        self, m: Module, control: Control, loader: Any, drain: Drain, outputs: Queue, storer: Storer
-    ) -> None:
+    def _code(self, m: Module, loader: Any, tokens: Any, outputs: Queue, storer: Storer) -> None:
         """Put the encoder before the storer."""
         m.submodules.coding = coding = Coding(self.config)
-        wiring.connect(m, drain.token, coding.i_token)
-        wiring.connect(m, coding.o_token, storer.token)
+        wiring.connect(m, tokens.order, coding.order)
         wiring.connect(m, outputs.o, coding.i)
         wiring.connect(m, coding.o, storer.i)
         wiring.connect(m, loader.thresholds, coding.thresholds)
+        m.d.comb += coding.halt.eq(self.halt)
+
+    def _load_without_zeros(
+        self, m: Module, control: Control, loader: Any, reader: Any, window: Window
+    ) -> None:
+        """Put a second loader beside the first; one of them works at a time."""
+        m.submodules.zero_loader = zeros = ZeroLoader(self.config)
+        command, load = zeros.i.payload, control.load.payload
+        wiring.connect(m, zeros.request, reader.request(3))
+        wiring.connect(m, reader.data(3), zeros.data)
+        wiring.connect(m, zeros.o_request, reader.request(4))
+        wiring.connect(m, reader.data(4), zeros.o_data)
+        same = ("words", "planes", "plane_stride", "groups", "group_stride", "base", "segment",
+                "skip")  # fmt: skip
         m.d.comb += [
-            coding.begin.eq(control.band.valid & control.band.ready),
-            coding.band.eq(control.coding),
-            coding.halt.eq(self.halt),
+            loader.i.payload.eq(load),
+            *(getattr(command, name).eq(getattr(load, name)) for name in same),
+            command.addr.eq(load.masks),
+            command.values.eq(load.addr),
+            reader.layer3.eq(control.layer),
+            reader.layer4.eq(control.layer),
+            control.load_done.eq(loader.done | zeros.done),
+            control.wrong_load.eq(loader.wrong | zeros.wrong),
         ]
+        with m.If(load.segment != 0):
+            m.d.comb += [
+                zeros.i.valid.eq(control.load.valid), control.load.ready.eq(zeros.i.ready),
+            ]  # fmt: skip
+        with m.Else():
+            m.d.comb += [
+                loader.i.valid.eq(control.load.valid), control.load.ready.eq(loader.i.ready),
+            ]  # fmt: skip
+        with m.If(zeros.w_en):
+            m.d.comb += [
+                window.w_addr.eq(zeros.w_addr), window.w_data.eq(zeros.w_data), window.w_en.eq(1),
+            ]  # fmt: skip

@@ -82,9 +82,13 @@ def burst_block(*limits: int) -> int:
     return 1 << (smallest.bit_length() - 1)
 
 
-def fifo_depths(config: EngineConfig) -> tuple[int, int, int]:
-    """Return the reader's FIFO depths in beats: of descriptors, of the loader, of the weights."""
-    return DESCRIPTOR_FIFO, 2 * config.burst_beats, config.weight_fifo
+def fifo_depths(config: EngineConfig) -> tuple[int, ...]:
+    """Return the reader's FIFO depths in beats: of descriptors, of the loader, of the weights.
+
+    With maps without zeros also those of their masks and of their values.
+    """
+    depths = DESCRIPTOR_FIFO, 2 * config.burst_beats, config.weight_fifo
+    return (*depths, depths[1], depths[1]) if config.zero_maps else depths
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,14 @@ def load_command_layout(config: EngineConfig) -> data.StructLayout:
     """Return the command of a loader: addresses and strides in bytes, the rest counts.
 
     With a codec also bits of the values' codes, and the tables that are meant: those to be
-    loaded, see `Target`, or those of the first run's codes.
+    loaded, see `Target`, or those of the first run's codes. With maps without zeros also what
+    `codec.zero_loader` has to know of them; ``segment`` is 0 for all others.
     """
+    zeros = {"segment": 16, "skip": 16, "masks": 32} if config.zero_maps else {}
     coded = {"bits": 4, "target": Target, "plane": 8} if config.codec_bits else {}
     return data.StructLayout({
         "addr": 32, "words": 16, "planes": 16, "plane_stride": 32, "groups": 16,
-        "group_stride": 32, "base": 16, **coded,
+        "group_stride": 32, "base": 16, **coded, **zeros,
     })  # fmt: skip
 
 

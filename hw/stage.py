@@ -26,13 +26,16 @@ def line_shape(geometry: Geometry) -> data.ArrayLayout:
 def store_token_layout(config: EngineConfig, *, coded: bool = True) -> data.StructLayout:
     """Return the token of a storer: where one column block of one tile goes.
 
-    In an engine with a codec `codec.coding.Coding` adds the last two fields; without ``coded``
-    they are left out.
+    In an engine with a codec, or maps without zeros, `codec.tokens.Tokens` adds the last fields;
+    without ``coded`` they are left out.
     """
-    more = {
-        "bits": range(config.codec_bits + 1),
-        "bytes": range(config.hold * config.word_bytes + 1),
-    }
+    more: dict[str, Any] = {}
+    if config.codec_bits or config.zero_maps:
+        more["bytes"] = range(config.hold * config.word_bytes + 1)
+    if config.codec_bits:
+        more["bits"] = range(config.codec_bits + 1)
+    if config.zero_maps:
+        more |= {"masks": 32, "segment": range(config.hold + 1)}
     return data.StructLayout({
         "addr": 32,  # byte address of the word of the first channel, first pixel
         "plane_stride": 32,  # bytes
@@ -40,8 +43,9 @@ def store_token_layout(config: EngineConfig, *, coded: bool = True) -> data.Stru
         "lane": range(config.rows),  # of the first channel, a multiple of gcd(rows, cols)
         "channels": range(config.cols + 1),  # real ones, 1..cols
         "last": 1,
-        # Bits of a value's code, 0 if it is stored as it is; bytes of a plane's run of words.
-        **(more if config.codec_bits and coded else {}),
+        # Bytes of a plane's run of coded words or of masks, bits of a value's code (0 if it is
+        # stored as it is), byte address of the masks, pixels of a segment (0 if zeros are stored).
+        **(more if coded else {}),
     })  # fmt: skip
 
 
@@ -50,7 +54,8 @@ class Stage(wiring.Component):
 
     Every token starts a new line; for words narrower than the bus its first pixel lies in the
     slot that its address has in a bus beat. Lines are used in turn, those from `free_line` on are
-    still wanted by the reader of the memory. Codes start in slot 0: they are packed later.
+    still wanted by the reader of the memory. Codes, and words of maps without zeros, start in slot
+    0: they are packed later.
 
     Latency 2 cycles from the last group to the token on `job`, and to its data in the memory.
     Throughput one group per cycle, with a gap of 2 cycles between tokens; up to 4 tokens wait.
@@ -173,6 +178,9 @@ class Stage(wiring.Component):
                 ]
                 if config.codec_bits:
                     with m.If(head.bits != 0):
+                        m.d.sync += slot.eq(0)
+                if config.zero_maps:
+                    with m.If(head.segment != 0):
                         m.d.sync += slot.eq(0)
                 with m.If(tokens.o.valid & ~self.halt):
                     m.next = "COLLECT"

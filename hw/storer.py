@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,12 +16,12 @@ from .axi import (
     PROTECTION,
     write_members,
 )
+from .beats import job_layout, move_beats
 from .burst import BurstSplitter
-from .codec.feed import Feed, coded_job
-from .codec.layout import unit_bytes, word_units
+from .codec.layout import unit_bytes
+from .codec.zero_store import ZeroStore
 from .config import EngineConfig
 from .geometry import JOBS, WRITES, Geometry, burst_block
-from .lines import beat_bytes, beat_strobe
 from .queue import Queue
 from .stage import Stage, store_token_layout
 
@@ -105,24 +105,13 @@ class Storer(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Build the storer: stage -> addresses -> data."""
         m = Module()
-        config, geometry, bus = self.config, self.geometry, self._bus
+        config, bus = self.config, self._bus
         m.submodules.stage = stage = Stage(config)
         m.submodules.splitter = splitter = BurstSplitter(
             config.bus_bytes, self.block, self.beats_bits
         )
         low_bits = (self.block - 1).bit_length()
-        slot_bits = (geometry.slots - 1).bit_length()
-        job_layout = data.StructLayout({
-            "beats": self.beats_bits,  # of each plane
-            "lane": range(config.rows),
-            "end": range(config.rows + config.cols),  # lane after the last, on from plane to plane
-            "low": low_bits,  # first beat within its block, and what a plane adds to it
-            "low_step": low_bits,
-            "first_slot": slot_bits,
-            "end_slot": slot_bits,
-            **coded_job(config),
-        })  # fmt: skip
-        m.submodules.jobs = jobs = Queue(job_layout, JOBS)
+        m.submodules.jobs = jobs = Queue(job_layout(config, self.beats_bits, low_bits), JOBS)
         wiring.connect(m, wiring.flipped(self.token), stage.token)
         wiring.connect(m, wiring.flipped(self.i), stage.i)
         m.d.comb += [
@@ -169,8 +158,9 @@ class Storer(wiring.Component):
 
         answered, resting = Signal(), Signal()
         m.d.comb += answered.eq((outstanding == 0) & splitter.idle)
-        self._addresses(m, stage.job, splitter.i, jobs.i, answered, resting)
-        self._data(m, stage, jobs.o, granted != 0, commit)
+        zeros = ZeroStore(m, config, low_bits) if config.zero_maps else None
+        self._addresses(m, stage.job, splitter.i, jobs.i, answered, resting, zeros)
+        move_beats(m, config, bus, stage, jobs.o, granted != 0, commit, self.block, zeros)
         nothing = stage.idle & resting & splitter.idle & ~jobs.o.valid
         m.d.comb += self.idle.eq((outstanding == 0) & ~bus.m_axi_awvalid & (self.halt | nothing))
         return m
@@ -180,8 +170,9 @@ class Storer(wiring.Component):
         return self
 
     def _addresses(
-        self, m: Module, token: Any, request: Any, job: Any, answered: Signal, resting: Signal
-    ) -> None:
+        self, m: Module, token: Any, request: Any, job: Any, answered: Signal, resting: Signal,
+        zeros: ZeroStore | None,
+    ) -> None:  # fmt: skip
         """Ask for the bursts of every plane; hand on what the data need to know."""
         config, geometry = self.config, self.geometry
         byte_bits = (config.word_bytes - 1).bit_length()
@@ -216,6 +207,8 @@ class Storer(wiring.Component):
                 j.offset.eq(t.addr[:bus_bits] >> (unit_bytes(config).bit_length() - 1)),
                 j.pixels.eq(t.pixels),
             ]
+        if zeros:
+            m.d.comb += [j.segment.eq(t.segment), j.pixels.eq(t.pixels), j.masks.eq(t.masks)]
         with m.FSM(name="addresses"):
             with m.State("IDLE"):
                 m.d.comb += [
@@ -230,8 +223,15 @@ class Storer(wiring.Component):
                     end.eq(j.end),
                     last.eq(t.last),
                 ]
+                if zeros:
+                    zeros.take(m, t)
                 with m.If(token.valid & job.ready):
                     m.next = "ASK"
+                    if zeros:
+                        with m.If(t.segment != 0):
+                            m.next = "MASKS"
+            if zeros:
+                zeros.asks(m, request, stride << bus_bits, end, last)
             with m.State("ASK"):
                 m.d.comb += request.valid.eq(1)
                 with m.If(request.ready):
@@ -246,148 +246,3 @@ class Storer(wiring.Component):
                     m.next = "IDLE"
         with m.If(self.done):
             m.d.sync += self.done.eq(0)
-
-    def _data(self, m: Module, stage: Stage, job: Any, granted: Any, commit: Signal) -> None:
-        """Read the staging memory and put beats on the bus: two pipeline steps, read and out."""
-        config, geometry, bus = self.config, self.geometry, self._bus
-        start = Signal(geometry.line_bits + 1)  # the token's first line
-        line = Signal(geometry.line_bits + 1)
-        part = Signal(range(geometry.parts))
-        plane = Signal(range(geometry.planes))
-        low = Signal.like(job.p.low)  # first beat of the plane within its block
-        beat = Signal.like(job.p.low)  # this beat within its block
-        lane = Signal.like(job.p.lane)
-        end = Signal.like(job.p.end)
-        left = Signal(self.beats_bits)
-        first, final = Signal(), Signal()  # beat of the plane
-        mask = Signal(config.rows)  # lanes that are real channels of the plane
-        firsts, lasts = Signal(geometry.slots), Signal(geometry.slots)  # slots of the end lines
-
-        strobe = Signal(config.bus_bytes)
-        run, issue, last = Signal(), Signal(), Signal()
-        advance = Signal()  # one more beat of the plane: issued, or of a coded one on the bus
-        coded = Signal()
-        # The pipeline: the memory's output register, then the bus registers.
-        reading, read_last = Signal(), Signal()
-        read_strobe, read_part = Signal.like(strobe), Signal.like(part)
-        step, out = Signal(), Signal()
-        m.d.comb += [
-            stage.r_line.eq(line),
-            stage.r_plane.eq(plane),
-            stage.r_en.eq(issue),  # and below
-            stage.free_line.eq(line if geometry.planes == 1 else start),
-            last.eq(final | (beat == self.block - 1)),
-            commit.eq(advance & last),
-        ]
-        feed: Any = None
-        if config.codec_bits:
-            m.submodules.feed = feed = Feed(config)
-            m.d.comb += [
-                feed.pixels.eq(job.p.pixels),
-                feed.units.eq(
-                    Array(word_units(config, k) for k in range(config.codec_bits + 1))[job.p.bits]
-                ),
-                feed.offset.eq(job.p.offset),
-                feed.r_data.eq(stage.r_data),
-                stage.r_en.eq(issue | feed.r_en),
-            ]
-        with m.Switch(part):
-            for index in range(geometry.parts):
-                with m.Case(index):
-                    m.d.comb += strobe.eq(
-                        beat_strobe(config, mask, firsts, lasts, first, final, index)
-                    )
-
-        with m.FSM(name="data"):
-            with m.State("IDLE"):
-                m.d.sync += [
-                    plane.eq(0),
-                    low.eq(job.p.low),
-                    lane.eq(job.p.lane),
-                    end.eq(job.p.end),
-                    line.eq(start),
-                ]
-                if feed is not None:
-                    m.d.sync += coded.eq(job.p.bits != 0)
-                with m.If(job.valid):
-                    m.next = "PLANE"
-            with m.State("PLANE"):
-                m.d.sync += [
-                    mask.eq(Cat((lane <= k) & (end > k) for k in range(config.rows))),
-                    firsts.eq(Cat(job.p.first_slot <= k for k in range(geometry.slots))),
-                    lasts.eq(
-                        Cat((job.p.end_slot - 1)[: len(job.p.end_slot)] >= k
-                            for k in range(geometry.slots))
-                    ),
-                    first.eq(1),
-                    final.eq(job.p.beats == 1),
-                    left.eq(job.p.beats),
-                    beat.eq(low),
-                    line.eq(start),
-                ]  # fmt: skip
-                m.next = "RUN"
-                if feed is not None:  # the memory's register is its own from now on
-                    m.d.comb += feed.begin.eq(coded & ~reading)
-                    with m.If(coded & reading):
-                        m.next = "PLANE"
-            with m.State("RUN"):
-                m.d.comb += run.eq(1)
-                with m.If(issue):
-                    m.d.sync += part.eq(part + 1)
-                    with m.If(part == geometry.parts - 1):
-                        m.d.sync += line.eq(line + 1)
-                if feed is not None:
-                    with m.If(feed.r_en):
-                        m.d.sync += line.eq(line + 1)
-                with m.If(advance):
-                    m.d.sync += [
-                        first.eq(0),
-                        final.eq(left == 2),
-                        left.eq(left - 1),
-                        beat.eq(beat + 1),
-                    ]
-                    with m.If(final):
-                        m.d.sync += [
-                            plane.eq(plane + 1),
-                            low.eq(low + job.p.low_step),
-                            lane.eq(0),
-                            end.eq(end - config.rows),
-                        ]
-                        m.next = "PLANE"
-                        with m.If(end <= config.rows):
-                            m.d.comb += job.ready.eq(1)
-                            m.d.sync += start.eq(line + ~coded)
-                            m.next = "IDLE"
-
-        m.d.comb += [
-            out.eq(~bus.m_axi_wvalid | bus.m_axi_wready),
-            step.eq(~reading | out),
-            issue.eq(run & granted & step & ~coded),
-            advance.eq(issue),
-        ]
-        with m.If(step):
-            m.d.sync += reading.eq(issue)
-        with m.If(issue):
-            m.d.sync += [read_strobe.eq(strobe), read_last.eq(last), read_part.eq(part)]
-        with m.If(out):
-            m.d.sync += [
-                bus.m_axi_wvalid.eq(reading),
-                bus.m_axi_wstrb.eq(read_strobe),
-                bus.m_axi_wlast.eq(read_last),
-            ]
-            with m.Switch(read_part):
-                for index in range(geometry.parts):
-                    with m.Case(index):
-                        m.d.sync += bus.m_axi_wdata.eq(beat_bytes(config, stage.r_data, index))
-        if feed is not None:
-            beats = feed.o
-            strobes = [bit.replicate(unit_bytes(config)) for bit in beats.payload.strobe]
-            m.d.comb += beats.ready.eq(run & coded & granted & out)
-            with m.If(beats.valid & beats.ready):
-                m.d.comb += advance.eq(1)
-                m.d.sync += [
-                    bus.m_axi_wvalid.eq(1),
-                    bus.m_axi_wdata.eq(beats.payload.data),
-                    bus.m_axi_wstrb.eq(Cat(strobes)),
-                    bus.m_axi_wlast.eq(last),
-                ]

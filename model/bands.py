@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..hw.codec.layout import token_pixels
 from ..hw.config import EngineConfig
+from .program import round_up
 
 Pair = tuple[int, int]
 MOST = 0xFFFF  # of a 16-bit descriptor field
@@ -105,8 +107,14 @@ class Band:
     variant: int = 0  # weight stream among the layer's, one after another
 
 
-def cut_bands(name: str, window: Window, work: Work, config: EngineConfig) -> list[Band]:
+def cut_bands(
+    name: str, window: Window, work: Work, config: EngineConfig, segment: int = 0
+) -> list[Band]:
     """Return the bands of a layer, in order of output pixels, planes innermost.
+
+    With a ``segment``, which divides the output's width, bands and tiles start at multiples of so
+    many pixels.
+
 
     A band is about one tile of ``hold`` pixels, so that the next layer can start on the first
     rows while the last are computed; larger where rows that overlap would cost more loading
@@ -121,13 +129,14 @@ def cut_bands(name: str, window: Window, work: Work, config: EngineConfig) -> li
     bands = None
     for share in (IN_FLIGHT, 2, 1):
         words = min(config.buffer_words // share, MOST)
-        bands = (_runs if window.pointwise else _rows)(name, window, work, config, words)
+        cut = _runs if window.pointwise else _rows
+        bands = cut(name, window, work, config, words, segment)
         if bands is not None:
             return bands
     planes = plane_step(window, config) if window.separate else window.planes
-    words = 1 if window.pointwise else window.rows_in(1) * window.size[1]
+    words = max(segment, 1) if window.pointwise else window.rows_in(1) * window.size[1]
     need = words * planes * window.tensors
-    what = "pixel" if window.pointwise else "row"
+    what = ("segment" if segment else "pixel") if window.pointwise else "row"
     remedy = "raise buffer_words" if need <= MOST else f"no engine has more than {MOST}: cut it up"
     raise ValueError(
         f"layer {name!r}: one output {what} needs {need} words of activations, but engine "
@@ -140,11 +149,15 @@ def least_pixels(config: EngineConfig) -> int:
     return 2 * config.block_beats + 8
 
 
-def tiles_of(pixels: int, config: EngineConfig) -> Pair:
-    """Return (pixels per tile, tiles), tiles as equal as can be."""
-    tiles = -(-pixels // config.hold)
-    tile = -(-pixels // tiles)
+def tiles_of(pixels: int, config: EngineConfig, segment: int = 0) -> Pair:
+    """Return (pixels per tile, tiles), tiles of whole segments and as equal as can be."""
+    tiles = -(-pixels // _longest_tile(config, segment))
+    tile = round_up(-(-pixels // tiles), max(segment, 1))
     return tile, -(-pixels // tile)
+
+
+def _longest_tile(config: EngineConfig, segment: int) -> int:
+    return token_pixels(config, segment) if segment else config.hold
 
 
 def _shares(total: int, most: int, config: EngineConfig, unit: int = 1) -> int:
@@ -167,18 +180,20 @@ def check_count(name: str, count: int) -> None:
 
 
 def _runs(
-    name: str, window: Window, _: Work, config: EngineConfig, words: int
+    name: str, window: Window, _: Work, config: EngineConfig, words: int, segment: int
 ) -> list[Band] | None:
     total = window.size[0] * window.size[1]
+    unit = max(segment, 1)
     group = window.planes
     if window.separate:
         step = plane_step(window, config)
         room = words // (min(total, config.hold) * window.tensors)
         group = min(window.planes, max(room // step * step, step))
-    longest = words // (group * window.tensors)
+    longest = min(words // (group * window.tensors), _longest_tile(config, segment))
+    longest = longest // unit * unit
     if longest < 1:
         return None
-    run = _shares(total, min(longest, config.hold, total), config)
+    run = round_up(_shares(total, min(longest, total), config), unit)
     check_count(name, -(-total // run) * -(-window.planes // group))
     bands = []
     for first in range(0, total, run):
@@ -187,13 +202,13 @@ def _runs(
             planes = min(group, window.planes - plane)
             bands.append(Band(
                 plane, planes, first, pixels, pixels, 1, 0, 0, first, pixels, pixels,
-                *tiles_of(pixels, config), planes * pixels * window.tensors,
+                *tiles_of(pixels, config, segment), planes * pixels * window.tensors,
             ))  # fmt: skip
     return bands
 
 
 def _rows(
-    name: str, window: Window, work: Work, config: EngineConfig, words: int
+    name: str, window: Window, work: Work, config: EngineConfig, words: int, segment: int
 ) -> list[Band] | None:
     out_height, out_width = window.out
     width = window.size[1]
@@ -217,7 +232,7 @@ def _rows(
             load = (b - a + 1) * width
             bands.append(Band(
                 plane, planes, a * width, load, width, b - a + 1, pad_top, window.padding[1],
-                top * out_width, out_width, pixels, *tiles_of(pixels, config),
+                top * out_width, out_width, pixels, *tiles_of(pixels, config, segment),
                 planes * load * window.tensors,
             ))  # fmt: skip
     return bands

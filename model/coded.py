@@ -1,8 +1,8 @@
-"""Which tensors of a network are coded, and what that asks of the network."""
+"""Which tensors of a network are coded or stored without zeros, and what that asks of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -68,8 +68,28 @@ def with_codes(network: Network, codes: Mapping[str, TableCode]) -> Network:
     return replace(network, codes=found)
 
 
+def with_zeros_left_out(network: Network, names: Iterable[str]) -> Network:
+    """Return the network with tensors stored without zeros; parts share with their whole.
+
+    Raises
+    ------
+    ValueError
+        If a tensor cannot be stored so, or only some parts of a concatenation are.
+    """
+    found = set(names)
+    joins = [layer for layer in network.layers if type(layer).__name__ == "Concat"]
+    for layer in reversed(joins):
+        if layer.output in found:
+            found |= set(layer.inputs)
+    for layer in joins:
+        if found.issuperset(layer.inputs):
+            found.add(layer.output)
+    known = [name for name in network.tensors if name in found]
+    return replace(network, zeros=(*known, *sorted(found - set(known))))
+
+
 def check_codes(network: Network) -> None:
-    """Check a network's codes against its tensors.
+    """Check a network's codes, and what is stored without zeros, against its tensors.
 
     Raises
     ------
@@ -92,9 +112,23 @@ def check_codes(network: Network) -> None:
                 f"the code of tensor {name!r} has level {int(code.levels.max())}, beyond the "
                 f"tensor's {info.top}"
             )
+    for name in network.zeros:
+        if name not in network.tensors:
+            raise ValueError(f"tensor {name!r} is to be stored without zeros, but there is none")
+        if name == network.input or name in network.outputs:
+            raise ValueError(f"tensor {name!r} is read or written by the host: keep its zeros")
+        if name in network.codes:
+            raise ValueError(f"tensor {name!r} is coded: it cannot be stored without zeros too")
     for layer in network.layers:
         if type(layer).__name__ == "Concat":
             _check_parts(network, layer.name, layer.inputs, layer.output)
+            whole = (*layer.inputs, layer.output)
+            for part in whole:
+                if (part in network.zeros) != (whole[0] in network.zeros):
+                    raise ValueError(
+                        f"layer {layer.name!r}: of tensors {whole[0]!r} and {part!r} one alone is "
+                        "stored without zeros: both or none, they lie in one place"
+                    )
 
 
 def _check_parts(network: Network, layer: str, parts: tuple[str, ...], whole: str) -> None:
@@ -152,6 +186,11 @@ def check_coded(network: Network, layers: Sequence[Layer], config: EngineConfig)
                 raise ValueError(
                     f"layer {layer.name!r}: both addends must be stored in as many bits, not "
                     f"{bits[0]} and {bits[1]} (0: uncoded)"
+                )
+            if len({name in network.zeros for name in layer.inputs}) > 1:
+                raise ValueError(
+                    f"layer {layer.name!r}: both addends {layer.inputs[0]!r} and "
+                    f"{layer.inputs[1]!r} must be stored without zeros, or none"
                 )
 
 

@@ -17,6 +17,7 @@ from .schedule import Slot, Step, allocate_buffer, order_bands
 from .sharing import kept_tensors, share_memory
 from .tables import Coding, plan_tables
 from .writers import Writers
+from .zeros import check_zeros
 
 ADDRESS_SPACE = 1 << 32  # bytes
 
@@ -66,7 +67,8 @@ def compile_network(
         for layer in layers
         if not isinstance(layer, Concat)
     ]
-    bands = [each.bands(config) for each in lowered]
+    check_zeros(network, layers, blocks, config)
+    bands = [each.bands(config, blocks.segments[each.output]) for each in lowered]
     steps = order_bands(lowered, bands)
     if len(steps) > MOST_BANDS:
         longest = max(range(len(bands)), key=lambda index: len(bands[index]))
@@ -105,7 +107,7 @@ def compile_network(
         writers.check(places[name], producers[name])
     plans = [
         LayerPlan(each.name, each.kind, each.output, index, each.macs, each.passes,
-                  -(-each.macs * each.passes // config.lanes), len(bands[index]))
+                  -(-each.macs * each.passes // config.lanes), len(bands[index]), each.inputs)
         for index, each in enumerate(lowered)
     ]  # fmt: skip
     body = b"".join(emitter.packed).ljust(weights_offset - HEADER_BYTES, b"\0")
@@ -181,8 +183,10 @@ class _Emitter:
         config, window, band = self.config, layer.window, step.band
         sources = [self.places[name] for name in layer.inputs]
         source, target = sources[0], self.places[layer.output]
+        skip = band.load_first % source.segment if source.segment else 0
+        load_first, load_words = band.load_first - skip, band.load_words + skip
         load_addrs = [
-            each.address + band.first_plane * each.plane_stride + band.load_first * each.word_bytes
+            each.address + band.first_plane * each.plane_stride + load_first * each.word_bytes
             for each in sources
         ]
         first_channel = band.first_plane * config.rows if window.separate else 0
@@ -201,7 +205,7 @@ class _Emitter:
         weight_addr += column * column_bytes
         number = len(self.packed)
         wait = self.writers.load(
-            sources, band.load_first, band.load_words,
+            sources, load_first, load_words,
             range(band.first_plane, band.first_plane + band.planes),
             [self.producers[name] for name in layer.inputs],
         )  # fmt: skip
@@ -237,9 +241,25 @@ class _Emitter:
             weight_beats=col_blocks * column_bytes // config.bus_bytes,
             out_addr=out_addr, out_plane_stride=target.plane_stride, out_channels=channels,
             slope=layer.slope, zero=layer.zero, **coding.fields(self.tables),
+            **_zero_fields(source, target, skip, load_addrs[0], out_addr),
         ))  # fmt: skip
         first_plane = first_channel // config.rows
         self.writers.store(
             target, band.out_first, band.pixels,
             range(first_plane, first_plane + -(-channels // config.rows)), step.layer,
         )  # fmt: skip
+
+
+def _zero_fields(
+    source: Place, target: Place, skip: int, load_addr: int, out_addr: int
+) -> dict[str, int]:
+    """Return what a descriptor says of maps without zeros."""
+    fields: dict[str, int] = {}
+    if source.segment:
+        fields |= {
+            "load_segment": source.segment, "load_skip": skip,
+            "load_masks": source.mask_of(load_addr),
+        }  # fmt: skip
+    if target.segment:
+        fields |= {"store_segment": target.segment, "store_masks": target.mask_of(out_addr)}
+    return fields

@@ -52,6 +52,10 @@ def insert_copies(network: Network, rows: int) -> tuple[Network, dict[str, str]]
         replace(
             network, tensors=inserter.tensors, layers=inserter.layers,
             codes=copied_codes(network.codes, inserter.copies),
+            zeros=(
+                *network.zeros,
+                *(copy for copy, of in inserter.copies.items() if of in network.zeros),
+            ),
         ),
         inserter.copies,
     )  # fmt: skip

@@ -11,11 +11,14 @@ too many, and with buffers of some tens of words up to 20 % too few.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..hw.config import EngineConfig
 from .program import Program
 from .units import Engine
+from .zero_traffic import ZeroTraffic
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,9 @@ class CyclePrediction:
 
 
 def predict_cycles(
-    program: Program, config: EngineConfig, *, read_latency: int = 8, write_latency: int = 8
-) -> CyclePrediction:
+    program: Program, config: EngineConfig, *, read_latency: int = 8, write_latency: int = 8,
+    tensors: Mapping[str, Any] | None = None,
+) -> CyclePrediction:  # fmt: skip
     """Predict the counters of a program on an engine.
 
     Parameters
@@ -67,6 +71,9 @@ def predict_cycles(
         The engine it was compiled for.
     read_latency, write_latency : int
         Cycles of the memory from an accepted address to the first beat.
+    tensors : Mapping[str, array], optional
+        Values of maps that are stored without zeros, (C, H, W) or (1, C, H, W) uint8: what these
+        move depends on the picture. A map that is not given counts as one that has no zeros.
 
     Raises
     ------
@@ -75,7 +82,8 @@ def predict_cycles(
     """
     if min(read_latency, write_latency) < 0:
         raise ValueError(f"latencies must be 0 or more, not {read_latency} and {write_latency}")
-    engine = Engine(program.descriptors(), config, read_latency, write_latency)
+    zeros = ZeroTraffic(program, config, tensors or {})
+    engine = Engine(program.descriptors(), config, read_latency, write_latency, zeros)
     engine.run()
     layers = []
     before = dict.fromkeys(engine.totals(), 0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..hw.codec.layout import word_bytes
+from ..hw.codec.layout import mask_bytes, segment_pixels, word_bytes
 from ..hw.config import EngineConfig
 from .network import Concat, Conv, Layer, Network, TensorInfo
 from .program import ALIGN, Place, round_up
@@ -63,6 +63,8 @@ class Blocks:
         Planes spanned, holes included.
     words : dict[str, int]
         Bytes of a pixel word: of codes, or of values.
+    segments : dict[str, int]
+        Pixels of a segment of tensors that are stored without zeros, 0 of the others.
     """
 
     slots: dict[str, np.ndarray]
@@ -70,6 +72,7 @@ class Blocks:
     plane_bytes: dict[str, int]
     planes: dict[str, int]
     words: dict[str, int]
+    segments: dict[str, int]
 
     def whole(self, name: str) -> str:
         """Return the tensor whose block a tensor lies in, itself if it is no part."""
@@ -113,13 +116,18 @@ def blocks_of(network: Network, layers: Sequence[Layer], config: EngineConfig) -
         name: word_bytes(config, network.codes[name].bits if name in network.codes else 0)
         for name in slots
     }
-    plane_bytes = {
-        name: round_up(
-            network.tensors[name].height * network.tensors[name].width * words[name], ALIGN
-        )
+    segments = {
+        name: segment_pixels(config, network.tensors[name].width) if name in network.zeros else 0
         for name in slots
     }
-    return Blocks(slots, parts, plane_bytes, planes, words)
+    plane_bytes = {
+        name: round_up(
+            network.tensors[name].height * network.tensors[name].width
+            * (words[name] + (mask_bytes(config) if segments[name] else 0)), ALIGN,
+        )
+        for name in slots
+    }  # fmt: skip
+    return Blocks(slots, parts, plane_bytes, planes, words, segments)
 
 
 def place_tensors(
@@ -152,6 +160,7 @@ def place_tensors(
         places[name] = Place(
             addresses[whole] + plane * stride, stride, blocks.planes[name], slots, info.height,
             info.width, config.rows, blocks.words[name], network.codes.get(name),
+            blocks.segments[name],
         )  # fmt: skip
     return places
 

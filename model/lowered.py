@@ -91,11 +91,11 @@ class Lowered:
                 parts.append(pack_bits(block, config.code_bits, config.bus_bits))
         return b"".join(parts)
 
-    def bands(self, config: EngineConfig) -> list[Band]:
-        """Return the bands the layer is cut into."""
+    def bands(self, config: EngineConfig, segment: int = 0) -> list[Band]:
+        """Return the bands the layer is cut into, see `cut_bands`."""
         if self.counts is None:
             work = Work(self.beats_per_pixel, len(self.blocks))
-            return cut_bands(self.name, self.window, work, config)
+            return cut_bands(self.name, self.window, work, config, segment)
         columns = (self.window.kernel[1] - 1) * self.step + self.tail_taps
         order = [self.whole, *(count for count, _ in self.variants)]
         return cut_segments(self.name, self.window, columns, self.counts, order, config)

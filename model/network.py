@@ -254,6 +254,9 @@ class Network:
     codes : dict[str, TableCode]
         Tensors that go to memory in fewer bits: whoever reads them reads ``code(a)`` for a. A
         concatenation and its parts have the same codes, see `coded.with_codes`.
+    zeros : tuple[str, ...]
+        Tensors that go to memory without their zeros, which loses nothing. A concatenation and
+        its parts alike, see `coded.with_zeros_left_out`.
 
     Raises
     ------
@@ -270,6 +273,7 @@ class Network:
     classes: tuple[str, ...] = field(default=())
     extra_outputs: tuple[str, ...] = ()
     codes: dict[str, TableCode] = field(default_factory=dict)
+    zeros: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> tuple[str, ...]:

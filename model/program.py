@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ..hw.config import EngineConfig
 from ..hw.descriptor import DESCRIPTOR_BYTES, unpack_descriptor
+from .places import OPEN, Place
 
 if TYPE_CHECKING:
-    from .codec.table import TableCode
     from .network import Network
 
 MAGIC = b"SHFTPROG"
@@ -24,121 +23,11 @@ VERSION = 1
 HEADER = struct.Struct("<8s9I")  # magic, then the words named in Program.header
 HEADER_BYTES = 64
 ALIGN = 64  # bytes: tensors, planes and weight streams start at multiples of it
-OPEN = -1  # a byte that may be anything
 
 
 def round_up(value: int, step: int) -> int:
     """Return the smallest multiple of step that is at least value."""
     return -(-value // step) * step
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a tensor lies: planes of ``rows`` channels, a word of ``word_bytes`` per pixel.
-
-    A word has a byte for each channel, or where the tensor is coded, the planes of their codes
-    one after another, see `hw.codec.layout`.
-
-    Attributes
-    ----------
-    address : int
-        Byte address of plane 0.
-    plane_stride : int
-        Bytes from plane to plane.
-    planes : int
-        Planes the tensor spans, holes of a concatenation included.
-    slots : ndarray int (C,)
-        Channel c lies in plane slots[c] // rows, lane slots[c] % rows.
-    height, width : int
-    rows, word_bytes : int
-    code : TableCode, optional
-        What is stored are its codes.
-    """
-
-    address: int
-    plane_stride: int
-    planes: int
-    slots: np.ndarray
-    height: int
-    width: int
-    rows: int
-    word_bytes: int
-    code: TableCode | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes spanned."""
-        return self.planes * self.plane_stride
-
-    def offsets(self) -> np.ndarray:
-        """Return the byte address of every value, int64 (C, H, W); of a code's lowest bit."""
-        lane = self.slots % self.rows
-        channel = self.slots // self.rows * self.plane_stride + lane // (8 if self.code else 1)
-        pixel = np.arange(self.height * self.width) * self.word_bytes
-        flat = self.address + channel[:, None] + pixel[None, :]
-        return flat.reshape(len(self.slots), self.height, self.width)
-
-    def contents(self, x: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the bytes that an engine writes of a tensor.
-
-        Lanes that a concatenation leaves open are written too, by layers that keep channels
-        apart; lanes behind the last channel are part of a coded word alone, and their codes 0.
-
-        Parameters
-        ----------
-        x : ndarray uint8 (C, H, W), optional
-            The values; every byte is open without them.
-
-        Returns
-        -------
-        addresses : ndarray int64 (N,)
-        values : ndarray int16 (N,)
-            `OPEN` where a byte may be anything.
-        """
-        pixels = self.height * self.width
-        if self.code is None:
-            lanes = np.arange(int(self.slots.max()) + 1)
-            addresses = replace(self, slots=lanes).offsets()
-            values = np.full(addresses.shape, OPEN, np.int16)
-            if x is not None:
-                values[self.slots] = x
-            return addresses.ravel(), values.ravel()
-        plane = self.address + np.arange(self.planes)[:, None, None] * self.plane_stride
-        word = np.arange(pixels)[:, None] * self.word_bytes + np.arange(self.word_bytes)
-        addresses = (plane + word).ravel()
-        if x is None:
-            return addresses, np.full(addresses.shape, OPEN, np.int16)
-        codes = np.zeros((self.planes * self.rows, pixels), np.uint8)
-        codes[self.slots] = (
-            self.code.encode(torch.from_numpy(x)[None])[0].numpy().reshape(-1, pixels)
-        )
-        bits = (
-            codes.reshape(self.planes, self.rows, pixels)[:, None]
-            >> np.arange(self.code.bits, dtype=np.uint8)[:, None, None]
-        )
-        bits = (bits & 1).reshape(self.planes, -1, pixels)  # plane after plane of all lanes
-        return addresses, np.packbits(bits, 1, "little").transpose(0, 2, 1).ravel().astype(np.int16)
-
-    def values(self, memory: np.ndarray) -> np.ndarray:
-        """Return the tensor, uint8 (C, H, W), from memory, uint8 (bytes,) from address 0 on."""
-        if self.code is None:
-            return memory[self.offsets()]
-        pixels = self.height * self.width
-        stored = memory[self.contents(None)[0]].reshape(self.planes, pixels, self.word_bytes)
-        bits = np.unpackbits(stored, 2, bitorder="little")[:, :, : self.code.bits * self.rows]
-        bits = bits.reshape(self.planes, pixels, self.code.bits, self.rows)
-        codes = (bits << np.arange(self.code.bits, dtype=np.uint8)[:, None]).sum(2, dtype=np.uint8)
-        codes = codes.transpose(0, 2, 1).reshape(-1, pixels)[self.slots]
-        found = self.code.decode(torch.from_numpy(np.ascontiguousarray(codes))[None])[0]
-        return found.numpy().reshape(-1, self.height, self.width)
-
-    def channel(self, plane: int, byte: int) -> int | None:
-        """Return a channel of a byte of a word: its first, or of a coded word the plane's."""
-        lane = byte if self.code is None else byte * 8 % self.rows
-        found = np.flatnonzero(self.slots == plane * self.rows + lane)
-        if not len(found) and self.code is not None:
-            found = np.flatnonzero(self.slots // self.rows == plane)
-        return int(found[0]) if len(found) else None
 
 
 @dataclass(frozen=True)
@@ -158,6 +47,7 @@ class LayerPlan:
         macs x passes / (rows x cols), rounded up.
     descriptors : int
         Bands it was cut into.
+    inputs : tuple of str
     """
 
     name: str
@@ -168,6 +58,7 @@ class LayerPlan:
     passes: int
     ideal_cycles: int
     descriptors: int
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,10 +123,14 @@ class Program:
         place = self._place(name)
         return replace(place, address=place.address - self.base).values(memory)
 
-    def mask_tensor(self, mask: np.ndarray, name: str) -> None:
-        """Set the bytes of tensor ``name`` in mask, uint8 (bytes,), to 255."""
+    def mask_tensor(self, mask: np.ndarray, name: str, x: np.ndarray | None = None) -> None:
+        """Set the bytes of tensor ``name`` in mask, uint8 (bytes,), to 255.
+
+        Without zeros they depend on its values x, uint8 (C, H, W), 0 by default.
+        """
         place = self._place(name)
-        x = np.zeros((len(place.slots), place.height, place.width), np.uint8)
+        if x is None:
+            x = np.zeros((len(place.slots), place.height, place.width), np.uint8)
         addresses, values = place.contents(x)
         mask[addresses[values != OPEN] - self.base] = 255
 
@@ -244,12 +139,16 @@ class Program:
     ) -> tuple[str, str, int, int, int] | None:
         """Return (layer, tensor, channel, y, x) of the value at a byte address, if any.
 
-        Where tensors share memory, the first one's of ``layers``, all of them by default.
+        Where tensors share memory, the first one's of ``layers``, all of them by default. Without
+        zeros it is what would lie there with them, or of a mask its first channel.
         """
         for plan in self.layers if layers is None else layers:
             place = self.places[plan.output]
             plane, rest = divmod(address - place.address, place.plane_stride)
+            behind = rest - place.height * place.width * place.word_bytes
             pixel, byte = divmod(rest, place.word_bytes)
+            if place.segment and behind >= 0:
+                pixel, byte = behind // place.mask_bytes, behind % place.mask_bytes * 8
             real = plane >= 0 and byte < place.rows and pixel < place.height * place.width
             channel = place.channel(plane, byte) if real else None
             if channel is not None:

@@ -167,7 +167,10 @@ def _overwriting(
     for index, layer in enumerate(lowered):
         first, last = numbers[index][0], numbers[index][-1]
         name = layer.output
-        if name in blocks.parts or not overwrites([steps[n].band for n in numbers[index]]):
+        segment = blocks.segments[name]
+        if name in blocks.parts or (segment and layer.window.size != layer.window.out):
+            continue  # masks lie behind the room for all words
+        if not overwrites([steps[n].band for n in numbers[index]], segment):
             continue
         words = layer.window.out[0] * layer.window.out[1]
         for source in layer.inputs:
@@ -180,6 +183,7 @@ def _overwriting(
             if (
                 source not in blocks.parts
                 and blocks.words[source] == blocks.words[name]
+                and blocks.segments[source] == blocks.segments[name]
                 and lives[source][1] == last
                 and max(others, default=-1) < first
                 and words <= room
@@ -189,12 +193,13 @@ def _overwriting(
     return over
 
 
-def overwrites(bands: Sequence[Band]) -> bool:
+def overwrites(bands: Sequence[Band], segment: int = 0) -> bool:
     """Whether each band may write its output where its input lay, pixel on pixel, plane on plane.
 
     Band k writes words [out_first, out_first + pixels) of the planes it loads, and maybe of
     further ones that no band loads. The layer before must have written that far, so band k has to
-    load as far; and no later band may load those words.
+    load as far; and no later band may load those words. With a ``segment`` it loads from the
+    start of one on.
     """
     later: dict[int, int] = {}  # of each plane the first word that any later band loads
     for band in reversed(bands):
@@ -204,7 +209,6 @@ def overwrites(bands: Sequence[Band]) -> bool:
             return False
         if any(end > later.get(plane, end) for plane in planes):
             return False
-        later |= {
-            plane: min(band.load_first, later.get(plane, band.load_first)) for plane in planes
-        }
+        first = band.load_first - (band.load_first % segment if segment else 0)
+        later |= {plane: min(first, later.get(plane, first)) for plane in planes}
     return True

@@ -37,15 +37,16 @@ from .packing import pack_bits, unpack_bits
 from .preprocess import Preprocess
 
 FORMAT = "shiftwork-network"
-VERSION = 6
+VERSION = 7
 # 1 had one output, no groups, slopes, sums or upsampling; 2 no mean or gain; 3 no edges of pools;
-# 4 no codes; 5 no integer weights
-READABLE = (1, 2, 3, 4, 5, 6)
+# 4 no codes; 5 no integer weights; 6 no zeros left out
+READABLE = (1, 2, 3, 4, 5, 6, 7)
 JSON_NAME = "network.json"
 WEIGHTS_NAME = "weights.safetensors"
 BESIDE = ("calibration.json", "calibration.svg", "curve.json", "curve.svg")  # of `convert`
 FIELDS = ("name", "input", "output", "tensors", "layers", "preprocess", "classes", "arrays")
-FIELDS_SINCE = {2: ("extra_outputs",), 5: ("codes",)}  # by the first version that has them
+# By the first version that has them.
+FIELDS_SINCE = {2: ("extra_outputs",), 5: ("codes",), 7: ("zeros",)}
 
 Arrays = dict[str, torch.Tensor]
 
@@ -85,6 +86,7 @@ def save_network(network: Network, folder: Path) -> Path:
         "classes": list(network.classes),
         "extra_outputs": list(network.extra_outputs),
         "codes": {name: _code_to_json(name, code, arrays) for name, code in network.codes.items()},
+        "zeros": list(network.zeros),
     }
     document["arrays"] = {name: _digest_array(array) for name, array in sorted(arrays.items())}
     document["sha256"] = {name: _digest_json(document[name]) for name in _fields(VERSION)}
@@ -146,6 +148,7 @@ def load_network(folder: Path) -> Network:
                 name: _code_from_json(name, entry, arrays)
                 for name, entry in document.get("codes", {}).items()
             },
+            zeros=tuple(document.get("zeros", ())),
         )
     except KeyError as error:
         raise ValueError(f"{JSON_NAME}: field {error.args[0]!r} is missing") from None

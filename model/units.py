@@ -6,7 +6,6 @@ What is modelled is in `hw.control`, `hw.weights`, `hw.sequencer`, `hw.drain` an
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 from ..hw.codec.layout import encode_stages, word_bytes
@@ -29,6 +28,9 @@ from ..hw.geometry import (
 from ..hw.registers import COUNTERS
 from .bus import Bus
 from .clock import Channel, Clock, Process
+from .tokens import Token
+from .zero_time import load_without_zeros, stored_without_zeros
+from .zero_traffic import ZeroTraffic
 
 DESCRIPTORS, LOADER, WEIGHTS = range(3)  # clients of the bus
 TAKE = 3  # cycles from a block's first beat until it is at the window's first stage
@@ -42,21 +44,6 @@ FEED = 3  # cycles from a coded token to its first beat
 RUNS = 8  # tokens remembered: more than the stage holds
 
 
-@dataclass(frozen=True)
-class Token:
-    """A column block of a tile on its way to memory."""
-
-    addr: int
-    stride: int
-    pixels: int
-    lane: int
-    channels: int
-    last: bool
-    layer: int
-    layer_last: bool
-    bits: int = 0  # of a value's code
-
-
 class Engine:
     """The units and what passes between them.
 
@@ -67,6 +54,7 @@ class Engine:
     config : EngineConfig
     read, write : int
         Latencies of the memory.
+    zeros : ZeroTraffic
 
     Attributes
     ----------
@@ -77,9 +65,11 @@ class Engine:
     """
 
     def __init__(
-        self, program: list[dict[str, int]], config: EngineConfig, read: int, write: int
-    ) -> None:
+        self, program: list[dict[str, int]], config: EngineConfig, read: int, write: int,
+        zeros: ZeroTraffic,
+    ) -> None:  # fmt: skip
         self.program = program
+        self.zeros = zeros
         self.config = config
         self.write_latency = write
         self.geometry = Geometry(config)
@@ -146,7 +136,11 @@ class Engine:
                 yield self.progress
             if config.codec_bits:
                 yield from self._load_tables(d)
-            if d["load_words"]:
+            if d["load_words"] and d["load_segment"]:
+                yield from load_without_zeros(
+                    clock, self.bus, config, self.zeros.loads(d), d["load_segment"]
+                )
+            elif d["load_words"]:
                 clock.start(self._ask(self._load_runs(d), d["load_bits"]))
                 for words, first in self._load_runs(d):
                     count = self._run_beats(words, first, d["load_bits"])
@@ -264,13 +258,14 @@ class Engine:
                     counts["compute"] += pixels * beats
                     channel = column * config.cols
                     plane, lane = divmod(channel, config.rows)
+                    channels = min(config.cols, d["out_channels"] - channel)
                     token = Token(
                         d["out_addr"] + plane * d["out_plane_stride"]
                         + tile * d["tile"] * word_bytes(config, d["store_bits"]),
-                        d["out_plane_stride"], pixels, lane,
-                        min(config.cols, d["out_channels"] - channel),
+                        d["out_plane_stride"], pixels, lane, channels,
                         tile + 1 == d["tiles"] and column + 1 == d["col_blocks"],
                         d["layer"], bool(d["layer_last"]), d["store_bits"],
+                        self.zeros.stores(d, tile, pixels, plane, lane + channels),
                     )  # fmt: skip
                     clock.call(self.land - 2, lambda t=token: clock.start(self.finished.put(t)))
                 following = min(d["tile"], d["pixels"] - (tile + 1) * d["tile"])
@@ -306,7 +301,11 @@ class Engine:
             clock.call(self.requantise, lambda t=token: clock.start(self.collected.put(t)))
 
     def _lines(self, token: Token) -> int:
-        slot = 0 if token.bits else token.addr // self.config.word_bytes % self.geometry.slots
+        slot = (
+            0
+            if token.bits or token.zeros
+            else token.addr // self.config.word_bytes % self.geometry.slots
+        )
         return -(-(token.pixels + slot) // self.geometry.slots)
 
     def _beats(self, token: Token) -> int:
@@ -377,6 +376,8 @@ class Engine:
                 start = max(clock.now, granted)
                 beats = self._beats(token)
                 cycles = max(beats, token.pixels) + FEED if token.bits else beats
+                if token.zeros:
+                    beats, cycles = stored_without_zeros(token.zeros[plane], self.config.bus_bytes)
                 if plane + 1 == self._planes(token):
                     read += lines
                     self.runs.append((read, start + cycles, lines, cycles))

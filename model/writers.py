@@ -45,26 +45,30 @@ class Writers:
         wait = 0
         for place, layers in zip(places, producers, strict=True):
             for plane in planes:
-                found = self._run(place, plane, first, words)
-                wait = max(wait, int(found.max(initial=0)))
-                self._check(found, layers)
+                for found in self._runs(place, plane, first, words):
+                    wait = max(wait, int(found.max(initial=0)))
+                    self._check(found, layers)
         return wait
 
     def store(self, place: Place, first: int, words: int, planes: range, layer: int) -> None:
         """Take note of what the next descriptor writes: a run of words in some planes."""
         self._layers.append(layer)
         for plane in planes:
-            self._run(place, plane, first, words)[:] = len(self._layers) - 1
+            for run in self._runs(place, plane, first, words):
+                run[:] = len(self._layers) - 1
 
     def check(self, place: Place, layers: Collection[int]) -> None:
         """Check that a tensor is still whole."""
         for plane in range(place.planes):
-            self._check(self._run(place, plane, 0, place.height * place.width), layers)
+            for run in self._runs(place, plane, 0, place.height * place.width):
+                self._check(run, layers)
 
-    def _run(self, place: Place, plane: int, first: int, words: int) -> np.ndarray:
-        at = (place.address + plane * place.plane_stride - self._base) // self._unit
-        word = place.word_bytes // self._unit
-        return self._last[at + first * word : at + (first + words) * word]
+    def _runs(self, place: Place, plane: int, first: int, words: int) -> list[np.ndarray]:
+        found = []
+        for address, size in place.spans(plane, first, words):
+            at = (address - self._base) // self._unit
+            found.append(self._last[at : at + size // self._unit])
+        return found
 
     def _check(self, found: np.ndarray, layers: Collection[int]) -> None:
         """Stop where a word is another tensor's: then the allocation is wrong."""

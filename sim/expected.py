@@ -117,7 +117,7 @@ def expect(
     for name in names:
         mine, mask = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
         program.write_tensor(mine[base:], name, arrays[name])
-        program.mask_tensor(mask[base:], name)
+        program.mask_tensor(mask[base:], name, arrays[name])
         marked = mask != 0
         clash = np.flatnonzero(marked & check & (mine != want))
         if len(clash):

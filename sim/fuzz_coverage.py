@@ -101,8 +101,8 @@ MEMORY: dict[str, Callable[[Latency], bool]] = {
     "random latency": lambda latency: latency.random > 0,
     "back-pressure": lambda latency: latency.stall > 0,
 }
-NARROW, CODED = "bits differ", "coded maps"
-FEATURES = (*LAYERS, NETWORK, NARROW, CODED, *MEMORY)
+NARROW, CODED, ZEROS = "bits differ", "coded maps", "maps without zeros"
+FEATURES = (*LAYERS, NETWORK, NARROW, CODED, ZEROS, *MEMORY)
 BANDS, LARGE, EMPTY = "several bands", "input beyond the buffer", "band without input"
 PROGRAM = (BANDS, LARGE, EMPTY)
 
@@ -120,6 +120,8 @@ def features(network: Network, latency: Latency) -> frozenset[str]:
         found.add(NARROW)
     if network.codes:
         found.add(CODED)
+    if network.zeros:
+        found.add(ZEROS)
     return frozenset(found | {name for name, sees in MEMORY.items() if sees(latency)})
 
 
@@ -149,6 +151,8 @@ def impossible(config: EngineConfig) -> frozenset[str]:
         found.add("leaky ReLU")
     if not config.codec_bits:
         found.add(CODED)
+    if not config.zero_maps:
+        found.add(ZEROS)
     return frozenset(found)
 
 

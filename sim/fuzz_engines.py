@@ -7,7 +7,7 @@ from ..hw.config import EngineConfig
 ENGINES = (
     EngineConfig(name="fuzz0", rows=4, cols=4, hold=32, buffer_words=2048, window=4,
                  burst_beats=16, weight_fifo=16, requantise_lanes=2, leaky=True,
-                 codec_bits=4),
+                 codec_bits=4, zero_maps=True),
     EngineConfig(name="fuzz1", rows=8, cols=4, hold=16, buffer_words=64, window=2, bus_bits=128,
                  burst_beats=8, weight_fifo=32, requantise_lanes=4),
     EngineConfig(name="fuzz2", rows=4, cols=8, code_bits=3, max_terms=2, max_fan_in=1152, hold=64,
@@ -23,5 +23,9 @@ ENGINES = (
     EngineConfig(name="fuzz7", rows=12, cols=6, arithmetic="int4", act_bits=7, hold=32,
                  buffer_words=256, window=2, bus_bits=128, burst_beats=8, weight_fifo=16,
                  requantise_lanes=3),
+    EngineConfig(name="fuzz8", rows=8, cols=8, hold=24, buffer_words=512, burst_beats=4,
+                 weight_fifo=4, requantise_lanes=4, zero_maps=True),
+    EngineConfig(name="fuzz9", rows=3, cols=6, act_bits=7, max_terms=4, hold=12, buffer_words=256,
+                 bus_bits=128, burst_beats=8, weight_fifo=8, leaky=True, zero_maps=True),
 )  # fmt: skip
 """Rows more and fewer than columns, buffers of 64 to 2048 words, both buses, every window."""

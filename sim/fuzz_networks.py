@@ -11,7 +11,7 @@ from ..hw.config import EngineConfig
 from ..model.compile import compile_network
 from ..model.network import Concat, Network, window_size
 from .builder import NetworkBuilder, Padding, Pair
-from .fuzz_codes import random_codes
+from .fuzz_codes import random_storage
 
 LAYERS = (2, 8)  # fewest and most layers of a network
 MOST_BEATS = 4000  # of one layer on the array
@@ -27,7 +27,7 @@ def random_network(seed: int, config: EngineConfig) -> tuple[Network, torch.Tens
     ----------
     seed : int
     config : EngineConfig
-        Limits terms, code bits, activation bits, fan-in, and bits of coded tensors.
+        Limits terms, code bits, activation bits, fan-in, and how tensors are stored.
 
     Returns
     -------
@@ -39,8 +39,7 @@ def random_network(seed: int, config: EngineConfig) -> tuple[Network, torch.Tens
             break
         drawing.step()
     network = drawing.builder.build()
-    if config.codec_bits:
-        network = random_codes(network, config.codec_bits, seed)
+    network = random_storage(network, config, seed)
     return network, drawing.builder.picture()
 
 

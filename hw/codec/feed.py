@@ -13,6 +13,7 @@ from ..geometry import Geometry
 from ..stage import line_shape
 from .layout import unit_bytes, word_units
 from .packer import Packer
+from .words import LineWords
 
 
 def coded_job(config: EngineConfig) -> dict[str, Any]:
@@ -71,59 +72,41 @@ class Feed(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        config, geometry = self.config, self.geometry
         m.submodules.packer = packer = self.packer
+        m.submodules.words = words = LineWords(self.config)
         wiring.connect(m, packer.o, wiring.flipped(self.o))
-        to_read = Signal(range(config.hold + 1))  # pixels of lines not yet read
-        left = Signal(range(config.hold + 1))  # pixels not yet taken from a line
-        slot = Signal(range(geometry.slots))
-        there, line_done, take = Signal(), Signal(), Signal()
+        take, filled, first = Signal(), Signal(), Signal()
         units, offset = Signal.like(self.units), Signal.like(self.offset)
         word: Any = Signal(packer.i.payload.shape(), name="coded")
-        filled, first = Signal(), Signal()
-
         m.d.comb += [
-            take.eq(there & (~filled | packer.i.ready)),
-            line_done.eq(take & ((slot == geometry.slots - 1) | (left == 1))),
-            self.r_en.eq((to_read != 0) & (~there | line_done)),
+            words.begin.eq(self.begin),
+            words.pixels.eq(self.pixels),
+            words.r_data.eq(self.r_data),
+            self.r_en.eq(words.r_en),
+            words.o.ready.eq(~filled | packer.i.ready),
+            take.eq(words.o.valid & words.o.ready),
             packer.i.valid.eq(filled),
             packer.i.payload.eq(word),
         ]
         with m.If(self.begin):
-            m.d.sync += [
-                to_read.eq(self.pixels), left.eq(self.pixels), slot.eq(0), first.eq(1),
-                units.eq(self.units), offset.eq(self.offset),
-            ]  # fmt: skip
-        with m.If(self.r_en):
-            m.d.sync += [
-                there.eq(1),
-                to_read.eq(to_read - geometry.slots),
-            ]
-            with m.If(to_read <= geometry.slots):
-                m.d.sync += to_read.eq(0)
-        with m.Elif(line_done):
-            m.d.sync += there.eq(0)
+            m.d.sync += [first.eq(1), units.eq(self.units), offset.eq(self.offset)]
         with m.If(take):
-            m.d.sync += [slot.eq(slot + 1), left.eq(left - 1), first.eq(0)]
-            with m.If(line_done):
-                m.d.sync += slot.eq(0)
             m.d.sync += [
+                first.eq(0),
                 filled.eq(1),
-                word.word.eq(self._planes(slot)),
+                word.word.eq(self._planes(words.o.payload.word)),
                 word.units.eq(units),
                 word.offset.eq(offset),
                 word.first.eq(first),
-                word.last.eq(left == 1),
+                word.last.eq(words.o.payload.last),
             ]
         with m.Elif(packer.i.ready):
             m.d.sync += filled.eq(0)
         return m
 
-    def _planes(self, slot: Signal) -> Any:
-        """Return the coded word in a slot of the line: a code's bit j among all bits j."""
+    def _planes(self, values: Any) -> Any:
+        """Return the coded word of codes: a code's bit j among all bits j."""
         config = self.config
-        size = config.rows * config.act_bits
-        values = self.r_data.as_value().word_select(slot, size)
         planes = Cat(
             values[lane * config.act_bits + plane]
             for plane in range(config.codec_bits)

@@ -3,6 +3,11 @@
 A coded pixel word has the planes of its lanes' codes one after another: bit j of lane r is bit
 j rows + r, lowest plane first. It takes whole bytes, so any run of pixels can be written by byte
 strobes alone; where ``rows`` is a multiple of 8 nothing is lost by that.
+
+A plane without zeros is cut into segments of so many pixels. Where the words of a segment would
+lie, its values that are not 0 lie one behind another, a byte each, pixel by pixel, lowest lane
+first. Behind the room for all words is a mask of each pixel's lanes that are not 0, as if they were
+codes of 1 bit.
 """
 
 from __future__ import annotations
@@ -10,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import gcd
 
-from ..config import EngineConfig
+from ..config import SEGMENTS, EngineConfig
 
+WORTHWHILE = 16  # pixels of a segment, whose values end with a beat of which half is not its own
 SHALLOW = 32  # entries of a memory that is read fast enough to be compared in the next cycle
 
 
@@ -22,7 +28,7 @@ def word_bytes(config: EngineConfig, bits: int) -> int:
 
 def unit_bytes(config: EngineConfig) -> int:
     """Return the bytes of which every word and its place are multiples: a power of two."""
-    if not config.codec_bits:
+    if not config.codec_bits and not config.zero_maps:
         return config.word_bytes
     return gcd(config.rows // 8, config.bus_bytes) if config.rows % 8 == 0 else 1
 
@@ -30,6 +36,34 @@ def unit_bytes(config: EngineConfig) -> int:
 def word_units(config: EngineConfig, bits: int) -> int:
     """Return the units of a pixel word, see `unit_bytes`."""
     return word_bytes(config, bits) // unit_bytes(config)
+
+
+def mask_bytes(config: EngineConfig) -> int:
+    """Return the bytes of a pixel's mask in a map without zeros."""
+    return word_bytes(config, 1)
+
+
+def mask_units(config: EngineConfig) -> int:
+    """Return the units of a pixel's mask, see `unit_bytes`."""
+    return word_units(config, 1)
+
+
+def segment_pixels(config: EngineConfig, width: int) -> int:
+    """Return the pixels of a segment of a map that is so wide: they divide it.
+
+    A token is whole segments, `SEGMENTS` at most. Of those that make tokens nearly as long as can
+    be, since a token is what a block of weights is held for, the shortest of `WORTHWHILE` pixels:
+    a band that starts within a segment has less to skip.
+    """
+    fits = [n for n in range(1, width + 1) if width % n == 0 and n <= config.hold]
+    longest = max(token_pixels(config, n) for n in fits)
+    good = [n for n in fits if 8 * token_pixels(config, n) >= 7 * longest]
+    return min((n for n in good if n >= WORTHWHILE), default=max(good))
+
+
+def token_pixels(config: EngineConfig, segment: int) -> int:
+    """Return the most pixels of a token of whole segments."""
+    return min(config.hold // segment, SEGMENTS) * segment
 
 
 def encoder_words(config: EngineConfig) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -89,23 +89,49 @@ class Unpacker(wiring.Component):
             m.d.sync += count.eq(Mux(accept, place + size, place))
             with m.If(take):
                 m.d.sync += [left.eq(left - 1), final.eq(left == 2), running.eq(~final)]
-        # After a word less than a beat is left, from unit `units` on.
-        kept = [held[unit] for unit in range(room)]
-        for unit in range(size - 1):
-            rest = Signal(width, name=f"rest{unit}")
-            with m.Switch(units):
-                for each in range(1, most + 1):
-                    with m.Case(each):
-                        m.d.comb += rest.eq(held[each + unit])
-            kept[unit] = Mux(take, rest, held[unit])
-        beat = [self.i.payload.word_select(unit, width) for unit in range(size)]
-        for unit in range(room):
-            following = Signal(width, name=f"next{unit}")
-            m.d.comb += following.eq(kept[unit])
-            with m.If(accept), m.Switch(place):
-                for at in range(1 - size, most):
-                    if 0 <= unit - at < size:
-                        with m.Case(at):
-                            m.d.comb += following.eq(beat[unit - at])
-            m.d.sync += held[unit].eq(following)
+        move_units(
+            m, self.units, held, take=take, units=units, accept=accept, place=place,
+            beat=self.i.payload,
+        )  # fmt: skip
         return m
+
+
+def move_units(
+    m: Module, sizes: Units, held: Any, *, take: Value, units: Value, accept: Value, place: Value,
+    beat: Value, least: int = 1,
+) -> None:  # fmt: skip
+    """Drop the units of a word that is taken, and add those of a beat that comes.
+
+    Parameters
+    ----------
+    m : Module
+    sizes : Units
+    held : View of ArrayLayout(sizes.bits, sizes.held)
+        Less than a beat is left of them after a word.
+    take, units : Value
+        A word of ``least``..``sizes.most`` units is taken.
+    accept, place, beat : Value
+        A beat comes; signed: its first unit goes to ``place``, those before unit 0 nowhere.
+    least : int
+        0 or 1.
+    """
+    width, size, most, room = sizes.bits, sizes.beat, sizes.most, sizes.held
+    # After a word less than a beat is left, from unit `units` on.
+    kept = [held[unit] for unit in range(room)]
+    for unit in range(size - 1):
+        rest = Signal(width, name=f"rest{unit}")
+        with m.Switch(units):
+            for each in range(least, most + 1):
+                with m.Case(each):
+                    m.d.comb += rest.eq(held[each + unit])
+        kept[unit] = Mux(take, rest, held[unit])
+    parts = [beat.word_select(unit, width) for unit in range(size)]
+    for unit in range(room):
+        following = Signal(width, name=f"next{unit}")
+        m.d.comb += following.eq(kept[unit])
+        with m.If(accept), m.Switch(place):
+            for at in range(1 - size, most):
+                if 0 <= unit - at < size:
+                    with m.Case(at):
+                        m.d.comb += following.eq(parts[unit - at])
+        m.d.sync += held[unit].eq(following)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..plain import Plain
 from ..tree import times, tree_sum
+from .gaps import open_gaps
 from .units import Units
 
 
@@ -69,14 +70,10 @@ class ZeroDecoder(wiring.Component):
                 placed.eq(found), masked.eq(mask), waiting.eq(tight), last.eq(final),
                 self.o.valid.eq(placed), value.last.eq(last),
             ]  # fmt: skip
-        for lane in range(self.lanes):
-            below = Plain(range(lane + 1), name=f"below{lane}")
-            if lane:
-                with m.If(step):
-                    m.d.sync += below.eq(tree_sum([mask[n] for n in range(lane)]))
-            own = Array([waiting[n] for n in range(lane + 1)])[below]
+        tight = [waiting[lane] for lane in range(self.lanes)]
+        for lane, opened in enumerate(open_gaps(m, mask, masked, tight, step)):
             with m.If(step):
-                m.d.sync += value.values[lane].eq(Mux(masked[lane], own, 0))
+                m.d.sync += value.values[lane].eq(opened)
         return m
 
     def _cut(self, m: Module, step: Value) -> tuple[Value, Value, Value, Value]:

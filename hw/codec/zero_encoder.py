@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..plain import Plain
 from ..tree import tree_sum
+from .gaps import close_gaps, count_gaps
 from .packer import Packer
 from .units import Units
 
@@ -71,14 +72,7 @@ class ZeroEncoder(wiring.Component):
         mask = Plain(self.lanes, name="mask")
         values = Plain(entering.values.shape(), name="waiting")
         last = Plain(name="waiting_last")
-        zeros: list[Value] = []
-        for lane in range(self.lanes):
-            below = Plain(range(lane + 1), name=f"zeros{lane}")
-            if lane:
-                count = tree_sum([~used[n] for n in range(lane)])
-                with m.If(step):
-                    m.d.sync += below.eq(Mux(used[lane], count, 0))
-            zeros.append(below)
+        zeros = count_gaps(m, used, step)
         with m.If(step):
             m.d.sync += [
                 counted.eq(self.i.valid),
@@ -87,11 +81,8 @@ class ZeroEncoder(wiring.Component):
                 last.eq(entering.last),
             ]
 
-        # And one to close the gaps: by 1, by 2, by 4 lanes and so on no value meets another.
-        lanes: list[Value] = [Cat(values[lane], zeros[lane]) for lane in range(self.lanes)]
-        for stage in range((self.lanes - 1).bit_length()):
-            lanes = self._closer(m, lanes, stage)
-        tight = Cat(lane[: self.act_bits] for lane in lanes)
+        # And one to close the gaps.
+        tight = close_gaps(m, [values[lane] for lane in range(self.lanes)], zeros)
         word = Plain(self.lanes * (1 + self.act_bits), name="word")
         units = Plain(range(most + 1), name="units")
         final = Plain(name="word_last")
@@ -117,17 +108,3 @@ class ZeroEncoder(wiring.Component):
         with m.If(packer.i.valid & packer.i.ready):
             m.d.sync += first.eq(final)
         return m
-
-    def _closer(self, m: Module, lanes: list[Value], stage: int) -> list[Value]:
-        """Return the lanes, each with its count, after moves of ``1 << stage`` lanes."""
-        moves = [lane[self.act_bits + stage : self.act_bits + stage + 1] for lane in lanes]
-        found: list[Value] = []
-        for lane, (own, goes) in enumerate(zip(lanes, moves, strict=True)):
-            parts = [own & ~goes.any().replicate(len(own))]
-            if (source := lane + (1 << stage)) < len(lanes):
-                comes = moves[source].any()
-                parts.append(lanes[source] & comes.replicate(len(lanes[source])))
-            moved = Signal(max(map(len, parts)), name=f"closer{stage}_{lane}")
-            m.d.comb += moved.eq(parts[0] | parts[-1])
-            found.append(moved)
-        return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from shiftwork.flow.zoo_page import update, zoo_page
 from shiftwork.hw.config import preset
 from shiftwork.model.codebook import Codebook
 from shiftwork.model.graph import ConvNode, GlobalAverageNode, Graph
+from shiftwork.model.network import Conv
 from shiftwork.model.zoo import Loader
 from shiftwork.sim import fault_campaign
 from shiftwork.sim import fuzz as fuzzer
@@ -146,7 +148,36 @@ def test_coded_networks_run_beside_plain_ones(
     assert main(run) == 1
     assert "tiny's has 0: add --set codec_bits=3" in capsys.readouterr().err
     assert main(["sim-zoo", "--codec", "8"]) == 1
-    assert "--codec must be 1..7, not 8" in capsys.readouterr().err
+    assert "--codec must be 1..7 or zvc, not 8" in capsys.readouterr().err
+    assert main(["sim-zoo", "--codec", "zvc"]) == 1
+    assert "base does not: add --set zero_maps=true" in capsys.readouterr().err
+
+
+def test_maps_without_zeros_run_beside_whole_ones(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder = NetworkBuilder(3, 5, 8, 9)
+    builder.conv(6, terms=2)
+    builder.conv(3, terms=1)
+    network = builder.build()
+    first = network.layers[0]
+    assert isinstance(first, Conv)
+    rq = replace(first.requantiser, bias=first.requantiser.bias - (1 << 24), lo=0)
+    layers = [replace(first, requantiser=rq), *network.layers[1:]]  # all outputs of it are 0
+    network = replace(network, layers=layers)
+    toy = SimpleNamespace(load_quantized=lambda book: network, input=builder.picture,
+                          pictures=2, calibration=lambda count: builder.picture())  # fmt: skip
+    monkeypatch.setattr(zoo, "MODELS", {"toy": toy})
+    run = ["sim-zoo", "toy", "--codec", "zvc", *ENGINE, "--set", "zero_maps=true"]
+    assert main([*run, "-o", str(tmp_path), "--json"]) == 0
+    plain, less = json.loads(capsys.readouterr().out)["networks"]
+    assert less["network"] == f"{plain['network']}, maps without zeros"
+    assert plain["bit_exact"] and less["bit_exact"]
+    assert plain["without_zeros"] == [] and less["without_zeros"] == [first.output]
+    for moved in ("read", "written"):
+        assert less[f"bytes_{moved}"] == less[f"predicted_{moved}"]
+    assert less["bytes_written"] < plain["bytes_written"]
+    assert "Maps without zeros:" in (tmp_path / "zoo.md").read_text()
 
 
 def test_a_named_network_that_cannot_run_is_an_error(

@@ -178,7 +178,7 @@ def test_every_parameter_counts_in_the_fingerprint_unless_it_is_excused() -> Non
         "max_fan_in": 64, "hold": 64, "buffer_words": 64, "requantise_lanes": 2, "bus_bits": 128,
         "burst_beats": 8, "weight_fifo": 99, "max_layers": 3, "window": 2, "leaky": True,
         "watchdog_bits": 8, "select": "mux", "arithmetic": "int4", "codec_bits": 4,
-        "codec_planes": 16,
+        "codec_planes": 16, "zero_maps": True,
     }  # fmt: skip
     assert others.keys() == config.to_dict().keys()
     assert NOT_IN_FINGERPRINT.keys() <= others.keys()
@@ -228,6 +228,8 @@ def test_shift_arithmetic_runs_the_programs_it_always_ran() -> None:
         ({"codec_bits": 4, "act_bits": 4}, r"codec_bits must be below act_bits \(4\), not 4"),
         ({"codec_bits": 4, "cols": 4}, r"cols must be a multiple of rows \(8\), not 4"),
         ({"codec_planes": 3}, "codec_planes must be a power of two, not 3"),
+        ({"zero_maps": True, "cols": 4}, r"with zero_maps, cols must be a multiple of rows"),
+        ({"zero_maps": 1}, "zero_maps must be true or false, not 1"),
     ],
 )
 def test_a_codec_that_cannot_be(changes: dict[str, Any], message: str) -> None:

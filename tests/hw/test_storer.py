@@ -9,7 +9,8 @@ import pytest
 from amaranth.back import verilog
 
 from shiftwork.hw.axilite import RECORD_CYCLES
-from shiftwork.hw.config import EngineConfig
+from shiftwork.hw.codec.layout import mask_bytes
+from shiftwork.hw.config import SEGMENTS, EngineConfig
 from shiftwork.hw.storer import Storer
 
 from .axi_slave import WriteMemory
@@ -42,19 +43,67 @@ def _token(rng: Random, config: EngineConfig, place: int, pixels: int | None = N
 def _groups(rng: Random, config: EngineConfig, token: Any) -> list[list[int]]:
     count = token["pixels"] * (config.cols // config.requantise_lanes)
     top = 1 << config.act_bits
-    return [[rng.randrange(top) for _ in range(config.requantise_lanes)] for _ in range(count)]
+    used = rng.choice([1.0, 0.5, 0.0]) if token.get("segment") else 1.0
+    return [
+        [rng.randrange(top) if rng.random() < used else 0 for _ in range(config.requantise_lanes)]
+        for _ in range(count)
+    ]
 
 
 def _store(
     memory: bytearray, times: bytearray, config: EngineConfig, token: Any, groups: Any
 ) -> None:
     values = [value for group in groups for value in group]
+    if token.get("segment"):
+        _store_without_zeros(memory, times, config, token, values)
+        return
     for pixel in range(token["pixels"]):
         for channel in range(token["channels"]):
             plane, lane = divmod(token["lane"] + channel, config.rows)
             at = token["addr"] + plane * token["plane_stride"] + pixel * config.word_bytes + lane
             memory[at] = values[pixel * config.cols + channel]
             times[at] += 1
+
+
+def _store_without_zeros(
+    memory: bytearray, times: bytearray, config: EngineConfig, token: Any, values: list[int]
+) -> None:
+    size = -(-config.rows // 8)
+    for plane in range(-(-token["channels"] // config.rows)):
+        start = plane * token["plane_stride"]
+        at = 0
+        for pixel in range(token["pixels"]):
+            if pixel % token["segment"] == 0:
+                at = token["addr"] + start + pixel * config.word_bytes
+            mask = 0
+            for lane in range(config.rows):
+                channel = plane * config.rows + lane
+                value = values[pixel * config.cols + channel] if channel < config.cols else 0
+                if channel < token["channels"] and value:
+                    mask |= 1 << lane
+                    memory[at] = value
+                    times[at] += 1
+                    at += 1
+            for n, byte in enumerate(mask.to_bytes(size, "little")):
+                memory[token["masks"] + start + pixel * size + n] = byte
+                times[token["masks"] + start + pixel * size + n] += 1
+
+
+def _zero_token(rng: Random, config: EngineConfig, place: int) -> Any:
+    """Return a token of a map without zeros, or of one with all of them."""
+    token = _token(rng, config, place)
+    segment = rng.choice([1, 3, config.hold])
+    pixels = segment * rng.randrange(1, min(SEGMENTS, config.hold // segment) + 1)
+    size = mask_bytes(config)
+    room = config.hold * config.word_bytes
+    token |= {
+        "pixels": pixels, "lane": 0, "bytes": pixels * size, "segment": segment,
+        "plane_stride": -(-room // 64) * 64 + 64 * rng.randrange(3),
+    }  # fmt: skip
+    planes = -(-token["channels"] // config.rows)
+    masks = place + planes * (token["plane_stride"] + 64) + 256
+    token["masks"] = masks + size * rng.randrange(9)
+    return token | ({"segment": 0} if rng.random() < 0.2 else {})
 
 
 def _run(
@@ -129,6 +178,22 @@ def test_column_blocks_arrive(
     config = _config(rows, cols, lanes, bus_bits=bus_bits)
     rng = Random(rows * 100 + cols)
     tokens = [_token(rng, config, 8192 * (i + 1) - 320) for i in range(9)]
+    _run(config, tokens, stall=stall, seed=rows)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.35])
+@pytest.mark.parametrize("bus_bits", [64, 128])
+@pytest.mark.parametrize(
+    ("rows", "cols", "lanes", "act_bits"),
+    [(1, 2, 1, 8), (3, 3, 1, 6), (4, 8, 2, 8), (8, 8, 4, 5), (16, 16, 8, 8), (20, 20, 4, 8)],
+)
+def test_maps_without_zeros(
+    rows: int, cols: int, lanes: int, act_bits: int, bus_bits: int, stall: float
+) -> None:
+    config = _config(rows, cols, lanes, act_bits=act_bits, bus_bits=bus_bits, zero_maps=True)
+    rng = Random(rows * 100 + bus_bits)
+    tokens = [_zero_token(rng, config, 8192 * (i + 1) - 320) for i in range(5)]
+    assert any(token["segment"] for token in tokens)
     _run(config, tokens, stall=stall, seed=rows)
 
 

@@ -90,12 +90,50 @@ class Machine:
         for group, plane in np.ndindex(d["load_groups"], d["load_planes"]):
             address = d["load_addr"] + group * d["load_group_stride"]
             address = (address + plane * d["load_plane_stride"]) & 0xFFFFFFFF
+            if d["load_segment"] and d["load_words"]:
+                lanes = self.with_zeros(d, address, d["load_masks"] + address - d["load_addr"])
+                self.buffer[at : at + len(lanes)] = lanes
+                at += len(lanes)
+                continue
             words = self.bytes(address, d["load_words"] * word).reshape(-1, word)
             lanes = self.decode(words, bits, table) if bits else words[:, : config.rows]
             table += 1
             assert at + len(lanes) <= config.buffer_words
             self.buffer[at : at + len(lanes)] = lanes & (1 << config.act_bits) - 1
             at += len(lanes)
+
+    def with_zeros(self, d: dict[str, int], address: int, masks: int) -> np.ndarray:
+        """Return a run of words (words, rows) of a map stored without zeros."""
+        rows, size = self.config.rows, word_bytes(self.config, 1)
+        found = np.zeros((d["load_skip"] + d["load_words"], rows), np.int64)
+        at = address
+        for pixel, word in enumerate(found):
+            segment, inside = divmod(pixel, d["load_segment"])
+            if not inside:
+                at = address + segment * d["load_segment"] * self.config.word_bytes
+            mask = self.bytes(masks + pixel * size, size)
+            used = np.unpackbits(mask, bitorder="little")[:rows] != 0
+            word[used] = self.bytes(at, int(used.sum()))
+            at += int(used.sum())
+        return found[d["load_skip"] :]
+
+    def without_zeros(self, d: dict[str, int], stores: list[Store]) -> list[Store]:
+        """Return the stores of a column block's plane, values of words, as they are stored."""
+        packed: list[Store] = []
+        at = 0
+        for address, values, _ in stores:
+            pixel = (address - d["out_addr"]) % d["out_plane_stride"] // self.config.word_bytes
+            plane = (address - d["out_addr"]) // d["out_plane_stride"]
+            if pixel % d["store_segment"] == 0:
+                at = address
+            mask = np.packbits(values != 0, bitorder="little")
+            base = d["store_masks"] + plane * d["out_plane_stride"]
+            packed.append((base + pixel * len(mask), mask, None))
+            used = values[values != 0].astype(np.uint8)
+            if len(used):
+                packed.append((at, used, None))
+            at += len(used)
+        return packed
 
     def decode(self, words: np.ndarray, bits: int, plane: int) -> np.ndarray:
         """Return the values of coded words, (words, rows)."""
@@ -154,7 +192,7 @@ class Machine:
                 channel = column * config.cols
                 records, stream = self.records(stream)
                 acc, stream = self.accumulate(d, pixels, column, stream)
-                if d["store_bits"]:
+                if d["store_bits"] or d["store_segment"]:
                     stores += self.coded(d, acc, records, pixels, column)
                     continue
                 for col in range(min(config.cols, d["out_channels"] - channel)):
@@ -183,6 +221,14 @@ class Machine:
             start = d["out_addr"] + (first + plane) * d["out_plane_stride"]
             lanes = slice(plane * config.rows, (plane + 1) * config.rows)
             table = d["thresholds_plane"] + first + plane
+            if d["store_segment"]:
+                real = d["out_channels"] - (first + plane) * config.rows
+                values[:, lanes][:, max(real, 0) :] = 0
+                stores += self.without_zeros(d, [
+                    (start + int(pixel) * config.word_bytes, values[i, lanes], None)
+                    for i, pixel in enumerate(pixels)
+                ])  # fmt: skip
+                continue
             stores += [
                 (start + int(pixel) * word_bytes(config, bits), values[i, lanes], (bits, table))
                 for i, pixel in enumerate(pixels)

@@ -208,7 +208,7 @@ def edit(folder: Path, field: str, value: object) -> None:
     ("field", "value", "message"),
     [
         ("format", "onnx", "field 'format' must be 'shiftwork-network'"),
-        ("version", 7, "field 'version' must be 1 or 2 or 3 or 4 or 5 or 6, not 7"),
+        ("version", 8, "field 'version' must be 1 or 2 or 3 or 4 or 5 or 6 or 7, not 8"),
         ("output", "z", "field 'output' does not match its checksum"),
         ("layers", [], "field 'layers' does not match its checksum"),
         ("tensors", None, "field 'tensors' is missing"),

@@ -70,7 +70,7 @@ class CopyProgram:
     def read_tensor(self, memory, name):
         return self._pixels(memory, name).transpose(2, 0, 1).copy()
 
-    def mask_tensor(self, mask, name):
+    def mask_tensor(self, mask, name, x=None):
         self._pixels(mask, name)[:] = 0xFF
 
     def locate(self, address):

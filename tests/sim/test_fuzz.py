@@ -60,7 +60,7 @@ def test_nothing_is_left_out() -> None:
 def test_what_an_engine_cannot_have_is_not_counted() -> None:
     tiny = preset("tiny")
     assert impossible(tiny) == (
-        {"leaky ReLU", "coded maps", "integer weights"}
+        {"leaky ReLU", "coded maps", "integer weights", "maps without zeros"}
         | {f"N = {n}" for n in range(2, 5) if n > tiny.max_terms}
         | {f"B = {b}" for b in range(3, 6) if b > tiny.code_bits}
     )
