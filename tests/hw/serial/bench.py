@@ -40,13 +40,17 @@ class Run:
 
 
 class SerialBench:
-    """An engine that programs are run on, one after the other."""
+    """An engine that programs are run on, one after the other; of a simulation, if given."""
 
-    def __init__(self, config: EngineConfig) -> None:
+    def __init__(self, config: EngineConfig, program: Path | None = None) -> None:
+        self._program = program or self._build(config)
+        self.program_bytes = MEMORY_BYTES - 4 * config.buffer_words
+
+    @staticmethod
+    def _build(config: EngineConfig) -> Path:
         with tempfile.TemporaryDirectory(prefix="shiftwork-") as folder:
             emitted = emit_component(SerialEngine(config), MODULE, Path(folder))
-            self._program = verilate(emitted.verilog, MODULE, MAIN, "serial")
-        self.program_bytes = MEMORY_BYTES - 4 * config.buffer_words
+            return verilate(emitted.verilog, MODULE, MAIN, "serial")
 
     def __enter__(self) -> SerialBench:
         self._process: Any = subprocess.Popen(
