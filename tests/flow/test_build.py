@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shiftwork.boards.icebreaker import ICEBREAKER
 from shiftwork.boards.ulx3s import ULX3S_85F
 from shiftwork.flow import build as flow_build
 from shiftwork.flow.board_flows import FLOWS
@@ -74,6 +75,7 @@ def test_boards_are_found_by_name_and_take_other_engines_and_clocks() -> None:
         find_board("ulx4")
     board = configured(ULX3S_85F, config=preset("tiny"), clock_mhz=50)
     assert (board.config.name, board.clock_hz) == ("tiny", 50e6)
+    assert configured(find_board("icebreaker"), clock_mhz=24).clock_hz == 24e6
 
 
 def test_without_a_flasher_it_says_how_to_get_it(
@@ -82,6 +84,8 @@ def test_without_a_flasher_it_says_how_to_get_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError, match=r"apt-get install openfpgaloader.*--board=ulx3s a\.bit"):
         flash(ULX3S_85F, Path("a.bit"))
+    with pytest.raises(ToolError, match=r"--board=ice40_generic b\.bin"):
+        flash(ICEBREAKER, Path("b.bin"))
     program(tmp_path, "openFPGALoader", "no cable found")
     with pytest.raises(ToolError, match="openFPGALoader failed: no cable found"):
         flash(ULX3S_85F, Path("a.bit"))
@@ -94,6 +98,8 @@ def test_bad_words_on_the_command_line_are_one_line(
         (["build", "--board", "none"], "no board 'none'"),
         (["build", "--preset", "large"], "needs bus_bits 64, not 128"),
         (["build", "--clock", "1"], "the PLL cannot make 1 MHz"),
+        (["build", "--board", "icebreaker", "--preset", "small"], "must be 4, not 8"),
+        (["build", "--board", "icebreaker", "--set", "hold=128"], "must be at most 64, not 128"),
         (["run", "fashion_mnist", "--watch", str(tmp_path / "no")], "--watch wants a folder"),
         (["virtual-board", "none"], "no labelled pictures of 'none'"),
         (["virtual-board", "--damage", "2"], "--damage must be at least 0 and below 1"),
@@ -113,3 +119,14 @@ def test_a_least_engine_becomes_a_bitstream(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "build.json", "ulx3s_85f.bit", "ulx3s_85f.rpt", "ulx3s_85f.svf", "ulx3s_85f.tim",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_icebreaker_s_bitstream_has_the_engine_and_no_multiplier(tmp_path: Path) -> None:
+    result = build(replace(ICEBREAKER, clock_hz=24e6), tmp_path)
+    assert result.bitstream.name == "icebreaker.bin"
+    assert result.bitstream.stat().st_size == 104_090  # whole, whatever is in it
+    assert result.fmax_mhz >= result.clock_mhz == 24
+    assert result.used["ICESTORM_LC"][0] < 4700 < result.used["ICESTORM_LC"][1] == 5280
+    assert (result.area.dsp, result.used["ICESTORM_DSP"][0]) == (0, 0)
+    assert result.area.bram == result.used["ICESTORM_RAM"][0]
