@@ -11,16 +11,21 @@ import matplotlib
 import torch
 from matplotlib.figure import Figure
 
+from ..hw.config import preset
+from ..model import golden
 from ..model.agreement import has_classes
 from ..model.codec.choose import Measured, choose
 from ..model.codec.coded import CodedGraph
-from ..model.codec.maps import stored_maps
+from ..model.codec.maps import mean_bits, stored_maps, values_of
 from ..model.codec.place import code_network, groups_of
+from ..model.codec.zeros import ZeroMask
 from ..model.graph import Graph
 from ..model.network import Network
+from ..model.zeros import without_zeros
 from .accuracy_plots import STYLE
 from .files import write_atomic, write_json
 
+ENGINE = preset("base").replace(zero_maps=True)  # for which it is judged what has no zeros
 SHARE = 5  # every fifth picture is measured on, the others are fitted to
 
 
@@ -40,6 +45,8 @@ class Coding:
         Points of top-1 accuracy that could be lost.
     pictures : int
         Pictures measured on.
+    lossless : float
+        Mean bits per value of the maps without zeros where that is smaller, else as they are.
     """
 
     network: Network
@@ -47,6 +54,12 @@ class Coding:
     curve: list[Measured]
     max_drop: float
     pictures: int
+    lossless: float = 8.0
+
+    @property
+    def bits(self) -> float:
+        """Mean bits per value of the maps."""
+        return self.best.choice.bits if self.best else self.lossless
 
     def save(self, folder: Path) -> None:
         """Write ``codec.json`` and ``codec.svg``."""
@@ -64,7 +77,12 @@ class Coding:
                     "maps": {name: option.code.bits for name, option in options.items()},
                 }
             )
-        data = {"max_drop": self.max_drop, "measured_on": self.pictures, "curve": points}
+        data = {
+            "max_drop": self.max_drop, "measured_on": self.pictures, "curve": points,
+            "without_zeros": {
+                "bits": self.lossless, "chosen": not self.best, "maps": list(self.network.zeros)
+            },
+        }  # fmt: skip
         write_json(folder / "codec.json", data)
         write_atomic(folder / "codec.svg", self._plot())
 
@@ -74,6 +92,7 @@ class Coding:
             axes = figure.add_subplot()
             bits = [point.choice.bits for point in self.curve]
             axes.plot(bits, [point.drop for point in self.curve], "o-", color="#4477aa")
+            axes.plot([self.lossless], [0.0], "^", color="#228833", label="without zeros")
             axes.axhline(self.max_drop, color="k", linestyle="--", label="--max-drop")
             if self.best is not None:
                 axes.plot([self.best.choice.bits], [self.best.drop], "s", ms=10, label="chosen")
@@ -94,7 +113,10 @@ def code_maps(
     max_drop: float,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Coding:
-    """Choose codes for a network's maps.
+    """Choose codes for a network's maps, or none.
+
+    Where no choice of codes keeps the drop, or maps without zeros are no larger, maps are stored
+    without zeros, as far as that makes them smaller.
 
     Parameters
     ----------
@@ -126,5 +148,22 @@ def code_maps(
         CodedGraph(graph, frac_bits), names, pictures[~index], pictures[index],
         max_drop=max_drop, groups=groups, progress=progress,
     )  # fmt: skip
-    coded = code_network(network, best.choice.codes) if best else network
-    return Coding(coded, best, curve, max_drop, int(index.sum()))
+    exact, lossless = _without_zeros(graph, network, names, pictures[index])
+    if best is not None and lossless <= best.choice.bits:
+        best = None
+    coded = code_network(network, best.choice.codes) if best else exact
+    return Coding(coded, best, curve, max_drop, int(index.sum()), lossless)
+
+
+def _without_zeros(
+    graph: Graph, network: Network, names: list[str], pictures: torch.Tensor
+) -> tuple[Network, float]:
+    """Return the network with maps without zeros, and the mean bits per value of ``names``."""
+    exact = without_zeros(network, ENGINE, pictures)
+    tensors = golden.run(network, pictures)
+    values = values_of(graph, names)
+    bits = {
+        name: min(8.0, ZeroMask().stored_bits(tensors[name]) / tensors[name].numel())
+        for name in names if name in exact.zeros
+    }  # fmt: skip
+    return exact, mean_bits(values, bits)

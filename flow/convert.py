@@ -64,7 +64,8 @@ def convert(
         str | None,
         typer.Option(
             help="auto stores each feature map in as few bits as --max-drop allows, for engines "
-            "with codec_bits. Writes codec.json and codec.svg too."
+            "with codec_bits, or without zeros where that is no more, for those with zero_maps. "
+            "Writes codec.json and codec.svg too."
         ),
     ] = None,
     max_drop: Annotated[
@@ -152,7 +153,8 @@ def convert(
     if (coding := converted.coding) is not None:
         best = coding.best
         figures["coded_maps"] = len(best.choice.options) if best else 0
-        figures["bits_per_map_value"] = round(best.choice.bits, 3) if best else 8.0
+        figures["maps_without_zeros"] = len(converted.network.zeros)
+        figures["bits_per_map_value"] = round(coding.bits, 3)
         figures["codec_drop_estimated"] = round(best.drop, 2) if best else 0.0
     if (agreement := converted.agreement) is not None:
         figures["agreement"] = round(agreement.share, 4)

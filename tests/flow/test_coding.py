@@ -23,6 +23,11 @@ def build():
     return nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),
                          nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 16, 5))
 """
+OFFSETS = """
+    for layer in (net[0], net[3]):
+        layer.bias.data -= 2.0  # so that hardly anything is left
+    return net
+"""
 
 
 @pytest.fixture
@@ -77,3 +82,17 @@ def test_what_cannot_be_is_refused(
     assert main([*arguments, *options]) == 1
     assert message in capsys.readouterr().err
     assert not Path("net").exists()
+
+
+def test_maps_of_zeros_stay_exact(arguments: list[str], capsys: Capture) -> None:
+    text = FACTORY.replace("return nn.Seq", "net = nn.Seq") + OFFSETS
+    Path("nets_of_zeros.py").write_text(text)
+    arguments[1] = "nets_of_zeros:build"
+    assert main([*arguments, "--codec", "auto", "--max-drop", "0", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    network = Network.load("net")
+    data = json.loads(Path("net/codec.json").read_text())["without_zeros"]
+    assert data["chosen"] and not network.codes and figures["coded_maps"] == 0
+    assert figures["maps_without_zeros"] == len(network.zeros) == len(data["maps"]) == 3
+    assert figures["bits_per_map_value"] == round(data["bits"], 3) < 2
+    assert figures["codec_drop_estimated"] == 0.0
