@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shiftwork.hw.config import preset
+from shiftwork.hw.config import EngineConfig, preset
 from shiftwork.hw.descriptor import ErrorCode
 from shiftwork.hw.serial.engine import SerialEngine
 from shiftwork.model import golden
@@ -30,10 +30,12 @@ def bench() -> Iterator[SerialBench]:
         yield running
 
 
-def run_network(bench: SerialBench, seed: int, *, keep_all: bool) -> tuple[Run, int]:
+def run_network(
+    bench: SerialBench, seed: int, config: EngineConfig = CONFIG, *, keep_all: bool
+) -> tuple[Run, int]:
     """Run a random network; return what became of it, and how many values were compared."""
-    network, x = random_network(seed, CONFIG)
-    program = compile_network(network, CONFIG, keep_all=keep_all)
+    network, x = random_network(seed, config)
+    program = compile_network(network, config, keep_all=keep_all)
     if program.size > bench.program_bytes:
         return Run(np.zeros(0, np.uint8), True, DONE, 0, 0, 0, 0, 0, 0), 0
     run = bench.run_program(program, {network.input: x[0].numpy()})
@@ -74,10 +76,16 @@ def test_many_random_networks(bench: SerialBench) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lanes", [1, 2])
-def test_fewer_lanes_of_the_requantiser_compute_the_same(lanes: int) -> None:
-    with SerialBench(CONFIG.replace(requantise_lanes=lanes)) as bench:
-        assert sum(run_network(bench, seed, keep_all=True)[1] for seed in range(40, 50)) > 30_000
+@pytest.mark.parametrize(
+    "changes",
+    [{"requantise_lanes": 1}, {"requantise_lanes": 2}, {"max_terms": 4, "hold": 16},
+     {"buffer_words": 1024}],
+)  # fmt: skip
+def test_other_engines_compute_the_same(changes: dict[str, int]) -> None:
+    config = CONFIG.replace(**changes)
+    with SerialBench(config) as bench:
+        compared = [run_network(bench, seed, config, keep_all=True)[1] for seed in range(40, 52)]
+    assert sum(compared) > 10_000
 
 
 def test_the_counter_is_the_cycles_from_start_to_end(bench: SerialBench) -> None:
