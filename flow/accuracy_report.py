@@ -46,7 +46,8 @@ divergence (mean Kullback-Leibler divergence of the class probabilities from flo
 
 Roundings other than greedy looked at {crops} random crops of unlabelled pictures, none of them
 among the labelled ones. No labels, no training. `kB` is the folder that `convert` writes, class
-names included; for float, 4 bytes per weight. `s` is the wall time of rounding.
+names included; for float, 4 bytes per weight. `s` is the wall time of rounding. int8 and int4 are
+the baselines: an integer a weight, a scale per channel, the nearest one or compensated likewise.
 """
 
 
@@ -64,7 +65,8 @@ def choose_variants(bits: int = 4, methods: Sequence[str] | None = None) -> list
             raise ValueError(f"--method must be one of {', '.join(known)}, not {method!r}")
     found = [v for v in VARIANTS if not methods or v.method in methods]
     if bits != 4:
-        found = [Variant(v.method, v.terms, bits, v.scale) for v in found if v.bits == 4]
+        shifts = [v for v in found if v.bits == 4 and not v.integer]
+        found = [Variant(v.method, v.terms, bits, v.scale) for v in shifts]
     return found
 
 

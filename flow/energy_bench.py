@@ -52,8 +52,8 @@ class Design:
 
 
 DESIGNS = (
-    Design("int8", INT8, 8, 1, "8-bit activations"),
-    Design("int4", ("int4_magnitude", "int4_booth"), 4, 1, ""),
+    Design("int8", INT8, 8, 1, "int8, nearest"),
+    Design("int4", ("int4_magnitude", "int4_booth"), 4, 1, "int4, compensated"),
     Design("N=1", ("n1",), 4, 1, "N=1, B=4, compensated"),
     Design("mixed 1.25", ("n1",), 4, None, "mixed 1.25, B=4, compensated"),
     Design("mixed 1.5", ("n1",), 4, None, "mixed 1.5, B=4, compensated"),

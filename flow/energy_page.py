@@ -50,8 +50,7 @@ reads every bank of its memories in every cycle; counted are those whose data ar
 
 NOTE = """\
 *MB* is read and written outside. *top-1* is in percent of the labelled pictures
-([accuracy.md](accuracy.md)), - where it was not measured; for int8 it is that of 8-bit activations
-with float weights: 8-bit weights were not measured."""
+([accuracy.md](accuracy.md)), - where it was not measured."""
 
 GREEDY = """\
 The array was measured with weights rounded greedily; those of the accuracies have more terms, and

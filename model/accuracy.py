@@ -16,6 +16,7 @@ from .calibrate import Calibration, calibrate, observe
 from .codebook import Scale
 from .golden import run
 from .graph import ConvNode, Graph
+from .integers import IntegerBook
 from .mixed import Mix, Sensitivity, choose_mix, divergence, measure_sensitivity, mix_curve
 from .network import Network
 from .predict import to_scores
@@ -33,7 +34,8 @@ NETWORKS = ("squeezenet1_1", "efficientnet_lite0")
 # what decides the figures, beside the options: figures of other sources are others' figures
 SOURCES = (
     "rounding/*.py", "zoo/*.py", "zoo/labels.json", "accuracy.py", "calibrate.py", "codebook.py",
-    "fast.py", "fixed.py", "golden.py", "graph.py", "mixed.py", "preprocess.py", "quantize.py",
+    "fast.py", "fixed.py", "golden.py", "graph.py", "integers.py", "mixed.py", "preprocess.py",
+    "quantize.py",
 )  # fmt: skip
 NOTE = (
     "Small and easy set (cut-outs and close-ups): compare rows pairwise with float; "
@@ -54,19 +56,30 @@ class Variant:
     bits : int
         B.
     scale : "layer" | "channel"
+    integer : bool
+        Integers of B bits, one per weight, in place of powers of two: a baseline.
     """
 
     method: str
     terms: int | float
     bits: int = 4
     scale: Scale = "channel"
+    integer: bool = False
 
     @property
     def name(self) -> str:
         """What the row is called."""
-        what = f"N={self.terms}" if isinstance(self.terms, int) else f"mixed {self.terms:g}"
         scale = ", layer scale" if self.scale == "layer" else ""
+        if self.integer:
+            how = "nearest" if self.method == "greedy" else self.method
+            return f"int{self.bits}, {how}{scale}"
+        what = f"N={self.terms}" if isinstance(self.terms, int) else f"mixed {self.terms:g}"
         return f"{what}, B={self.bits}, {self.method}{scale}"
+
+    @property
+    def book(self) -> IntegerBook | None:
+        """The codebook of integers; None for powers of two, whose terms decide."""
+        return IntegerBook(self.bits) if self.integer else None
 
 
 VARIANTS = (
@@ -80,6 +93,9 @@ VARIANTS = (
     Variant("compensated", 2, 3),
     Variant("compensated", 2),
     Variant("compensated", 3),
+    Variant("greedy", 1, 8, integer=True),
+    Variant("greedy", 1, 4, integer=True),
+    Variant("compensated", 1, 4, integer=True),
 )
 
 
@@ -334,19 +350,23 @@ class _Bench:
         self.tell(what, 0, self.convolutions)
         if variant.method == "greedy" and isinstance(terms, int):  # looks at no pictures
             network = quantize(
-                self.graph, self.frac_bits, terms=terms, bits=variant.bits, scale=variant.scale
-            )
+                self.graph, self.frac_bits, terms=terms, bits=variant.bits,
+                scale=variant.scale, book=variant.book,
+            )  # fmt: skip
         else:
             rounded = round_graph(
                 self.graph, self.frac_bits, self.batches, method=variant.method, terms=terms,
-                bits=variant.bits, scale=variant.scale, seed=self.seed,
+                bits=variant.bits, scale=variant.scale, seed=self.seed, book=variant.book,
                 progress=lambda layer, done: self.tell(what, done, self.convolutions),
             )  # fmt: skip
-            network = quantize(self.graph, self.frac_bits, bits=variant.bits, rounded=rounded)
+            network = quantize(self.graph, self.frac_bits, rounded=rounded)
         seconds = time.monotonic() - start
         self.tell(what, self.convolutions, self.convolutions)
         scores = self._scores(variant.name, lambda x: golden_scores(network, x))
-        return self._row(variant.name, scores, seconds=round(seconds, 1), **sizes(network))
+        figures = sizes(network)
+        if variant.integer:  # an integer is no sum of terms
+            figures |= {"mean_terms": None, "zero_terms": None}
+        return self._row(variant.name, scores, seconds=round(seconds, 1), **figures)
 
 
 def golden_scores(network: Network, x: torch.Tensor) -> torch.Tensor:

@@ -47,7 +47,7 @@ ACCURACY: dict[str, Any] = {"note": "", "networks": [{
     "network": "squeezenet1_1", "mixes": {"mixed 1.5, B=4, compensated": {"terms": {}}},
     "rows": [
         {"variant": variant, "top1": top1, "top5": 200, "pictures": 200} for variant, top1 in (
-            ("8-bit activations", 120), ("N=1, B=4, compensated", 116),
+            ("int8, nearest", 120), ("N=1, B=4, compensated", 116),
             ("mixed 1.5, B=4, compensated", 118), ("N=2, B=4, compensated", 120),
         )
     ],

@@ -19,14 +19,17 @@ def test_a_few_pictures_and_every_kind_of_row() -> None:
     def tell(what: str, done: int, total: int) -> None:
         told[what] = (done, total)
 
-    variants = [Variant("greedy", 2, scale="layer"), Variant("greedy", 1.3)]
+    variants = [
+        Variant("greedy", 2, scale="layer"), Variant("greedy", 1.3),
+        Variant("greedy", 1, 8, integer=True),
+    ]  # fmt: skip
     result = evaluate(
         "squeezenet1_1", variants, limit=6, calibration=4, crops=2, judges=1, progress=tell
     )
     names = [row.variant for row in result.rows]
     assert names == ["float", "8-bit activations", "N=2, B=4, greedy, layer scale",
-                     "mixed 1.3, B=4, greedy"]  # fmt: skip
-    exact, _, two, mixed = result.rows
+                     "mixed 1.3, B=4, greedy", "int8, nearest"]  # fmt: skip
+    exact, _, two, mixed, integer = result.rows
     assert exact.agree == exact.pictures == 6 and exact.divergence == 0.0
     assert exact.bytes == 4 * 1_235_496
     assert all(row.top1 <= row.top5 <= 6 for row in result.rows)
@@ -36,6 +39,8 @@ def test_a_few_pictures_and_every_kind_of_row() -> None:
     mix = result.mixes[names[3]]
     assert 1.2 < mix.mean_terms <= 1.3
     assert mixed.bits_per_weight == pytest.approx(4 * mix.mean_terms)
+    assert integer.bits_per_weight == 8.0 and integer.mean_terms is None
+    assert integer.agree >= 5 and integer.divergence < two.divergence
     assert len(result.sensitivities) == 26 and len(result.curve) == 27
     assert len(result.calibration.ranges) == 38
     assert all(done == total for done, total in told.values())
@@ -46,7 +51,7 @@ def test_a_few_pictures_and_every_kind_of_row() -> None:
 def test_the_table_has_what_is_to_be_shown() -> None:
     names = {variant.name for variant in VARIANTS}
     assert {"N=1, B=4, compensated", "mixed 1.25, B=4, compensated", "N=2, B=3, compensated",
-            "N=2, B=4, greedy, layer scale"} <= names  # fmt: skip
+            "N=2, B=4, greedy, layer scale", "int4, compensated"} <= names  # fmt: skip
     assert len(names) == len(VARIANTS)
     assert Row("float", 3, 4, 5, 8).percent(3) == 37.5
 
