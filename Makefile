@@ -19,7 +19,7 @@ WARM   := $(VENV)/.warm
 SUDO   := $(if $(filter-out 0,$(shell id -u)),sudo)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-all lint format rtl sim sim-zoo zoo-page fuzz faults synth report bench bench-array bench-train accuracy readme registers doctor lock clean
+.PHONY: help demo test test-all lint format rtl sim sim-zoo zoo-page fuzz faults synth report bench bench-array bench-asic bench-train accuracy readme registers doctor lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -76,6 +76,9 @@ bench: $(WARM)  ## area and Fmax of tiny and small on ECP5, and ResNet8 beside o
 
 bench-array: $(WARM) | build/.asic  ## area and energy of the array against 8-bit arithmetic
 	@$(BIN)/shiftwork bench-array -o $(OUT)/arrays --page docs/reference
+
+bench-asic: $(WARM) | build/.asic  ## area of whole engines in standard cells, shift, int8 and int4
+	@$(BIN)/shiftwork bench-asic tiny base -o $(OUT)/asic --page docs/reference
 
 bench-train: $(READY)  ## DeepShift and two terms trained on Fashion-MNIST, under an hour
 	@$(BIN)/shiftwork bench-train -o $(OUT)/train --page docs/reference/training.md

@@ -14,6 +14,7 @@ from rich.table import Table
 from . import (
     accuracy,
     array_command,
+    asic_command,
     board_commands,
     campaigns,
     codec,
@@ -322,6 +323,7 @@ def bench(
 
 accuracy.register(app)
 array_command.register(app)
+asic_command.register(app)
 codec.register(app)
 convert.register(app)
 board_commands.register(app)

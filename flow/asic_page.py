@@ -1,0 +1,128 @@
+"""What ``bench-asic`` measures as a table and a page of the documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from .files import write_atomic, write_json
+from .tables import markdown_table, rich_table
+
+COLUMNS = (
+    "engine", "lanes", "cells", "area, mm2", "of int8", "array, mm2", "of int8", "lane, um2",
+    "memories, kbit", "netlist",
+)  # fmt: skip
+
+PREFACE = """\
+# Whole engines in standard cells
+
+`{command}`
+writes this page and measures everything on it, in {library}.
+
+`arithmetic="int8"` and `"int4"` make an engine whose weights are integers: the same buffers,
+dataflow, accumulators, requantiser, program and registers, and another lane in the array. The lane
+multiplies by radix-4 digits -1, 0, 1, 2:
+[the decision](../decisions/014-integer-engines.md) says why.
+
+- **Netlist**: the emitted Verilog, module by module, by Yosys; full adders that it finds in the
+  logic become the library's cell, in every arithmetic: without it int8's columns are larger and
+  shift's a little smaller. No clock tree, no wires, no test logic.
+- **Memories** are not part of it, queues and records included; their bits stand beside. In the
+  simulation a model takes their place whose words are random at first, and where a word is read
+  that is just being written.
+- **netlist**: bytes of a small network (convolutions, a depthwise one, an addition, a maximum)
+  that the netlist wrote in the cocotb bench (Icarus, the library's cells without delays), all equal
+  to the golden model's, and the cycles it took. One byte that differs, and the command fails.
+"""
+
+NOTES = """\
+An engine of shift arithmetic runs N = 1 at the rate of the integer ones, and N terms in N passes.
+Array: columns with the held codes, lanes, adders, and the registers about the accumulators'
+memories. Lane: the array's area by its lanes.
+"""
+
+
+def _of(value: float, row: dict[str, Any], rows: list[dict[str, Any]], name: str) -> str:
+    for other in rows:
+        if (other["engine"], other["arithmetic"]) == (row["engine"], "int8"):
+            return f"{value / other[name]:.3f}"
+    return ""
+
+
+def table_rows(document: dict[str, Any]) -> list[list[str]]:
+    """Return the table's cells, one row per engine and arithmetic."""
+    rows = document["engines"]
+    return [
+        [
+            f"{row['engine']}, {row['arithmetic']}", str(row["lanes"]), f"{row['cells']:,}",
+            f"{row['area_total'] / 1e6:.3f}",
+            _of(row["area_total"], row, rows, "area_total"),
+            f"{row['area_array'] / 1e6:.3f}",
+            _of(row["area_array"], row, rows, "area_array"),
+            f"{row['area_array'] / row['lanes']:,.0f}", f"{row['memory_bits'] / 1024:,.0f}",
+            f"{row['checked']:,} bytes, {row['cycles']:,} cycles" if "checked" in row else "",
+        ]
+        for row in rows
+    ]  # fmt: skip
+
+
+def _block_rows(document: dict[str, Any]) -> list[list[str]]:
+    """Return the area of each block, a column per engine and arithmetic, in 1000 um2."""
+    rows = document["engines"]
+    blocks = dict.fromkeys(block for row in rows for block in row["area"])
+    return [
+        [block, *(f"{row['area'].get(block, 0) / 1e3:,.1f}" for row in rows)] for block in blocks
+    ]
+
+
+def _memory_rows(document: dict[str, Any]) -> list[list[str]]:
+    """Return the memories of a kbit and more: words x bits, how many in each engine."""
+    rows = document["engines"]
+    counts = [
+        {
+            (m["words"], m["bits"]): m["count"]
+            for m in row["memories"]
+            if m["words"] * m["bits"] >= 1024
+        }
+        for row in rows
+    ]
+    sizes = sorted({size for count in counts for size in count}, key=lambda s: (-s[0] * s[1], s))
+    return [
+        [f"{words} x {bits}", *(str(count.get((words, bits), "")) for count in counts)]
+        for words, bits in sizes
+    ]
+
+
+def to_table(document: dict[str, Any]) -> Table:
+    """Return the table for the terminal."""
+    return rich_table(COLUMNS, table_rows(document), narrow=True)
+
+
+def markdown(document: dict[str, Any], command: str) -> str:
+    """Return the page."""
+    names = [f"{row['engine']}, {row['arithmetic']}" for row in document["engines"]]
+    lines = [
+        PREFACE.format(command=command, library=document["library"]),
+        *markdown_table(COLUMNS, table_rows(document)),
+        "",
+        NOTES,
+        "## By block, in 1000 square micrometres",
+        "",
+        *markdown_table(("block", *names), _block_rows(document)),
+        "",
+        "## Memories of a kbit and more, words x bits",
+        "",
+        *markdown_table(("memory", *names), _memory_rows(document)),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def write(document: dict[str, Any], folder: Path, page: Path | None, command: str) -> Path:
+    """Write ``asic.json`` into a folder, ``asic.md`` into that of the page; return the first."""
+    path = write_json(folder / "asic.json", document)
+    if page is not None:
+        write_atomic(page / "asic.md", markdown(document, command))
+    return path

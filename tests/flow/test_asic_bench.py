@@ -1,0 +1,106 @@
+"""The command bench-asic: what it refuses, its table and its page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from shiftwork.flow import asic_bench
+from shiftwork.flow.asic.engine import EngineNetlist, Memory
+from shiftwork.flow.asic_bench import small_network, variants
+from shiftwork.flow.asic_page import COLUMNS, table_rows
+from shiftwork.flow.cli import main
+from shiftwork.hw.config import PRESETS, EngineConfig, preset
+from shiftwork.model.compile import compile_network
+from shiftwork.sim.result import SimResult
+
+from .asic.conftest import library
+
+__all__ = ["library"]  # the fixture
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_every_arithmetic_of_an_engine() -> None:
+    found = variants(preset("tiny"))
+    assert [config.arithmetic for config in found] == ["shift", "int8", "int4"]
+    assert {(config.name, config.rows, config.hold) for config in found} == {("tiny", 4, 64)}
+    with pytest.raises(ValueError, match=r"^engine tiny is of int8 arithmetic: give the shift eng"):
+        variants(found[1])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_network_runs_on_every_preset(name: str) -> None:
+    for config in variants(preset(name)):
+        program = compile_network(small_network(config).build(), config)
+        assert {plan.kind for plan in program.layers} == {"conv", "depthwise", "add", "max_pool"}
+
+
+@pytest.fixture
+def mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Netlists of known area in place of Yosys'; returns which were run."""
+    areas = {"shift": 5e5, "int8": 8e5, "int4": 4e5}
+    ran: list[str] = []
+
+    def map_engine(verilog: Path, top: str, library: Any, work: Path) -> EngineNetlist:
+        arithmetic = list(areas)[len(seen) % 3]
+        seen.append(top)
+        area = {"control": 1e6, "array": areas[arithmetic]}
+        memories = (Memory(64, 26, True, 8), Memory(4, 8, False, 1))
+        return EngineNetlist(work / "netlist.v", area, {"FAX1": 7, "INVX1": 3}, memories)
+
+    def check_netlist(config: Any, netlist: Any, library: Any) -> Any:
+        ran.append(f"{config.name} {config.arithmetic}")
+        return SimResult.__new__(SimResult)
+
+    seen: list[str] = []
+
+    def emit(config: EngineConfig, folder: Path) -> Any:
+        return SimpleNamespace(verilog=folder / "x.v", top="x", sha256=config.arithmetic)
+
+    monkeypatch.chdir(tmp_path)  # where results are kept
+    monkeypatch.setattr(asic_bench, "emit", emit)
+    monkeypatch.setattr(asic_bench, "map_engine", map_engine)
+    monkeypatch.setattr(asic_bench, "check_netlist", check_netlist)
+    monkeypatch.setattr(SimResult, "checked_bytes", 300, raising=False)
+    monkeypatch.setattr(SimResult, "cycles", 2000, raising=False)
+    return ran
+
+
+def test_the_page(mapped: list[str], library: Any, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["bench-asic", "tiny", "--page", str(tmp_path), "-o", str(tmp_path)]) == 0
+    assert mapped == ["tiny shift", "tiny int8", "tiny int4"]
+    text = (tmp_path / "asic.md").read_text()
+    assert "`shiftwork bench-asic tiny --page docs/reference`\nwrites this page" in text
+    row = "| tiny, shift | 16 | 10 | 1.500 | 0.833 | 0.500 | 0.625 | 31,250 | 13 |"
+    assert f"{row} 300 bytes, 2,000 cycles |" in text
+    assert "| array | 500.0 | 800.0 | 400.0 |" in text
+    assert "| 64 x 26 | 8 | 8 | 8 |" in text and "4 x 8" not in text
+    assert "0.833" in capsys.readouterr().out
+    assert max(len(line) for line in text.splitlines() if "|" not in line) <= 100
+
+
+def test_only_named_engines_are_run(
+    mapped: list[str], library: Any, tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["bench-asic", "small", "-o", str(tmp_path)]) == 0
+    assert mapped == []
+    assert main(["bench-asic", "tiny", "small", "--check", "small", "-o", str(tmp_path)]) == 0
+    assert mapped == [f"small {arithmetic}" for arithmetic in ("shift", "int8", "int4")]
+    capsys.readouterr()
+    assert main(["bench-asic", "tiny", "small", "--check", "small", "-o", str(tmp_path)]) == 0
+    assert len(mapped) == 3  # kept from before
+    capsys.readouterr()
+    assert main(["bench-asic", "tiny", "--check", "base", "-o", str(tmp_path)]) == 1
+    wanted = "shiftwork: error: --check base: not among the engines, tiny\n"
+    assert capsys.readouterr().err == wanted
+
+
+def test_engines_without_int8_beside_them_have_no_share() -> None:
+    row = {"engine": "x", "arithmetic": "shift", "lanes": 4, "cells": 9, "area_total": 2e6,
+           "area_array": 1e6, "memory_bits": 2048}  # fmt: skip
+    (cells,) = table_rows({"engines": [row]})
+    assert len(cells) == len(COLUMNS) and cells[4] == cells[6] == cells[-1] == ""
