@@ -107,6 +107,7 @@ def test_folders_import_in_one_direction() -> None:
         "codec.layout",
         "config",
         "descriptor",
+        "digits",
         "geometry",
         "record",
         "registers",
