@@ -17,37 +17,55 @@ log = Console(stderr=True)
 
 def codec(
     name: Annotated[str, typer.Argument(help="Network.")] = "squeezenet1_1",
-    limit: Annotated[int | None, typer.Option(help="Use only so many labelled pictures.")] = None,
-    crops: Annotated[int, typer.Option(help="Unlabelled crops to fit codes to.")] = 240,
+    limit: Annotated[
+        int | None, typer.Option(help="Use only so many labelled pictures, or scenes.")
+    ] = None,
+    crops: Annotated[
+        int | None, typer.Option(help="Unlabelled crops to fit codes to: 240, nanodet 72.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Of tuning end to end; 0 tunes nothing.")] = 40,
     page: Annotated[
         Path | None,
-        typer.Option(help="Folder for codec.md, the page, with its plot.", callback=writable),
+        typer.Option(help="Folder for the network's page, with its plot.", callback=writable),
     ] = None,
     out_dir: Out = Path("build/codec_accuracy"),
     as_json: Json = False,
 ) -> None:
     """Accuracy against stored bits of every code for feature maps.
 
+    Networks with labelled pictures, by their top-1; nanodet by its precision on composed scenes.
+
     Example: shiftwork codec squeezenet1_1 --limit 40 --steps 0
     """
-    from ..model.codec.bench import BATCH, NETWORKS
-    from .codec_report import run_codec, to_markdown, write
+    from ..model.codec import bench, detector_bench
+    from . import codec_detector, codec_report
 
-    if name not in NETWORKS:
-        raise ValueError(f"codec knows {', '.join(NETWORKS)}, not {name!r}")
+    detector = name == codec_report.DETECTOR
+    if name not in bench.NETWORKS and not detector:
+        known = ", ".join((*bench.NETWORKS, codec_report.DETECTOR))
+        raise ValueError(f"codec knows {known}, not {name!r}")
     if limit is not None and limit < 1:
         raise ValueError(f"--limit must be at least 1, not {limit}")
-    if crops < BATCH:
-        raise ValueError(f"--crops must be at least {BATCH}, not {crops}")
+    if crops is not None and crops < bench.BATCH:
+        raise ValueError(f"--crops must be at least {bench.BATCH}, not {crops}")
     if steps < 0:
         raise ValueError(f"--steps must not be negative, not {steps}")
-    rows = run_codec(name, log, limit=limit, crops=crops, steps=steps)
-    document = write(rows, name, out_dir, page, crops=crops, steps=steps)
+    if detector:
+        scenes, crops = limit or detector_bench.SCENES, crops or detector_bench.CROPS
+        found, traffic = codec_detector.run_detector(log, scenes=scenes, crops=crops)
+        document = codec_detector.write(found, traffic, out_dir, page, crops=crops)
+        text = codec_detector.to_markdown(found)
+    else:
+        crops = crops or bench.CROPS
+        rows, traffic = codec_report.run_codec(name, log, limit=limit, crops=crops, steps=steps)
+        document = codec_report.write(
+            rows, traffic, name, out_dir, page, crops=crops, steps=steps
+        )  # fmt: skip
+        text = codec_report.to_markdown(rows)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
-        out.print(to_markdown(rows), markup=False, soft_wrap=True)
+        out.print(text, markup=False, soft_wrap=True)
         out.print(str(out_dir / "codec.json"), markup=False)
 
 

@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..model.codec.bench import Bench, Row
+from ..model.codec.bench import NETWORKS, PLANS, Bench, Row
 from .accuracy_plots import STYLE
+from .codec_traffic import Traffic, measure_traffic
+from .codec_traffic import to_markdown as traffic_section
 from .files import write_atomic, write_json
 from .progress import Bars
 
@@ -22,10 +24,20 @@ TITLES = {
     "SQ2": "the squeeze maps of fire2 and fire3",
     "ALL": "every map between two convolutions",
 }
+DETECTOR = "nanodet"
+PAGES = {"squeezenet1_1": "codec.md"}  # and codec-NETWORK.md for others
+PAIRS = """\
+- pair: two channels share an odd number of bits. joint means: decoded by one table for both.
+"""
+MASKS = """\
+- chosen per map, masks: a mask of zeros before the codes that are not 0 is one of the options; the
+  mean that the price is found by, at most {masked} bits, is that of the unlabelled crops.
+"""
 PREFACE = """\
-# Feature maps in fewer bits
+# Feature maps in fewer bits: {network}
 
 `shiftwork codec {network} --page docs/reference` writes this page and measures everything on it.
+Of other networks: {others}.
 
 {pictures} labelled pictures; float weights, 8-bit stored activations. The reference is the same
 network without codes: {top1} right. One picture is {point:.2f} points; `lost` and `won` are the
@@ -44,40 +56,57 @@ own thresholds and levels take, in kB.
   programming on histograms.
 - table: the same with every error weighted by how much it matters for the output (the squared
   gradient of the log probability of a class drawn from the network's own output).
-- pair: two channels share an odd number of bits. joint means: decoded by one table for both.
-- tuned: levels, thresholds, biases and channel scales trained end to end against the reference's
-  output.
-- chosen per map: fixed rates and zero masks, by predicted loss plus a price in nats per stored bit.
-- ZVC, zero run-length, EBPC: lossless.
+{pairs}- tuned: levels, biases and channel scales trained end to end against the reference's output;
+  where two maps alone are coded thresholds too, and faster.
+- chosen per map: a rate for each map, fixed when a program is compiled, by predicted loss plus a
+  price in nats per stored bit: the lowest at which the mean is at most {fixed} bits.
+{masks}- ZVC, zero run-length, EBPC: lossless.
 """
 
 
 def run_codec(
     name: str, console: Console, *, limit: int | None, crops: int, steps: int
-) -> list[Row]:
-    """Measure every row and show how far it is."""
-    columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn())
+) -> tuple[list[Row], list[Traffic]]:
+    """Measure every row, and the traffic of some, and show how far it is."""
     rows: list[Row] = []
-    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+    with bars(console) as progress:
         tell = Bars(progress, lambda what: what)
         bench = Bench(name, limit=limit, crops=crops, steps=steps, tell=tell)
         for row in bench.rows():
             rows.append(row)
             if not console.is_terminal:
                 console.print(_line(row, rows[0].top1), soft_wrap=True)
-    return rows
+        return rows, measure_traffic(bench.integer, bench.choices(), tell)
+
+
+def bars(console: Console) -> Progress:
+    """Return the display of a run."""
+    columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeElapsedColumn(), console=console)
 
 
 def write(
-    rows: Sequence[Row], network: str, folder: Path, page: Path | None, *, crops: int, steps: int
+    rows: Sequence[Row],
+    traffic: Sequence[Traffic],
+    network: str,
+    folder: Path,
+    page: Path | None,
+    *,
+    crops: int,
+    steps: int,
 ) -> dict[str, Any]:
     """Write ``codec.json``, ``codec.md`` and the plot; return what is in the first."""
-    document = {"network": network, "rows": [asdict(row) for row in rows]}
+    document = {
+        "network": network,
+        "rows": [asdict(row) for row in rows],
+        "traffic": [asdict(row) | {"millijoules": row.millijoules} for row in traffic],
+    }
+    text = "\n".join([to_markdown(rows), traffic_section(traffic)])
     write_json(folder / "codec.json", document)
-    write_atomic(folder / "codec.md", to_markdown(rows))
+    write_atomic(folder / "codec.md", text)
     write_atomic(folder / f"codec_{network}.svg", plot(rows))
     if page is not None:
-        write_page(rows, network, page, crops=crops, steps=steps)
+        write_page(rows, text, network, page, crops=crops, steps=steps)
     return document
 
 
@@ -109,13 +138,15 @@ def _line(row: Row, reference: int) -> str:
 
 def plot(rows: Sequence[Row]) -> str:
     """Return divergence against stored bits as SVG."""
+    sets = [maps for maps in TITLES if any(row.maps == maps for row in rows)]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 4.5), layout="constrained")
-        for axes, maps in zip(figure.subplots(1, 2, sharey=True), TITLES, strict=True):
+        figure = Figure(figsize=(5 + 2.5 * len(sets), 4.5), layout="constrained")
+        several_axes = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
+        for axes, maps in zip(several_axes, sets, strict=True):
             series: dict[str, list[Row]] = {}
             for row in rows:
                 if row.maps == maps and row.divergence > 0:
-                    series.setdefault(row.code.partition(", price")[0], []).append(row)
+                    series.setdefault(row.code, []).append(row)
             for code, several in series.items():
                 several.sort(key=lambda row: row.bits)
                 marker = "o-" if "tuned" in code else "x--" if several[0].fixed else "s-"
@@ -133,14 +164,36 @@ def plot(rows: Sequence[Row]) -> str:
     return buffer.getvalue()
 
 
-def write_page(rows: Sequence[Row], network: str, folder: Path, *, crops: int, steps: int) -> None:
-    """Write ``codec.md``, the page of the documentation, and its plot into a folder."""
+def page_name(network: str) -> str:
+    """Return the name of a network's page."""
+    return PAGES.get(network, f"codec-{network}.md")
+
+
+def other_pages(network: str) -> str:
+    """Return links to the other networks' pages."""
+    others = [name for name in (*NETWORKS, DETECTOR) if name != network]
+    return ", ".join(f"[{name}]({page_name(name)})" for name in others)
+
+
+def write_page(
+    rows: Sequence[Row], text: str, network: str, folder: Path, *, crops: int, steps: int
+) -> None:
+    """Write a network's page of the documentation, ``text`` on it, and its plot into a folder."""
     name = f"codec_{network}.svg"
-    first = rows[0]
+    first, plan = rows[0], PLANS[network]
+    masks = MASKS.format(masked=_listed(plan.masked)) if plan.masked else ""
+    pairs = PAIRS if any(row.code == "pair" for row in rows) else ""
     preface = PREFACE.format(
         network=network, pictures=first.pictures, top1=first.top1, point=100 / first.pictures,
-        crops=crops, steps=steps,
+        crops=crops, steps=steps, fixed=_listed(plan.fixed), masks=masks,
+        pairs=pairs, others=other_pages(network),
     )  # fmt: skip
     write_atomic(folder / name, plot(rows))
-    parts = [preface, f"![Divergence against bits per value]({name})", "", to_markdown(rows)]
-    write_atomic(folder / "codec.md", "\n".join(parts))
+    parts = [preface, f"![Divergence against bits per value]({name})", "", text]
+    write_atomic(folder / page_name(network), "\n".join(parts))
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    """Return "5, 4 or 3" of numbers."""
+    *most, last = [f"{number:g}" for number in numbers]
+    return f"{', '.join(most)} or {last}" if most else last

@@ -16,7 +16,8 @@ from ..model import golden
 from ..model.agreement import has_classes
 from ..model.codec.choose import Measured, choose
 from ..model.codec.coded import CodedGraph
-from ..model.codec.maps import mean_bits, stored_maps, values_of
+from ..model.codec.maps import mean_bits, values_of
+from ..model.codec.parts import whole_maps
 from ..model.codec.place import code_network, groups_of
 from ..model.codec.zeros import ZeroMask
 from ..model.graph import Graph
@@ -142,8 +143,8 @@ def code_maps(
     if len(pictures) < 2 * SHARE:
         raise ValueError(f"--codec auto needs {2 * SHARE} pictures or more, not {len(pictures)}")
     index = torch.arange(len(pictures)) % SHARE == 0
-    groups = groups_of(network, stored_maps(graph))
-    names = [name for name in stored_maps(graph) if any(name in group for group in groups)]
+    groups = groups_of(network, whole_maps(graph))
+    names = [name for name in whole_maps(graph) if any(name in group for group in groups)]
     best, curve = choose(
         CodedGraph(graph, frac_bits), names, pictures[~index], pictures[index],
         max_drop=max_drop, groups=groups, progress=progress,

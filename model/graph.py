@@ -234,7 +234,10 @@ def activate(node: ConvNode | AddNode, value: torch.Tensor) -> torch.Tensor:
     """Return a node's activation of a fresh tensor, which may be overwritten."""
     if node.relu:
         value = F.leaky_relu_(value, node.leak) if node.leak else value.relu_()
-    return value if node.ceiling is None else value.clamp_(max=node.ceiling)
+    if node.ceiling is None:
+        return value
+    # what the ReLU returned is needed for its gradient
+    return value.clamp(max=node.ceiling) if value.requires_grad else value.clamp_(max=node.ceiling)
 
 
 def fold_batch_norm(

@@ -3,37 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import torch
 
 from ..calibrate import calibrate
+from ..graph import GlobalAverageNode
 from ..mixed import divergence
+from ..quantize import quantize
 from ..zoo import MODELS, imagenet
 from ..zoo.loader import Labelled
-from .choose import Option, Profile, masked_options, pick, profiles
+from .choose import Choice, Option, Profile, masked_options, pick_at_most, profiles
 from .coded import CodedGraph, Lossy
 from .ebpc import Ebpc
 from .levels import best_tables
 from .maps import stored_maps, values_of
 from .pair import JointMeans, best_pairs
+from .place import groups_of
 from .plain import companded, linear, truncation
 from .table import TableCode
 from .tune import Tuning, tune
 from .zeros import ZeroMask, ZeroRun
 
-NETWORKS = ("squeezenet1_1",)
 SQ2 = ("fire2_squeeze1x1", "fire3_squeeze1x1")
-BITS = (6, 5, 4, 3, 2)
 PAIR_BITS = (7, 5)
 CALIBRATION_PICTURES = 48
 CROPS, HELD = 240, 96
 BATCH = 12
-PRICES = (1.5e-7, 4e-8)  # nats per stored bit of the codes of variable rate
 STEPS = 40
-TUNED = {"SQ2": (4, 3, 2), "ALL": (5, 4)}
+GENTLY: dict[str, Any] = {"rate": 0.03, "network_rate": 0.003, "encoder": False}
+FIXED, MASKED = "chosen per map", "chosen per map, masks"
 
 Tell = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured of one network.
+
+    Attributes
+    ----------
+    bits : tuple of int
+        Every k of the codes of one size; what is chosen per map is among them too.
+    subset : tuple of str
+        Maps of the set SQ2; empty where there is none.
+    fixed, masked : tuple of float
+        Most bits per value on average, over the crops, of what is chosen per map: with fixed
+        rates alone, and with masks of zeros.
+    masks : tuple of int
+        Every k behind a mask of zeros.
+    mask_prices : tuple of float
+        Nats per stored bit that the first interval of such codes is widened for.
+    tuned : Mapping[str, tuple of int]
+        Tables of one size that are tuned, by set of maps.
+    tuned_fixed, tuned_masked : tuple of float
+        Choices that are.
+    """
+
+    bits: tuple[int, ...] = (6, 5, 4, 3, 2)
+    subset: tuple[str, ...] = ()
+    fixed: tuple[float, ...] = (5, 4, 3)
+    masked: tuple[float, ...] = ()
+    masks: tuple[int, ...] = ()
+    mask_prices: tuple[float, ...] = ()
+    tuned: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    tuned_fixed: tuple[float, ...] = ()
+    tuned_masked: tuple[float, ...] = ()
+
+
+PLANS = {
+    "squeezenet1_1": Plan(
+        subset=SQ2, masked=(3, 2.7, 2.25, 2), masks=(3, 4), mask_prices=(4e-8, 1.5e-7, 6e-7),
+        tuned={"SQ2": (4, 3, 2), "ALL": (4,)}, tuned_fixed=(4,), tuned_masked=(2.7,),
+    ),
+    "efficientnet_lite0": Plan(bits=(5, 4, 3), fixed=(4.5, 4, 3.5), tuned_fixed=(4,)),
+}  # fmt: skip
+NETWORKS = tuple(PLANS)
 
 
 @dataclass(frozen=True)
@@ -95,6 +142,11 @@ class Bench:
     tell : callable, optional
         Called with what is done, how much of it, and how much there is.
 
+    Attributes
+    ----------
+    integer : Network
+        Of N = 2, B = 4 without codes.
+
     Raises
     ------
     ValueError
@@ -108,6 +160,7 @@ class Bench:
         if name not in NETWORKS:
             raise ValueError(f"the codec bench knows {', '.join(NETWORKS)}, not {name!r}")
         self.tell = tell or (lambda what, done, total: None)
+        self.plan = PLANS[name]
         self.steps, self.seed = steps, seed
         self.tell("weights and pictures", 0, 1)
         loader = MODELS[name]
@@ -120,8 +173,13 @@ class Bench:
         self.crops = imagenet.rounding_crops(preprocess, crops, seed)
         self.held = imagenet.held_out_crops(preprocess, held, seed)
         # conv10's map is read by the global average alone: stored as it is
-        every = [m for m in stored_maps(graph) if m != graph.nodes[-1].inputs[0]]
-        self.sets = {"SQ2": list(SQ2), "ALL": every}
+        last = graph.nodes[-1]
+        raw = last.inputs if isinstance(last, GlobalAverageNode) else ()
+        every = [m for m in stored_maps(graph) if m not in raw]
+        self.integer = quantize(graph, frac_bits, terms=2, bits=4)
+        self.groups = groups_of(self.integer, every)  # which maps the engine stores alike
+        self.sets = {"SQ2": list(self.plan.subset)} if self.plan.subset else {}
+        self.sets["ALL"] = every
         self.values = values_of(graph, every)
         self.tell("weights and pictures", 1, 1)
         self.tell("histograms and gradients", 0, 1)
@@ -158,10 +216,19 @@ class Bench:
         for maps, names in self.sets.items():
             yield from self._lossless(maps, names)
             yield from self._fixed(maps, names)
-            yield from self._pairs(maps, names)
-        yield from self._variable()
+            if self.plan.subset:
+                yield from self._pairs(maps, names)
+        yield from self._chosen()
         if self.steps:
             yield from self._tuned()
+
+    def choices(self) -> dict[str, dict[str, TableCode]]:
+        """Return the codes whose traffic is of interest, by what to call them."""
+        choice = self._choice(FIXED, 4)
+        return {
+            "tables of 4 bits": self._tables(self.sets["ALL"], 4),
+            f"chosen per map, {choice.bits:.3g} bits": choice.codes,
+        }
 
     def _lossless(self, maps: str, names: Sequence[str]) -> Iterator[Row]:
         codes = (ZeroMask(), ZeroRun(), Ebpc())
@@ -172,8 +239,9 @@ class Bench:
             nonlocal total
             if name in names:
                 total += a.numel()
+                plain = a ^ self.network.zero[name]  # as two's complement where it is signed
                 for code in codes:
-                    stored[code.name] += code.stored_bits(a)
+                    stored[code.name] += code.stored_bits(plain)
 
         for number, batch in enumerate(self.pictures.x.split(BATCH), start=1):
             self.network.scores(batch, {}, look=look)
@@ -184,22 +252,24 @@ class Bench:
 
     def _fixed(self, maps: str, names: Sequence[str]) -> Iterator[Row]:
         plain = {"truncation": _truncated, "linear": linear, "companded": companded}
-        for done, k in enumerate(BITS):
-            self.tell(f"{maps} fixed rate", done, len(BITS))
+        sizes = self.plan.bits
+        for done, k in enumerate(sizes):
+            self.tell(f"{maps} fixed rate", done, len(sizes))
             counts = {name: self.profiles[name].counts for name in names}
             for code, make in plain.items():
-                yield self.row(maps, code, k, {n: make(c, k) for n, c in counts.items()})
+                made = {n: make(c, k, self.network.zero[n]) for n, c in counts.items()}
+                yield self.row(maps, code, k, made)
             squares = {n: self._fit(n, weighted=False)[k] for n in names}
             yield self.row(maps, "table, least squares", k, squares)
             yield self.row(maps, "table", k, self._tables(names, k))
-        self.tell(f"{maps} fixed rate", len(BITS), len(BITS))
+        self.tell(f"{maps} fixed rate", len(sizes), len(sizes))
 
     def _fit(self, name: str, weighted: bool = True) -> dict[int, TableCode]:
         """Return a map's learned tables of every size; they are fitted once."""
         if (name, weighted) not in self._fitted:
             profile = self.profiles[name]
             weights = profile.weights if weighted else profile.counts
-            self._fitted[name, weighted] = best_tables(weights, BITS)
+            self._fitted[name, weighted] = best_tables(weights, self.plan.bits)
         return self._fitted[name, weighted]
 
     def _tables(self, names: Sequence[str], k: int) -> dict[str, TableCode]:
@@ -222,26 +292,50 @@ class Bench:
             yield self.row(maps, "pair, joint means", bits / 2, joint)
         self.tell(f"{maps} pairs", len(PAIR_BITS), len(PAIR_BITS))
 
-    def _variable(self) -> Iterator[Row]:
-        for done, price in enumerate(PRICES):
-            self.tell("ALL variable rate", done, len(PRICES))
-            codes, masked = self._choice(price)
-            bits = self._mean_bits(codes, masked)
-            name = f"chosen per map, price {price:g}"
-            yield self.row("ALL", name, bits, codes, fixed=False)
-        self.tell("ALL variable rate", len(PRICES), len(PRICES))
+    def _chosen(self) -> Iterator[Row]:
+        wanted = self._wanted()
+        for done, (name, most) in enumerate(wanted):
+            self.tell("ALL chosen per map", done, len(wanted))
+            choice = self._choice(name, most)
+            masked = _masked(choice)
+            bits = self._mean_bits(choice.codes, masked) if name == MASKED else choice.bits
+            yield self.row("ALL", name, bits, choice.codes, fixed=not masked)
+        self.tell("ALL chosen per map", len(wanted), len(wanted))
 
-    def _choice(self, price: float) -> tuple[dict[str, TableCode], set[str]]:
-        options = {}
-        for name in self.sets["ALL"]:
-            profile = self.profiles[name]
-            fitted = self._fit(name)
-            several = [Option(c, False, profile.loss(c), float(k)) for k, c in fitted.items()]
-            if _zeros(profile) > 0.25:  # a mask pays only then
-                several += masked_options(profile, (3, 4), price)
-            options[name] = several
-        chosen = pick(options, self.values, price)
-        return chosen.codes, {n for n, option in chosen.options.items() if option.masked}
+    def _wanted(self) -> list[tuple[str, float]]:
+        return [(FIXED, most) for most in self.plan.fixed] + [
+            (MASKED, most) for most in self.plan.masked
+        ]
+
+    def _choice(self, name: str, most: float) -> Choice:
+        """Return the best choice of some mean rate, from unlabelled crops alone."""
+        options = dict(self._fixed_options)
+        if name == MASKED:
+            options |= {n: [*options[n], *several] for n, several in self._mask_options.items()}
+        return pick_at_most(options, self.values, most, self.groups)
+
+    @cached_property
+    def _fixed_options(self) -> dict[str, list[Option]]:
+        return {
+            name: [
+                Option(code, False, self.profiles[name].loss(code), float(k))
+                for k, code in self._fit(name).items()
+            ]
+            for name in self.sets["ALL"]
+        }
+
+    @cached_property
+    def _mask_options(self) -> dict[str, list[Option]]:
+        plan = self.plan
+        return {
+            name: [
+                option
+                for price in plan.mask_prices
+                for option in masked_options(profile, plan.masks, price)
+            ]
+            for name, profile in self.profiles.items()
+            if _zeros(profile) > 0.25  # a mask pays only then
+        }
 
     def _mean_bits(
         self, codes: Mapping[str, TableCode], masked: set[str], network: CodedGraph | None = None
@@ -261,30 +355,34 @@ class Bench:
 
     def _tuned(self) -> Iterator[Row]:
         recipe = Tuning(steps=self.steps, every=max(1, self.steps // 4), seed=self.seed)
-        jobs: list[tuple[str, str, float, dict[str, TableCode], Tuning, set[str]]] = []
-        for maps, several in TUNED.items():
-            for k in several:
-                jobs.append(
-                    (maps, "table, tuned", k, self._tables(self.sets[maps], k), recipe, set())
-                )
-        codes, masked = self._choice(PRICES[-1])
-        keep = replace(recipe, encoder=False)
-        name = f"chosen per map, price {PRICES[-1]:g}, tuned"
-        jobs.append(("ALL", name, 0.0, codes, keep, masked))
-        for maps, what, bits, start, how, mask in jobs:
-            label = f"{maps} {what} {bits or ''}"
+        jobs: list[tuple[str, str, float, dict[str, TableCode], set[str]]] = []
+        for maps, several in self.plan.tuned.items():
+            jobs += [(maps, "table", k, self._tables(self.sets[maps], k), set()) for k in several]
+        wanted = [(FIXED, most) for most in self.plan.tuned_fixed]
+        wanted += [(MASKED, most) for most in self.plan.tuned_masked]
+        for name, most in wanted:
+            choice = self._choice(name, most)
+            jobs.append(("ALL", name, choice.bits, choice.codes, _masked(choice)))
+        for maps, what, bits, start, mask in jobs:
+            # few maps can move their thresholds too, and fast
+            how = recipe if maps == "SQ2" else replace(recipe, **GENTLY)
+            label = f"{maps} {what} {bits:.3g}, tuned"
             tuned = tune(
-                self.network, start, self.crops, self.held[::2], how,
+                self.network, start, self.crops, self.held, how,
                 lambda step, now, label=label: self.tell(label, step, self.steps),
             )  # fmt: skip
-            stored = bits or self._mean_bits(tuned.codes, mask, tuned.network)
+            stored = self._mean_bits(tuned.codes, mask, tuned.network) if mask else bits
             yield self.row(
-                maps, what, stored, tuned.codes, fixed=not mask, network=tuned.network,
-                step=tuned.step,
+                maps, f"{what}, tuned", stored, tuned.codes, fixed=not mask,
+                network=tuned.network, step=tuned.step,
             )  # fmt: skip
 
 
-def _truncated(counts: torch.Tensor, bits: int) -> TableCode:
+def _masked(choice: Choice) -> set[str]:
+    return {name for name, option in choice.options.items() if option.masked}
+
+
+def _truncated(counts: torch.Tensor, bits: int, zero_point: int = 0) -> TableCode:
     return truncation(len(counts), bits)
 
 

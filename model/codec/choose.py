@@ -9,6 +9,7 @@ give the curve of loss against bits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,10 +19,12 @@ from ..mixed import divergence
 from .coded import CodedGraph, fisher_weights, histograms
 from .levels import best_tables
 from .maps import mean_bits, values_of
+from .parts import joined, parts_of, with_parts
 from .table import VALUES, TableCode
 
 SHARE = 1e-3  # of a channel's weight that goes by how often a value occurs
 BATCH = 12
+PRICES_BETWEEN = (1e-15, 1.0)  # nats per stored bit: all raw, and the fewest bits everywhere
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +191,39 @@ def pick(
     return Choice(chosen, sum(o.loss for o in chosen.values()), bits, price)
 
 
+def pick_at_most(
+    options: Mapping[str, Sequence[Option]],
+    values: Mapping[str, int],
+    bits: float,
+    groups: Sequence[Sequence[str]] = (),
+) -> Choice:
+    """Return the choice at the lowest price that stores at most ``bits`` per value on average.
+
+    The other arguments are those of :func:`pick`. The price is found by bisection: what is
+    stored never grows with it.
+
+    Raises
+    ------
+    ValueError
+        If even the fewest bits of every map are more on average.
+    """
+    low, high = PRICES_BETWEEN
+    best = pick(options, values, high, groups)
+    if best.bits > bits:
+        raise ValueError(
+            f"maps cannot be stored in {bits:g} bits per value on average: "
+            f"the fewest there are options for are {best.bits:.3g}"
+        )
+    while high > low * (1 + 1e-6):
+        price = math.sqrt(low * high)
+        choice = pick(options, values, price, groups)
+        if choice.bits > bits:
+            low = price
+        else:
+            high, best = price, choice
+    return best
+
+
 @dataclass(frozen=True)
 class Measured:
     """A point of the curve: what a choice really costs on pictures that it was not made from.
@@ -235,7 +271,7 @@ def choose(
     ----------
     network : CodedGraph
     names : sequence of str
-        Maps that may be coded.
+        Maps that may be coded, of :func:`.parts.whole_maps`; their parts are coded with them.
     pictures, held : Tensor uint8 (B, C, H, W)
         Unlabelled pictures to fit codes to, and others to measure on.
     max_drop : float
@@ -245,7 +281,7 @@ def choose(
     bits : sequence of int
         Every k that may be used.
     known : Mapping[str, Profile], optional
-        From :func:`profiles`, where they are known already.
+        From :func:`profiles` and :func:`.parts.joined`, where they are known already.
     groups : sequence of sequences of str
         Maps that must have as many bits, see :func:`pick`.
     progress : callable, optional
@@ -266,7 +302,8 @@ def choose(
     if max_drop < 0:
         raise ValueError(f"max_drop must not be negative, not {max_drop}")
     tell = progress or (lambda what, done, total: None)
-    known = known or profiles(network, pictures, names)
+    parts = {n: part for n, part in parts_of(network.graph).items() if part.whole in names}
+    known = known or joined(profiles(network, pictures, [*names, *parts]), parts)
     options = {}
     for number, name in enumerate(names, start=1):
         options[name] = fixed_options(known[name], bits)
@@ -280,7 +317,7 @@ def choose(
         key = tuple(f"{name} {option.name}" for name, option in choice.options.items())
         if key not in seen:
             seen.add(key)
-            scores = network.scores(held, choice.codes)
+            scores = network.scores(held, with_parts(choice.codes, parts))
             same = (scores.argmax(1) == reference.argmax(1)).double().mean()
             curve.append(Measured(choice, divergence(reference, scores), 100 * float(same)))
         tell("measure choices", number, len(prices))

@@ -98,6 +98,11 @@ class CodedGraph:
                     tensors.pop(name, None)
         return tensors[self.graph.output].flatten(1)
 
+    def drawn(self, scores: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return the log probability of an output drawn at random as the scores say, summed."""
+        drawn = torch.multinomial(scores.softmax(1).detach(), 1, generator=generator)
+        return scores.log_softmax(1).gather(1, drawn).sum()
+
     def _wanted(self, known: Mapping[str, torch.Tensor]) -> set[str]:
         """Return the outputs of the nodes that have to run."""
         wanted: set[str] = set()
@@ -192,8 +197,7 @@ def fisher_weights(
 
         with torch.enable_grad():
             scores = network.run(network.inputs(batch), watch)
-            drawn = torch.multinomial(scores.softmax(1).detach(), 1, generator=generator)
-            chosen = scores.log_softmax(1).gather(1, drawn).sum()
+            chosen = network.drawn(scores, generator)
             grads = torch.autograd.grad(chosen, list(kept.values()))
         for (name, stored), grad in zip(kept.items(), grads, strict=True):
             channels = stored.shape[1]

@@ -10,7 +10,7 @@ from ..network import Network
 from .choose import profiles
 from .coded import CodedGraph
 from .levels import best_tables
-from .maps import stored_maps
+from .parts import whole_maps
 from .place import code_network, groups_of
 
 
@@ -34,7 +34,7 @@ def code_whole(graph: Graph, network: Network, pictures: torch.Tensor, bits: int
     """
     if not has_classes(graph):
         raise ValueError(f"codes are fitted to scores of classes, which {graph.name} has not")
-    groups = groups_of(network, stored_maps(graph))
+    groups = groups_of(network, whole_maps(graph))
     names = [name for group in groups for name in group]
     frac_bits = {name: info.frac_bits for name, info in network.tensors.items()}
     known = profiles(CodedGraph(graph, frac_bits), pictures, names)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
+Box = tuple[float, float, float, float]
 BINS = 11  # a side's distance is the mean of the bins 0..10, in steps of the map's stride
 
 
@@ -15,7 +18,7 @@ class Detection:
 
     label: str
     score: float
-    box: tuple[float, float, float, float]
+    box: Box
 
 
 def decode(
@@ -80,3 +83,57 @@ def intersection_over_union(one: torch.Tensor, many: torch.Tensor) -> torch.Tens
     common = (high - low).clamp(min=0).prod(1)
     areas = (many[:, 2:] - many[:, :2]).prod(1) + (one[2:] - one[:2]).prod()
     return common / (areas - common).clamp(min=1e-12)
+
+
+def mean_average_precision(
+    found: Sequence[Sequence[Detection]],
+    wanted: Sequence[Sequence[tuple[str, Box]]],
+    overlap: float = 0.5,
+) -> float:
+    """Return the mean over classes of the average precision, 0..1.
+
+    Over all pictures, surest first, a detection is right if it overlaps an object of its class,
+    the one that it overlaps most of those not found yet, by at least ``overlap``. Average
+    precision is the mean over the recalls 0, 0.01 .. 1 of the best precision at that recall or a
+    higher one; 0 at recalls never reached.
+
+    Parameters
+    ----------
+    found : sequence of sequence of Detection
+        By picture.
+    wanted : sequence of sequence of (str, box)
+        Label and box of what is in each.
+    overlap : float
+        Intersection over union.
+
+    Raises
+    ------
+    ValueError
+        If there is no object in any picture.
+    """
+    labels = sorted({label for objects in wanted for label, _ in objects})
+    if not labels:
+        raise ValueError("mean average precision needs at least one object in the pictures")
+    return float(np.mean([_average_precision(found, wanted, label, overlap) for label in labels]))
+
+
+def _average_precision(
+    found: Sequence[Sequence[Detection]],
+    wanted: Sequence[Sequence[tuple[str, Box]]],
+    label: str,
+    overlap: float,
+) -> float:
+    left = [[box for name, box in objects if name == label] for objects in wanted]
+    count = sum(map(len, left))
+    every = [(d, i) for i, several in enumerate(found) for d in several if d.label == label]
+    right = []
+    for detection, picture in sorted(every, key=lambda pair: -pair[0].score):
+        boxes = torch.tensor(left[picture], dtype=torch.float64).view(-1, 4)
+        shares = intersection_over_union(torch.tensor(detection.box).double(), boxes)
+        right.append(bool((shares >= overlap).any()))
+        if right[-1]:
+            del left[picture][int(shares.argmax())]
+    hits = np.cumsum(np.array(right, np.int64))
+    recall, precision = hits / count, hits / np.arange(1, len(hits) + 1)
+    best = [precision[recall >= r].max(initial=0.0) for r in np.linspace(0, 1, 101)]
+    return float(np.mean(best))

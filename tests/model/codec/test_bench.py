@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from shiftwork.model.codec.bench import BITS, SQ2, Bench
+from shiftwork.model.codec.bench import FIXED, MASKED, PLANS, SQ2, Bench
 
 
 @pytest.mark.slow
 def test_every_row_of_the_bench_adds_up() -> None:
+    plan = PLANS["squeezenet1_1"]
     bench = Bench("squeezenet1_1", limit=24, crops=24, held=12, steps=2)
     rows = list(bench.rows())
     first = rows[0]
@@ -19,12 +20,18 @@ def test_every_row_of_the_bench_adds_up() -> None:
         assert 0 < row.bits < 14 and row.divergence >= 0
     by = {(row.maps, row.code, row.bits): row for row in rows}
     for maps in ("SQ2", "ALL"):
-        learned = [by[maps, "table", float(k)].divergence for k in BITS if k <= 4]
+        learned = [by[maps, "table", float(k)].divergence for k in plan.bits if k <= 4]
         assert learned == sorted(learned)
         assert by[maps, "table", 3.0].divergence < by[maps, "truncation", 3.0].divergence
+    rates = [row.bits for row in rows if row.code == FIXED]
+    assert all(most - 0.5 < bits <= most for bits, most in zip(rates, plan.fixed, strict=True))
+    chosen = next(row for row in rows if row.code == FIXED and row.bits <= 4)
+    assert chosen.divergence < by["ALL", "table", 4.0].divergence
+    masked = [row.bits for row in rows if row.code == MASKED]
+    assert masked == sorted(masked, reverse=True) and len(masked) == len(plan.masked)
     assert set(SQ2) <= set(bench.sets["ALL"]) and len(bench.sets["ALL"]) == 17
 
 
 def test_a_network_without_a_bench_is_refused() -> None:
-    with pytest.raises(ValueError, match="knows squeezenet1_1, not 'nanodet'"):
+    with pytest.raises(ValueError, match="knows squeezenet1_1, efficientnet_lite0, not 'nanodet'"):
         Bench("nanodet")

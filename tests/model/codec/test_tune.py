@@ -5,7 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from shiftwork.model.codec.choose import choose, masked_options, profiles
+from shiftwork.model.codec.choose import (
+    choose,
+    fixed_options,
+    masked_options,
+    pick,
+    pick_at_most,
+    profiles,
+)
 from shiftwork.model.codec.coded import CodedGraph, fisher_weights, histograms
 from shiftwork.model.codec.levels import best_tables
 from shiftwork.model.codec.maps import mean_bits, stored_maps, values_of
@@ -118,6 +125,25 @@ def test_choosing_keeps_the_drop(coded: CodedGraph, pictures: torch.Tensor) -> N
     assert curve[0].choice.loss >= curve[-1].choice.loss
     with pytest.raises(ValueError, match="max_drop must not be negative"):
         choose(coded, names, pictures, pictures, max_drop=-1)
+
+
+def test_a_mean_rate_is_kept_and_used(coded: CodedGraph, pictures: torch.Tensor) -> None:
+    names = ["p", "b", "e"]
+    known = profiles(coded, pictures, names)
+    options = {name: fixed_options(known[name], (2, 3, 4, 5)) for name in names}
+    values = values_of(coded.graph, names)
+    for most in (2.0, 3.2, 4.0, 8.0):
+        choice = pick_at_most(options, values, most)
+        assert choice.bits <= most
+        cheaper = pick(options, values, choice.price * 0.999)
+        assert cheaper.bits > most or choice.bits == cheaper.bits
+        every = [pick(options, values, 10.0**-p) for p in range(12)]
+        assert choice.loss <= min(other.loss for other in every if other.bits <= most)
+    assert pick_at_most(options, values, 8.0).options == {}
+    alike = pick_at_most(options, values, 3.2, [["b", "e"]])
+    assert alike.options["b"].bits == alike.options["e"].bits
+    with pytest.raises(ValueError, match=r"cannot be stored in 1\.5 bits .* are 2"):
+        pick_at_most(options, values, 1.5)
 
 
 @pytest.mark.parametrize("encoder", [True, False])
