@@ -62,6 +62,11 @@ class Coding:
         """Mean bits per value of the maps."""
         return self.best.choice.bits if self.best else self.lossless
 
+    @property
+    def step(self) -> float:
+        """Points of estimated drop for each picture that changes class."""
+        return 50 / self.pictures
+
     def save(self, folder: Path) -> None:
         """Write ``codec.json`` and ``codec.svg``."""
         points = []

@@ -156,6 +156,13 @@ def convert(
         figures["maps_without_zeros"] = len(converted.network.zeros)
         figures["bits_per_map_value"] = round(coding.bits, 3)
         figures["codec_drop_estimated"] = round(best.drop, 2) if best else 0.0
+        figures["codec_measured_on"] = coding.pictures
+        if coding.step > coding.max_drop:
+            log.print(
+                f"codes were measured on {coding.pictures} pictures, of which one that changes "
+                f"class counts {coding.step:.2g} points: give more (--pictures, --crops)",
+                soft_wrap=True,
+            )
     if (agreement := converted.agreement) is not None:
         figures["agreement"] = round(agreement.share, 4)
         figures["divergence"] = float(f"{agreement.divergence:.3g}")

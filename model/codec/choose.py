@@ -24,7 +24,8 @@ from .table import VALUES, TableCode
 
 SHARE = 1e-3  # of a channel's weight that goes by how often a value occurs
 BATCH = 12
-PRICES_BETWEEN = (1e-15, 1.0)  # nats per stored bit: all raw, and the fewest bits everywhere
+PRICES_BETWEEN = (1e-15, 1e6)  # nats per stored bit: all raw, and the fewest bits everywhere
+RATES = (2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,7 +260,7 @@ def choose(
     held: torch.Tensor,
     *,
     max_drop: float = 1.0,
-    prices: Sequence[float] = (1.6e-6, 8e-7, 4e-7, 2e-7, 1e-7, 5e-8, 2.5e-8, 1.2e-8),
+    rates: Sequence[float] = RATES,
     bits: Sequence[int] = (2, 3, 4, 5, 6),
     known: Mapping[str, Profile] | None = None,
     groups: Sequence[Sequence[str]] = (),
@@ -276,8 +277,8 @@ def choose(
         Unlabelled pictures to fit codes to, and others to measure on.
     max_drop : float
         Points of top-1 accuracy that may be lost, estimated (:attr:`Measured.drop`).
-    prices : sequence of float
-        Nats per stored bit, highest first.
+    rates : sequence of float
+        Most bits per value on average, one for each choice to measure.
     bits : sequence of int
         Every k that may be used.
     known : Mapping[str, Profile], optional
@@ -297,7 +298,7 @@ def choose(
     Raises
     ------
     ValueError
-        If ``max_drop`` is negative.
+        If ``max_drop`` is negative, or a rate is below the fewest bits.
     """
     if max_drop < 0:
         raise ValueError(f"max_drop must not be negative, not {max_drop}")
@@ -312,15 +313,15 @@ def choose(
     reference = network.scores(held, {})
     curve: list[Measured] = []
     seen: set[tuple[str, ...]] = set()
-    for number, price in enumerate(prices, start=1):
-        choice = pick(options, values, price, groups)
+    for number, rate in enumerate(rates, start=1):
+        choice = pick_at_most(options, values, rate, groups)
         key = tuple(f"{name} {option.name}" for name, option in choice.options.items())
         if key not in seen:
             seen.add(key)
             scores = network.scores(held, with_parts(choice.codes, parts))
             same = (scores.argmax(1) == reference.argmax(1)).double().mean()
             curve.append(Measured(choice, divergence(reference, scores), 100 * float(same)))
-        tell("measure choices", number, len(prices))
+        tell("measure choices", number, len(rates))
     curve.sort(key=lambda point: point.choice.bits)
     good = [point for point in curve if point.drop <= max_drop]
     return (good[0] if good else None), curve

@@ -44,7 +44,9 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_maps_are_coded_and_the_curve_is_written(arguments: list[str], capsys: Capture) -> None:
     assert main([*arguments, "--codec", "auto", "--max-drop", "100", "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    figures = json.loads(printed.out)
+    assert figures["codec_measured_on"] == 4 and "counts" not in printed.err
     network = Network.load("net")
     assert figures["coded_maps"] == 2  # behind the pooling, which takes the one in front along
     assert len(network.codes) == 3
@@ -61,7 +63,9 @@ def test_a_drop_that_nothing_keeps_leaves_maps_as_they_are(
     arguments: list[str], capsys: Capture
 ) -> None:
     assert main([*arguments, "--codec", "auto", "--max-drop", "0", "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    figures = json.loads(printed.out)
+    assert "measured on 4 pictures, of which one that changes class counts 12 points" in printed.err
     assert figures["codec_drop_estimated"] == 0.0
     assert len(Network.load("net").codes) == (3 if figures["coded_maps"] == 2 else 0)
 
