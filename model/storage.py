@@ -43,7 +43,9 @@ VERSION = 7
 READABLE = (1, 2, 3, 4, 5, 6, 7)
 JSON_NAME = "network.json"
 WEIGHTS_NAME = "weights.safetensors"
-BESIDE = ("calibration.json", "calibration.svg", "curve.json", "curve.svg")  # of `convert`
+BESIDE = tuple(  # of `convert`
+    f"{what}.{kind}" for what in ("calibration", "codec", "curve") for kind in ("json", "svg")
+)
 FIELDS = ("name", "input", "output", "tensors", "layers", "preprocess", "classes", "arrays")
 # By the first version that has them.
 FIELDS_SINCE = {2: ("extra_outputs",), 5: ("codes",), 7: ("zeros",)}

@@ -57,6 +57,8 @@ def test_maps_are_coded_and_the_curve_is_written(arguments: list[str], capsys: C
     assert chosen[0]["bits"] == min(point["bits"] for point in curve["curve"])
     assert set(chosen[0]["maps"].values()) <= {2, 3, 4, 5, 6}
     assert Path("net/codec.svg").read_text().startswith("<?xml")
+    assert main(arguments) == 0  # again, into the same folder, without codes
+    assert not Path("net/codec.json").exists() and not Path("net/codec.svg").exists()
 
 
 def test_a_drop_that_nothing_keeps_leaves_maps_as_they_are(
