@@ -33,9 +33,10 @@ Every circuit by itself, for {lanes} channels of {act_bits} bits, codes of {code
 """
 AFTER = """\
 An engine with `codec_bits` has encoder, decoder, packer and unpacker in its way to memory
-([decision 009](../decisions/009-codec-in-the-engine.md)). Zero-value compression is not in the
-engine: its circuits are checked by themselves against the model, on both simulators, on a map of
-ResNet8 ([why](../decisions/009-codec-in-the-engine.md#zero-value-compression)).
+([decision 009](../decisions/009-codec-in-the-engine.md)). The circuits of
+zero-value compression are not in the engine, which keeps masks and values apart ([decision
+013](../decisions/013-maps-without-zeros.md)): they are checked by themselves against the model, on
+both simulators, on a map of ResNet8.
 """
 HEAD = ("circuit", "words per cycle", "table bytes", "LUT", "FF", "BRAM", "MHz", "kGE logic",
         "kGE all", "kGE logic per value and cycle")  # fmt: skip

@@ -181,12 +181,14 @@ def test_column_blocks_arrive(
     _run(config, tokens, stall=stall, seed=rows)
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.35])
-@pytest.mark.parametrize("bus_bits", [64, 128])
 @pytest.mark.parametrize(
-    ("rows", "cols", "lanes", "act_bits"),
-    [(1, 2, 1, 8), (3, 3, 1, 6), (4, 8, 2, 8), (8, 8, 4, 5), (16, 16, 8, 8), (20, 20, 4, 8)],
-)
+    ("rows", "cols", "lanes", "act_bits", "bus_bits", "stall"),
+    [
+        (1, 2, 1, 8, 64, 0.35), (3, 3, 1, 6, 128, 0.35), (4, 8, 2, 8, 64, 0.35),
+        (4, 8, 2, 8, 128, 0.0), (8, 8, 4, 5, 64, 0.0), (8, 8, 4, 5, 128, 0.35),
+        (16, 16, 8, 8, 64, 0.35), (20, 20, 4, 8, 64, 0.0),
+    ],
+)  # fmt: skip
 def test_maps_without_zeros(
     rows: int, cols: int, lanes: int, act_bits: int, bus_bits: int, stall: float
 ) -> None:

@@ -19,7 +19,7 @@ from shiftwork.model.network import Network
 from shiftwork.model.program import Program
 from shiftwork.model.zeros import zero_groups
 from shiftwork.sim.fault_bench import run_faults
-from shiftwork.sim.faults import Fault
+from shiftwork.sim.faults import Fault, Faults
 from shiftwork.sim.fuzz_codes import random_storage
 from shiftwork.sim.result import SimResult
 from shiftwork.sim.scoreboard import FAST, SLOW, Latency, simulate
@@ -181,6 +181,21 @@ def test_damaged_fields_are_refused(verilog, tmp_path: Path) -> None:
     want = golden.run(network, x, exact="integer")
     outcomes = run_faults(program, config, verilog(config), {network.input: x[0]}, want, faults,
                           "icarus", work=tmp_path)  # fmt: skip
+    assert [outcome.trouble for outcome in outcomes] == [""] * len(faults)
+
+
+@pytest.mark.slow
+def test_resets_at_random_cycles_are_recovered_from(verilog, tmp_path: Path) -> None:
+    config = ENGINES["square"]
+    builder = small(8)
+    network, x = all_without_zeros(builder.build(), config), builder.picture()
+    program = compile_network(network, config, base=4096, keep_all=True)
+    want = golden.run(network, x, exact="integer")
+    cycles = predict_cycles(program, config, tensors=want).cycles
+    faults = [*Faults(program, config, seed=5).disturbances(cycles, soft=16, hard=4)]
+    outcomes = run_faults(program, config, verilog(config), {network.input: x[0]}, want, faults,
+                          "icarus", latency=Latency(read=6, write=4, random=5, stall=0.3),
+                          work=tmp_path)  # fmt: skip
     assert [outcome.trouble for outcome in outcomes] == [""] * len(faults)
 
 

@@ -84,9 +84,13 @@ def _words(
     return found, read
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.3])
-@pytest.mark.parametrize("bus_bits", [64, 128])
-@pytest.mark.parametrize(("rows", "act_bits"), [(1, 8), (3, 6), (4, 8), (8, 8), (16, 8), (20, 5)])
+@pytest.mark.parametrize(
+    ("rows", "act_bits", "bus_bits", "stall"),
+    [
+        (1, 8, 64, 0.3), (3, 6, 128, 0.3), (4, 8, 64, 0.0), (4, 8, 128, 0.3), (8, 8, 64, 0.3),
+        (16, 8, 64, 0.0), (16, 8, 128, 0.3), (20, 5, 64, 0.3),
+    ],
+)  # fmt: skip
 def test_bands_arrive(rows: int, act_bits: int, bus_bits: int, stall: float) -> None:
     config = EngineConfig(
         rows=rows, cols=rows, act_bits=act_bits, bus_bits=bus_bits, burst_beats=16, hold=12,
