@@ -35,7 +35,7 @@ AFTER = """\
 An engine with `codec_bits` has encoder, decoder, packer and unpacker in its way to memory
 ([decision 009](../decisions/009-codec-in-the-engine.md)). The circuits of
 zero-value compression are not in the engine, which keeps masks and values apart ([decision
-013](../decisions/013-maps-without-zeros.md)): they are checked by themselves against the model, on
+015](../decisions/015-maps-without-zeros.md)): they are checked by themselves against the model, on
 both simulators, on a map of ResNet8.
 """
 HEAD = ("circuit", "words per cycle", "table bytes", "LUT", "FF", "BRAM", "MHz", "kGE logic",
