@@ -19,7 +19,7 @@ WARM   := $(VENV)/.warm
 SUDO   := $(if $(filter-out 0,$(shell id -u)),sudo)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-all lint format rtl sim sim-zoo zoo-page fuzz faults synth report bench bench-array bench-asic bench-train accuracy readme registers doctor lock clean
+.PHONY: help demo test test-all lint format rtl sim sim-zoo zoo-page fuzz faults synth report bench bench-array bench-asic bench-train codec accuracy readme registers doctor lock clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -82,6 +82,10 @@ bench-asic: $(WARM) | build/.asic  ## area of whole engines in standard cells, s
 
 bench-train: $(READY)  ## DeepShift and two terms trained on Fashion-MNIST, under an hour
 	@$(BIN)/shiftwork bench-train -o $(OUT)/train --page docs/reference/training.md
+
+codec: $(READY)  ## accuracy against stored bits of codes for feature maps, with their pages
+	@for n in squeezenet1_1 efficientnet_lite0 nanodet; do \
+	  $(BIN)/shiftwork codec $$n -o $(OUT)/codec_accuracy/$$n --page docs/reference || exit 1; done
 
 accuracy: $(READY)  ## what each way to round costs in accuracy, in build/accuracy and docs/reference
 	@$(BIN)/shiftwork accuracy -o $(OUT)/accuracy --page docs/reference

@@ -21,8 +21,7 @@ PREFACE = """\
 # Feature maps in fewer bits: nanodet
 
 `shiftwork codec nanodet --page docs/reference` writes this page and measures everything on it.
-Of other networks: {others}.
-
+{others}
 mAP@0.5 is the mean over classes of the average precision at half overlap, with detections of
 score 0.05 or more, on {scenes} composed scenes with {objects} objects: cut-outs of Tux Paint on
 textures of scikit-image, whose boxes are exact. They are easy, few, and not COCO; good for
@@ -70,7 +69,7 @@ def write(
     write_atomic(folder / "codec.md", text)
     if page is not None:
         preface = PREFACE.format(
-            others=other_pages(DETECTOR), scenes=rows[0].scenes, objects=rows[0].objects,
+            others=other_pages(DETECTOR, page), scenes=rows[0].scenes, objects=rows[0].objects,
             crops=crops,
         )  # fmt: skip
         write_atomic(page / page_name(DETECTOR), "\n".join([preface, text]))

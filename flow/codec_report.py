@@ -37,8 +37,7 @@ PREFACE = """\
 # Feature maps in fewer bits: {network}
 
 `shiftwork codec {network} --page docs/reference` writes this page and measures everything on it.
-Of other networks: {others}.
-
+{others}
 {pictures} labelled pictures; float weights, 8-bit stored activations. The reference is the same
 network without codes: {top1} right. One picture is {point:.2f} points; `lost` and `won` are the
 pictures that were right and are not any more, and the other way round. `agrees` is the share of
@@ -169,10 +168,11 @@ def page_name(network: str) -> str:
     return PAGES.get(network, f"codec-{network}.md")
 
 
-def other_pages(network: str) -> str:
-    """Return links to the other networks' pages."""
+def other_pages(network: str, folder: Path) -> str:
+    """Return a line with links to the other networks' pages, those that are there."""
     others = [name for name in (*NETWORKS, DETECTOR) if name != network]
-    return ", ".join(f"[{name}]({page_name(name)})" for name in others)
+    links = [f"[{n}]({page_name(n)})" for n in others if (folder / page_name(n)).exists()]
+    return f"Of other networks: {', '.join(links)}.\n" if links else ""
 
 
 def write_page(
@@ -186,7 +186,7 @@ def write_page(
     preface = PREFACE.format(
         network=network, pictures=first.pictures, top1=first.top1, point=100 / first.pictures,
         crops=crops, steps=steps, fixed=_listed(plan.fixed), masks=masks,
-        pairs=pairs, others=other_pages(network),
+        pairs=pairs, others=other_pages(network, folder),
     )  # fmt: skip
     write_atomic(folder / name, plot(rows))
     parts = [preface, f"![Divergence against bits per value]({name})", "", text]
