@@ -37,7 +37,7 @@ class Microcode(Assembler):
             self.op(Op.AND, self.const((1 << width) - 1))
 
     def unless_not_above(self, value: int | str, limit: int | str, error: str) -> None:
-        """Go to an error where a word is above another; clears A."""
+        """Go to an error where a word is above another; leaves the limit in A."""
         self.ld(limit)
         self.op(Op.CMP, value)
         self.branch(Op.JNC, error)

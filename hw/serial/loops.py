@@ -124,7 +124,6 @@ def _begin(c: Microcode) -> None:
     c.op(Op.OR, c.const(LOAD_CODES | 1))
     c.st("begin")
     c.field("hold_weights")
-    c.st("held")
     c.branch(Op.JNZ, "codes known")
     c.add_to("usual", c.const(LOAD_CODES))
     c.label("codes known")

@@ -128,15 +128,20 @@ def _next(c: Microcode) -> None:
     c.add_to("program", c.const(DESCRIPTOR_WORDS))
     c.field("last")
     c.branch(Op.JZ, "descriptor")
-    _tell_cycles(c)
+    _tell_cycles(c, "cycles of a run")
     c.out(Output.DONE)
     c.jump("idle")
 
 
-def _tell_cycles(c: Microcode) -> None:
+def _tell_cycles(c: Microcode, label: str) -> None:
+    """Tell the count of cycles, which goes on meanwhile: again if its lower half began anew."""
+    c.label(label)
     for half_word, port in enumerate((Input.CYCLES, Input.CYCLES_HIGH)):
         c.read(port)
         c.st(register("TOTAL0") + half_word)
+    c.read(Input.CYCLES)
+    c.op(Op.CMP, register("TOTAL0"))
+    c.branch(Op.JNC, label)
 
 
 def _errors(c: Microcode) -> None:
@@ -149,7 +154,7 @@ def _errors(c: Microcode) -> None:
     c.label("error")
     c.st(register("ERROR"))
     c.copy(register("ERROR") + 1, "layer")
-    _tell_cycles(c)
+    _tell_cycles(c, "cycles until an error")
     c.out(Output.FAIL)
     c.label("stopped")
     c.jump("stopped")

@@ -67,11 +67,12 @@ class Slave(wiring.Component):
         address, half, writing = Signal(ADDR_BITS - 2), Signal(), Signal()
         known, value = Signal(), Signal(WORD_BITS)
         strobe = Signal(2)
-        at_control, at_status = Signal(), Signal()
+        at_control, at_status, at_error = Signal(), Signal(), Signal()
         m.d.comb += [
             known.eq(address <= LAST),
             at_control.eq(address == control.offset // 4),
             at_status.eq(address == status.offset // 4),
+            at_error.eq(address == REGISTER["ERROR"].offset // 4),
             value.eq(bus.s_axil_wdata.word_select(half, WORD_BITS)),
             strobe.eq(bus.s_axil_wstrb.word_select(half, 2)),
             self.host_address.eq((address << 1) | half),
@@ -145,8 +146,11 @@ class Slave(wiring.Component):
                     bus.s_axil_rdata.word_select(half, WORD_BITS).eq(word),
                     bus.s_axil_rresp.eq(OKAY),
                 ]
+                # The processor clears ERROR some cycles after a soft reset; until then, this does.
+                with m.If(~known | (at_error & ~blocked)):
+                    m.d.sync += bus.s_axil_rdata.eq(0)
                 with m.If(~known):
-                    m.d.sync += [bus.s_axil_rdata.eq(0), bus.s_axil_rresp.eq(SLVERR)]
+                    m.d.sync += bus.s_axil_rresp.eq(SLVERR)
                 m.next = "READ"
                 with m.If(half):
                     m.next = "FOUND"

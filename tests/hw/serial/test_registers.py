@@ -104,3 +104,21 @@ def test_control_and_status() -> None:
         assert not ctx.get(dut.irq)
 
     run(testbench)
+
+
+@pytest.mark.parametrize("wait", range(8))
+def test_no_error_is_left_after_a_soft_reset(wait: int) -> None:
+    """However soon it is read: the processor clears its word only some cycles later."""
+
+    async def testbench(ctx: Any, dut: Any, host: Host) -> None:
+        await host.write(at("PROGRAM"), 0x2_0000)
+        await host.write(at("CONTROL"), 0x101)
+        await until(ctx, dut.irq)
+        await host.write(at("STATUS"), ERROR)
+        assert await host.read(at("ERROR")) == ErrorCode.ADDRESS
+        await host.write(at("CONTROL"), 2)
+        for _ in range(wait):
+            await ctx.tick()
+        assert await host.read(at("ERROR")) == 0
+
+    run(testbench)
