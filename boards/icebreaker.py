@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal
+from amaranth.lib.cdc import FFSynchronizer
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 
 from ..hw.config import preset
@@ -131,8 +132,10 @@ class IcebreakerPlatform(ICEBreakerPlatform):
         m.domains.wait = ClockDomain("wait", reset_less=True, local=True)
         m.domains.sync = ClockDomain("sync")
         left, ready = Signal(range(round(pll.hz * WARM_UP_S) + 1)), Signal()
-        with m.If(~locked):
-            m.d.wait += left.eq(0)
+        steady = Signal()  # the lock comes and goes whenever it likes
+        m.submodules.steady = FFSynchronizer(locked, steady, o_domain="wait")
+        with m.If(~steady):
+            m.d.wait += [left.eq(0), ready.eq(0)]
         with m.Elif(left == round(pll.hz * WARM_UP_S)):
             m.d.wait += ready.eq(1)
         with m.Else():

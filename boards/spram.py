@@ -22,7 +22,7 @@ BITS = 8 * WORD_BYTES
 class Spram(wiring.Component):
     """128 KiB of words of 4 bytes: four SB_SPRAM256KA on an iCE40UP5K, a `Memory` elsewhere.
 
-    Nothing is in it at first. What a read found stands until the next one.
+    Nothing is in it at first. What a read found stands until the next access.
 
     Members
     -------
