@@ -156,6 +156,13 @@ class Core(wiring.Component):
                 part = slice(index * size, (index + 1) * size)
                 with m.If(enable.value):
                     m.d.sync += codes[part].eq(weights.codes[part])
+        # A bank may take longer to drain than the watchdog waits.
+        progress = sequencer.issued | reader.beat | storer.beat | requantise.o.valid
+        zeros = None
+        if config.zero_maps:
+            m.submodules.zero_loader = zeros = ZeroLoader(config)
+            # So may words without values be: they move no beats.
+            progress |= zeros.moved | zeros.w_en | storer.moved
         m.d.comb += [
             window.w_addr.eq(loader.w_addr),
             window.w_data.eq(loader.w_data),
@@ -207,15 +214,14 @@ class Core(wiring.Component):
             control.outside_read.eq(reader.outside),
             control.outside_layer.eq(reader.outside_layer),
             control.outside_write.eq(storer.outside),
-            # A bank may take longer to drain than the watchdog waits.
-            control.progress.eq(sequencer.issued | reader.beat | storer.beat | requantise.o.valid),
+            control.progress.eq(progress),
             control.failed_write.eq(storer.error),
             reader.halt.eq(self.halt),
             storer.halt.eq(self.halt),
             self.idle.eq(reader.idle & storer.idle),
         ]
-        if config.zero_maps:
-            self._load_without_zeros(m, control, loader, reader, window)
+        if zeros is not None:
+            self._load_without_zeros(m, control, loader, zeros, reader, window)
         told = ("running", "done", "error", "error_valid", "error_layer", "record", "record_layer")
         join(m, {name: control.signature.members[name] for name in told}, control, self)
         waits = Cat(sequencer.wait_weights, control.wait_load, sequencer.wait_drain)
@@ -238,10 +244,9 @@ class Core(wiring.Component):
         m.d.comb += coding.halt.eq(self.halt)
 
     def _load_without_zeros(
-        self, m: Module, control: Control, loader: Any, reader: Any, window: Window
+        self, m: Module, control: Control, loader: Any, zeros: Any, reader: Any, window: Window
     ) -> None:
         """Put a second loader beside the first; one of them works at a time."""
-        m.submodules.zero_loader = zeros = ZeroLoader(self.config)
         command, load = zeros.i.payload, control.load.payload
         wiring.connect(m, zeros.request, reader.request(3))
         wiring.connect(m, reader.data(3), zeros.data)

@@ -65,6 +65,9 @@ class Storer(wiring.Component):
         First and last byte that may be written.
     outside : Out(1)
         A burst would touch another: neither it nor any after it is issued. High until `halt`.
+    moved : Out(1)
+        With ``zero_maps``: a word of a map without zeros was read. One without values makes no
+        beat.
     m_axi_aw*, m_axi_w*, m_axi_b* : AXI4 write channels
     """
 
@@ -78,6 +81,7 @@ class Storer(wiring.Component):
     base: Signal
     limit: Signal
     outside: Signal
+    moved: Signal
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
@@ -100,6 +104,7 @@ class Storer(wiring.Component):
                 "limit": In(ADDR_BITS, init=LAST_BYTE),  # pyright: ignore[reportCallIssue]
                 "outside": Out(1),
             }
+            | ({"moved": Out(1)} if config.zero_maps else {})
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -159,6 +164,8 @@ class Storer(wiring.Component):
         answered, resting = Signal(), Signal()
         m.d.comb += answered.eq((outstanding == 0) & splitter.idle)
         zeros = ZeroStore(m, config, low_bits) if config.zero_maps else None
+        if zeros:
+            m.d.comb += self.moved.eq(zeros.feed.moved)
         self._addresses(m, stage.job, splitter.i, jobs.i, answered, resting, zeros)
         move_beats(m, config, bus, stage, jobs.o, granted != 0, commit, self.block, zeros)
         nothing = stage.idle & resting & splitter.idle & ~jobs.o.valid

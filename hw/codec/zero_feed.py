@@ -51,6 +51,7 @@ class ZeroFeed(wiring.Component):
     pixels, segment, offset : In   words, words of a segment, byte of the masks' first beat
     lanes : In(rows)               real channels: all others are 0
     idle : Out(1)                  everything is read
+    moved : Out(1)                 a word went on in the cycle before, with values or without
     rewind : Out(1)                pulse: the next line to read is the first again
     r_en, r_data                   the staging memory, see `LineWords`
     counted : Out(stream of counted_layout)   in the order of segments
@@ -64,6 +65,7 @@ class ZeroFeed(wiring.Component):
     offset: Signal
     lanes: Signal
     idle: Signal
+    moved: Signal
     rewind: Signal
     r_en: Signal
     r_data: Any
@@ -81,6 +83,7 @@ class ZeroFeed(wiring.Component):
             "offset": In(range(config.bus_bytes)),
             "lanes": In(config.rows),
             "idle": Out(1),
+            "moved": Out(1),
             "rewind": Out(1),
             "r_en": Out(1),
             "r_data": In(line_shape(Geometry(config))),
@@ -173,6 +176,7 @@ class ZeroFeed(wiring.Component):
                     known.eq(self.piece.valid), place.eq(self.piece.payload.offset),
                     total.eq(self.piece.payload.values), first.eq(1),
                 ]  # fmt: skip
+        m.d.sync += self.moved.eq(given)
         with m.If(given):
             m.d.sync += [left.eq(Mux(closing, segment, left - 1))]
             with m.If(masks):

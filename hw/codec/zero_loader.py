@@ -49,10 +49,12 @@ class ZeroLoader(Loader):
     request, data             masks: a client's side of `Reader`
     o_request, o_data         values: another one's
     w_addr, w_data, w_en, done, wrong : Out   as of `Loader`
+    moved : Out(1)            a mask was counted in the cycle before, of a word to load or not
     """
 
     o_request: Any
     o_data: Any
+    moved: Signal
 
     def __init__(self, config: EngineConfig) -> None:
         super().__init__(config)
@@ -64,6 +66,7 @@ class ZeroLoader(Loader):
             "i": In(stream.Signature(ZERO_COMMAND)),
             "o_request": Out(stream.Signature(REQUEST)),
             "o_data": In(stream.Signature(bits)),
+            "moved": Out(1),
         }
 
     def elaborate(self, platform: Any) -> Module:
@@ -217,6 +220,7 @@ class ZeroLoader(Loader):
                 start.eq(first), at.eq(first), total.eq(0), left.eq(segment), to_skip.eq(skip),
                 fresh.eq(1), run_last.eq(run.p.last),
             ]  # fmt: skip
+        m.d.sync += self.moved.eq(take)
         following = Signal(ADDR_BITS)
         room = (config.word_bytes - 1).bit_length()
         m.d.comb += following.eq(start + (segment << room))

@@ -15,7 +15,7 @@ from shiftwork.model import golden
 from shiftwork.model.coded import with_zeros_left_out
 from shiftwork.model.compile import compile_network
 from shiftwork.model.cycles import predict_cycles
-from shiftwork.model.network import Network
+from shiftwork.model.network import Conv, Network
 from shiftwork.model.program import Program
 from shiftwork.model.zeros import zero_groups
 from shiftwork.sim.fault_bench import run_faults
@@ -112,6 +112,31 @@ def test_maps_are_smaller_and_exact(name: str, latency: Latency, verilog) -> Non
     assert less.totals["written"] < whole.totals["written"]
     if latency == FAST:
         assert cycles == pytest.approx(less.totals["busy"], rel=0.05)
+
+
+def test_words_without_values_are_progress(verilog) -> None:
+    """More words whose values are all 0 than the watchdog waits, stored and loaded again."""
+    config = EngineConfig(name="dog", rows=4, cols=4, hold=128, buffer_words=1024, burst_beats=8,
+                          weight_fifo=8, requantise_lanes=4, watchdog_bits=6,
+                          zero_maps=True)  # fmt: skip
+    builder = NetworkBuilder(4, 3, 3, 130)
+    empty = builder.conv(4, (3, 3), terms=1)
+    builder.conv(4, terms=1)
+    network = all_without_zeros(builder.build(), config)
+    layers = [
+        replace(layer, requantiser=replace(layer.requantiser, hi=0))
+        if isinstance(layer, Conv) and layer.output == empty else layer
+        for layer in network.layers
+    ]  # fmt: skip
+    network, x = replace(network, layers=layers), builder.picture()
+    assert network.zeros == (empty,)
+    program = compile_network(network, config)
+    assert program.descriptors()[0]["pixels"] > 1 << config.watchdog_bits
+    want = golden.run(network, x, exact="integer", written=True)
+    assert not want[empty].any()
+    result = simulate(program, config, verilog(config), {network.input: x[0]}, want, "icarus",
+                      latency=FAST, seed=4, waveform=False)  # fmt: skip
+    assert result.ok, result.summary()
 
 
 @pytest.mark.slow
