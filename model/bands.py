@@ -133,15 +133,22 @@ def cut_bands(
         bands = cut(name, window, work, config, words, segment)
         if bands is not None:
             return bands
-    planes = plane_step(window, config) if window.separate else window.planes
-    words = max(segment, 1) if window.pointwise else window.rows_in(1) * window.size[1]
-    need = words * planes * window.tensors
+    need = least_words(window, config, segment)
     what = ("segment" if segment else "pixel") if window.pointwise else "row"
     remedy = "raise buffer_words" if need <= MOST else f"no engine has more than {MOST}: cut it up"
+    if segment and window.pointwise:
+        remedy += ", or keep the zeros of its output"
     raise ValueError(
         f"layer {name!r}: one output {what} needs {need} words of activations, but engine "
         f"{config.name!r} has {min(config.buffer_words, MOST)}: {remedy}"
     )
+
+
+def least_words(window: Window, config: EngineConfig, segment: int = 0) -> int:
+    """Return the words of the buffer that the smallest band of a layer takes, see `cut_bands`."""
+    planes = plane_step(window, config) if window.separate else window.planes
+    words = max(segment, 1) if window.pointwise else window.rows_in(1) * window.size[1]
+    return words * planes * window.tensors
 
 
 def least_pixels(config: EngineConfig) -> int:

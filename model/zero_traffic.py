@@ -41,8 +41,9 @@ class ZeroTraffic:
     program : Program
     config : EngineConfig
     tensors : Mapping[str, array]
-        Values (C, H, W) or (1, C, H, W) of such maps; one that is missing has no zeros at all, so
-        that its traffic is the most there can be.
+        Values (C, H, W) or (1, C, H, W) of such maps; one that is missing has no zeros at all.
+        That is the most traffic there can be, but for one beat of every run that starts within a
+        segment: where its values lie in their first beat is for the values before them to say.
     """
 
     def __init__(self, program: Program, config: EngineConfig, tensors: Mapping[str, Any]) -> None:

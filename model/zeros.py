@@ -10,22 +10,34 @@ import torch
 from ..hw.codec.layout import mask_bytes, segment_pixels
 from ..hw.config import EngineConfig
 from . import golden
+from .bands import MOST, Window, least_words
 from .coded import codable, with_zeros_left_out
-from .layout import Blocks, slots_of
-from .network import AveragePool, Concat, Layer, Network
+from .copies import insert_copies
+from .layout import Blocks, is_depthwise, slots_of
+from .network import AveragePool, Concat, Conv, Layer, Network
 
 
 def zero_groups(network: Network, config: EngineConfig) -> list[tuple[str, ...]]:
     """Return the tensors that an engine may store without zeros, in groups of all or none.
 
-    As `coded.codable`, less those that `check_zeros` would refuse.
+    As `coded.codable`, less those that `check_zeros` would refuse, or a copy of which it would,
+    and those of which no segment fits the activation buffer.
     """
-    slots = slots_of(network, network.layers, config.rows)
+    copied, copies = insert_copies(network, config.rows)
+    slots = slots_of(copied, copied.layers, config.rows)
     unfit = {
-        layer.output
-        for layer in network.layers
-        if _edged(layer) or (_written(layer) and _has_holes(slots[layer.output]))
+        copies.get(layer.output, layer.output)
+        for layer in copied.layers
+        if _written(layer)
+        and (
+            _edged(layer)
+            or _has_holes(slots[layer.output])
+            or _overflows(copied, layer, slots[layer.inputs[0]], config)
+        )
     }
+    for layer in reversed(network.layers):  # a copied concatenation is its parts
+        if isinstance(layer, Concat) and layer.output in unfit:
+            unfit |= set(layer.inputs)
     return [group for group in codable(network) if not unfit & set(group)]
 
 
@@ -45,7 +57,8 @@ def without_zeros(network: Network, config: EngineConfig, pictures: torch.Tensor
             f"maps without zeros need pictures and an engine with zero_maps, not "
             f"{len(pictures)} pictures and {config.name!r}: add --set zero_maps=true"
         )
-    slots = slots_of(network, network.layers, config.rows)
+    copied, _ = insert_copies(network, config.rows)
+    slots = slots_of(copied, copied.layers, config.rows)
     tensors = golden.run(network, pictures)
     chosen: list[str] = []
     for group in zero_groups(network, config):
@@ -96,6 +109,22 @@ def check_zeros(
 
 def _written(layer: Layer) -> bool:
     return not isinstance(layer, Concat)
+
+
+def _overflows(network: Network, layer: Layer, slots: np.ndarray, config: EngineConfig) -> bool:
+    """Whether a segment of what a layer writes takes more than the buffer, see `cut_bands`.
+
+    Rows take what they take without segments, too.
+    """
+    info, out = network.tensors[layer.inputs[0]], network.tensors[layer.output]
+    window = Window(
+        (info.height, info.width), (out.height, out.width), getattr(layer, "kernel", (1, 1)),
+        getattr(layer, "stride", (1, 1)), getattr(layer, "padding", (0, 0, 0, 0)), (1, 1),
+        -(-(int(slots.max()) + 1) // config.rows),
+        not isinstance(layer, Conv) or is_depthwise(network.tensors, layer), len(layer.inputs),
+    )  # fmt: skip
+    words = least_words(window, config, segment_pixels(config, out.width))
+    return window.pointwise and words > min(config.buffer_words, MOST)
 
 
 def _edged(layer: Layer) -> bool:

@@ -15,6 +15,8 @@ from shiftwork.hw.config import SEGMENTS, EngineConfig
 from shiftwork.model import golden
 from shiftwork.model.coded import with_zeros_left_out
 from shiftwork.model.compile import compile_network
+from shiftwork.model.copies import insert_copies
+from shiftwork.model.cycles import predict_cycles
 from shiftwork.model.network import Network
 from shiftwork.model.places import OPEN, Place
 from shiftwork.model.zeros import without_zeros, zero_groups
@@ -116,6 +118,63 @@ def test_a_segment_divides_the_row_and_tokens_are_long(hold: int) -> None:
         assert longest % segment == 0 and longest <= min(hold, SEGMENTS * segment)
         fits = [n for n in range(1, width + 1) if width % n == 0 and n <= hold]
         assert 8 * longest >= 7 * max(token_pixels(config, n) for n in fits)
+
+
+def test_a_run_within_a_segment_may_take_a_beat_more_than_without_zeros() -> None:
+    config = ENGINES["square"]
+    builder = NetworkBuilder(3, 3, 7, 10, 0, 8)
+    builder.conv(9, bits=3, terms=1)
+    builder.conv(6, bits=3, terms=1)
+    network = all_without_zeros(builder.build(), config)
+    program = compile_network(network, config)
+    within = sum(d["load_planes"] for d in program.descriptors() if d["load_skip"])
+    assert within
+    most = predict_cycles(program, config).totals["read"]
+    x = np.ones((9, 7, 10), np.uint8)
+    x[0, 2, 0] = 0
+    rng = np.random.default_rng(1)
+    found = [
+        predict_cycles(program, config, tensors={network.zeros[0]: each}).totals["read"]
+        for each in (x, *(x * (rng.random(x.shape) < share) for share in (0.99, 0.9, 0.5, 0)))
+    ]
+    assert most < found[0]
+    assert max(found) <= most + within
+
+
+def test_what_is_offered_compiles_with_copies() -> None:
+    builder = NetworkBuilder(4, 3, 6, 8)
+    a = builder.conv(5)
+    c = builder.conv(6, source=a)
+    d = builder.conv(5, source=c)
+    j = builder.concat(a, c)
+    k = builder.concat(j, d)
+    e = builder.conv(5, source=k)
+    builder.concat(e, j)
+    builder.conv(4)
+    network = builder.build()
+    copied, copies = insert_copies(network, 4)
+    assert j in copies.values(), copied.layers
+    for name in ("square", "window"):
+        config = ENGINES[name]
+        groups = zero_groups(network, config)
+        assert not any(a in group for group in groups)  # a copy of j would have holes
+        picked = with_zeros_left_out(network, [each for group in groups for each in group])
+        run(picked, builder.picture(), config)
+
+
+def test_maps_whose_segment_is_larger_than_the_buffer_are_not_offered() -> None:
+    config = EngineConfig(name="shallow", rows=4, cols=4, hold=64, buffer_words=256,
+                          zero_maps=True)  # fmt: skip
+    builder = NetworkBuilder(3, 4, 2, 53)
+    wide, narrow = builder.conv(32), builder.conv(4)
+    builder.conv(4, (3, 3), padding=(1, 1, 1, 1))
+    builder.conv(3)
+    network = builder.build()
+    offered = [name for group in zero_groups(network, config) for name in group]
+    assert wide in offered and narrow not in offered
+    run(with_zeros_left_out(network, offered), builder.picture(), config)
+    with pytest.raises(ValueError, match="has 256: raise buffer_words, or keep the zeros of its o"):
+        compile_network(with_zeros_left_out(network, [narrow]), config)
 
 
 def test_bands_and_tiles_are_whole_segments() -> None:
