@@ -84,7 +84,9 @@ class EngineConfig:
         Circuit that picks a term: logarithmic shifter per lane, or wide bus and multiplexer.
     arithmetic : "shift" | "int8" | "int4"
         What a weight is: a sum of powers of two, or an integer of 8 or 4 bits. The integer engines
-        are what shifts are compared with; nothing but the lanes of their array differs.
+        are what shifts are compared with: the circuit is the same but for the lanes, and what
+        follows from their codes and sums: the width of a block and its beats, the widths of adder
+        trees and accumulators, and no shifter from term to term, since a layer is one pass.
     codec_bits : int
         Most bits a coded feature map takes per value in memory, 1..7 and fewer than ``act_bits``;
         0 builds no codec. With one, ``cols`` must be a multiple of ``rows``.
