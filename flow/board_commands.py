@@ -86,7 +86,8 @@ def build(
         flash_board(board, result.bitstream)
 
 
-def _tell(figures: dict[str, Any], as_json: bool) -> None:
+def tell(figures: dict[str, Any], as_json: bool) -> None:
+    """Print what `boards_run.figures_of` returns: a line of JSON, or two of text at most."""
     if as_json:
         typer.echo(json.dumps(figures))
         return
@@ -96,7 +97,8 @@ def _tell(figures: dict[str, Any], as_json: bool) -> None:
         f"{1e3 * figures['seconds']:.1f} ms, engine {1e3 * figures['engine_seconds']:.2f} ms, "
         f"{figures['cycles']:,} cycles", markup=False, soft_wrap=True,
     )  # fmt: skip
-    out.print(f"  {counters}", markup=False, soft_wrap=True)
+    if counters:
+        out.print(f"  {counters}", markup=False, soft_wrap=True)
 
 
 def run(
@@ -137,7 +139,7 @@ def run(
             board.load(program, net, report)
         if first is not None:
             values, name = first
-            _tell(figures_of(name, net, board.run(values.numpy())), as_json)
+            tell(figures_of(name, net, board.run(values.numpy())), as_json)
             return
         assert watch is not None
         for path in arrivals(watch):
@@ -146,7 +148,7 @@ def run(
             except (ValueError, OSError) as error:
                 log.print(f"{path.name}: {error}", markup=False, soft_wrap=True)
                 continue
-            _tell(figures_of(name, net, board.run(values.numpy())), as_json)
+            tell(figures_of(name, net, board.run(values.numpy())), as_json)
 
 
 def virtual_board(

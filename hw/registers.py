@@ -101,7 +101,8 @@ def _registers() -> tuple[Register, ...]:
         ), "the error that stopped the engine; cleared by soft reset"),
         Register("PROGRAM", 0x18, (
             Field("address", 0, 32, rw,
-                  "byte address of the first descriptor; bits below a bus beat are ignored"),
+                  "byte address of the first descriptor, not to be changed while busy; "
+                  "bits below a bus beat are ignored"),
         ), "what to run"),
         Register("LAYER", 0x1C, (Field("layer", 0, 16, rw, "layer that COUNTERn shows"),),
                  "selects the recorded counters"),

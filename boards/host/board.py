@@ -31,7 +31,8 @@ class Result:
     outputs : dict of str to ndarray uint8 (C, H, W)
         The network's outputs as they are stored.
     counters : dict of str to int
-        The engine's totals by name; ``busy`` are the cycles it ran.
+        The engine's totals by name; ``busy`` are the cycles it ran, and all there is of an
+        engine that counts nothing else.
     seconds : float
         From sending the picture to its outputs being here.
     engine_seconds : float
@@ -215,6 +216,8 @@ class Board:
         seconds = time.monotonic() - begun
         names = [name for name, _ in COUNTERS][: None if counters else 1]
         totals = {name: self._read(f"TOTAL{i}") for i, name in enumerate(names)}
+        if not any(total for name, total in totals.items() if name != "busy"):
+            totals = {"busy": totals["busy"]}  # the serial engine's others are not counted: 0
         return Result(outputs, totals, seconds, totals["busy"] / self.info.clock_hz)
 
     def _fail(self) -> None:

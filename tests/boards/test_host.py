@@ -11,6 +11,7 @@ from shiftwork.boards.host import Board, Link, LinkError, Refused
 from shiftwork.boards.host.board import input_writes
 from shiftwork.boards.link.model import Model
 from shiftwork.hw.config import preset
+from shiftwork.hw.registers import COUNTERS, REGISTER
 from shiftwork.model import golden
 from shiftwork.model.compile import compile_network
 from shiftwork.model.network import Network
@@ -99,6 +100,19 @@ def test_a_network_runs_and_each_start_runs_it_once(case, damage: float) -> None
         assert np.array_equal(result.outputs[net.output], want[net.output])
         assert result.cycles == 1234
         assert engine.runs == runs
+
+
+def test_counters_that_an_engine_does_not_count_are_left_out(case) -> None:
+    net, x, _, program = case
+    model, engine = fake_board(CONFIG, program, net)
+    line = Line(model)
+    board = Board(Link(line, clock=line.clock))
+    board.load(program, net)
+    assert board.run(x).counters == {"busy": 1234}
+    engine.values[REGISTER["TOTAL5"].offset] = 7
+    counters = board.run(x).counters
+    assert counters == {name: {"busy": 1234, "read": 7}.get(name, 0) for name, _ in COUNTERS}
+    assert list(board.run(x, counters=False).counters) == ["busy"]
 
 
 def test_a_program_for_another_engine_or_too_large_is_refused(case) -> None:

@@ -14,10 +14,14 @@ import torch
 from PIL import Image
 
 from shiftwork.boards.host import Board, LinkError
+from shiftwork.boards.icebreaker import ICEBREAKER
+from shiftwork.boards.top import Board as Described
 from shiftwork.boards.ulx3s import ULX3S_85F
+from shiftwork.flow.board_commands import tell
 from shiftwork.flow.boards_run import arrivals
 from shiftwork.flow.virtual import VirtualRun, build_virtual
 from shiftwork.hw.config import EngineConfig
+from shiftwork.hw.registers import COUNTERS
 from shiftwork.model import golden
 from shiftwork.model.compile import compile_network
 from shiftwork.sim.builder import NetworkBuilder
@@ -63,22 +67,44 @@ def test_damage_is_a_probability() -> None:
         VirtualRun(Path("none"), damage=1.0)
 
 
+@pytest.mark.parametrize("counters", [{"busy": 5}, {"busy": 5, "compute": 3, "read": 2}])
+def test_only_what_was_counted_is_told(
+    counters: dict[str, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = {"picture": "a.png", "label": "shoe", "class": 7, "seconds": 0.5,
+               "engine_seconds": 0.25, "cycles": 5, "counters": counters}  # fmt: skip
+    tell(figures, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "a.png: shoe (7), 500.0 ms, engine 250.00 ms, 5 cycles"
+    assert lines[1:] == (["  compute 3, read 2"] if len(counters) > 1 else [])
+
+
 @pytest.fixture(scope="module")
 def virtual(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_virtual(BOARD, tmp_path_factory.mktemp("virtual"))
 
 
+@pytest.fixture(scope="module", params=[BOARD, ICEBREAKER], ids=lambda board: board.name)
+def either(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Described, Path]:
+    """Return a board with the pipelined engine and one with the serial, and its simulation."""
+    return request.param, build_virtual(request.param, tmp_path_factory.mktemp("either"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", [0.0, 0.01])
 def test_the_driver_runs_networks_bit_exact_on_good_and_bad_lines(
-    virtual: Path, damage: float
+    either: tuple[Described, Path], damage: float
 ) -> None:
+    described, virtual = either
     builder = NetworkBuilder(4, 3, 8, 8)
     builder.conv(8, (3, 3), stride=(2, 2), padding=(1, 1, 1, 1))
     builder.max_pool((2, 2), (2, 2))
     builder.conv(10)
     network = builder.build()
-    program = compile_network(network, ENGINE)
+    counted = {"busy"} if described.serial else {name for name, _ in COUNTERS}
+    program = compile_network(network, described.config)
     with VirtualRun(virtual, damage=damage, seed=5) as run:
         with Board.open(run.port, patience_s=120) as board:
             board.load(program, network)
@@ -88,7 +114,9 @@ def test_the_driver_runs_networks_bit_exact_on_good_and_bad_lines(
                 result = board.run(x[0].numpy())
                 assert np.array_equal(result.outputs[network.output], want)
                 assert result.cycles > 100
-            traffic = board.link.traffic
+                assert set(result.counters) == counted
+            info, traffic = board.info, board.link.traffic
+    assert (info.memory_bytes, info.clock_hz) == (described.memory_bytes, described.clock_hz)
     assert run.counts["sent"] >= traffic.received
     if damage:
         assert run.counts["damaged"] > 20 and traffic.retries > 20
