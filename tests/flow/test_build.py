@@ -71,7 +71,7 @@ def test_a_tool_that_fails_leaves_no_bitstream(
 
 def test_boards_are_found_by_name_and_take_other_engines_and_clocks() -> None:
     assert find_board("ulx3s_85f") is ULX3S_85F
-    with pytest.raises(ValueError, match="no board 'ulx4'; there are ulx3s_85f, icebreaker"):
+    with pytest.raises(ValueError, match="no board 'ulx4'; there are ulx3s_85f, icebreaker, tang"):
         find_board("ulx4")
     board = configured(ULX3S_85F, config=preset("tiny"), clock_mhz=50)
     assert (board.config.name, board.clock_hz) == ("tiny", 50e6)
