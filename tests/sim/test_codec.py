@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from shiftwork.flow.emit import emit
 from shiftwork.hw.config import EngineConfig
 from shiftwork.model import golden
 from shiftwork.model.compile import compile_network
@@ -27,19 +26,6 @@ ENGINES = {
     "odd": EngineConfig(name="odd", rows=5, cols=5, act_bits=6, hold=16, buffer_words=256,
                         bus_bits=128, codec_bits=3, codec_planes=8, burst_beats=4, weight_fifo=4),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def verilog(tmp_path_factory: pytest.TempPathFactory):
-    """Return a function from a config to its Verilog, emitted once."""
-    emitted: dict[str, Path] = {}
-
-    def of(config: EngineConfig) -> Path:
-        if config.name not in emitted:
-            emitted[config.name] = emit(config, tmp_path_factory.mktemp("rtl")).verilog
-        return emitted[config.name]
-
-    return of
 
 
 def every_layer(bits: int) -> NetworkBuilder:

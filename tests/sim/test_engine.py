@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from shiftwork.flow.emit import emit
 from shiftwork.hw.config import EngineConfig, preset
 from shiftwork.model import golden
 from shiftwork.model.compile import compile_network
@@ -47,20 +46,6 @@ ODD_ENGINES = {
     "window2": EngineConfig(name="window2", rows=8, cols=8, hold=32, buffer_words=512, window=2,
                             requantise_lanes=2, burst_beats=16, weight_fifo=16, act_bits=4),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def verilog(tmp_path_factory: pytest.TempPathFactory):
-    """Return a function from a config to its Verilog, emitted once."""
-    emitted: dict[str, Path] = {}
-
-    def of(config: EngineConfig) -> Path:
-        if config.name not in emitted:
-            folder = tmp_path_factory.mktemp("rtl")
-            emitted[config.name] = emit(config, folder).verilog
-        return emitted[config.name]
-
-    return of
 
 
 def run(
