@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
@@ -24,6 +25,35 @@ ECP5_LOOP = {
     "a_MFG_ENABLE_FILTEROPAMP": "1",
     "a_MFG_GMCREF_SEL": "2",
 }
+
+
+class Pll(Protocol):
+    """Dividers of a PLL, and the clock ``hz`` they make."""
+
+    @property
+    def hz(self) -> float:
+        """Output frequency in Hz."""
+        ...
+
+
+P = TypeVar("P", bound=Pll)
+
+
+def highest(
+    found: Sequence[P], reference_hz: float, wanted_hz: float, key: Callable[[P], Any]
+) -> P:
+    """Return of several dividers those of the highest clock, and of these the largest ``key``.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    if not found:
+        raise ValueError(
+            f"the PLL cannot make {wanted_hz / MHZ:g} MHz of {reference_hz / MHZ:g} MHz"
+        )
+    return max(found, key=lambda each: (each.hz, key(each)))
 
 
 @dataclass(frozen=True)
@@ -60,7 +90,7 @@ def ecp5_pll(reference_hz: float, wanted_hz: float) -> Ecp5Pll:
     """
     if not ECP5_REFERENCE[0] <= reference_hz <= ECP5_REFERENCE[1]:
         raise ValueError(f"the PLL's reference must be 8 to 400 MHz, not {reference_hz / MHZ:g}")
-    found: list[tuple[float, int, Ecp5Pll]] = []
+    found: list[Ecp5Pll] = []
     for divider in range(1, 129):
         phase = reference_hz / divider
         if not ECP5_PHASE[0] <= phase <= ECP5_PHASE[1]:
@@ -72,13 +102,13 @@ def ecp5_pll(reference_hz: float, wanted_hz: float) -> Ecp5Pll:
                 continue
             hz = vco / output
             if hz >= 0.8 * wanted_hz:
-                middle = abs(vco - sum(ECP5_VCO) / 2)
-                found.append((wanted_hz - hz, int(middle), Ecp5Pll(divider, times, output, hz)))
-    if not found:
-        raise ValueError(
-            f"the PLL cannot make {wanted_hz / MHZ:g} MHz of {reference_hz / MHZ:g} MHz"
-        )
-    return min(found, key=lambda each: each[:2])[2]
+                found.append(Ecp5Pll(divider, times, output, hz))
+    middle = sum(ECP5_VCO) / 2
+
+    def central(pll: Ecp5Pll) -> int:
+        return -int(abs(reference_hz / pll.input_div * pll.vco_times - middle))
+
+    return highest(found, reference_hz, wanted_hz, central)
 
 
 class Ecp5Clock(wiring.Component):

@@ -11,7 +11,7 @@ from amaranth_boards.icebreaker import ICEBreakerPlatform
 
 from ..hw.config import preset
 from ..hw.serial.ports import MEMORY_WORDS, WORD_BYTES
-from .clock import MHZ
+from .clock import MHZ, highest
 from .top import Board
 
 CRYSTAL_HZ = 12e6
@@ -88,11 +88,7 @@ def ice40_pll(reference_hz: float, wanted_hz: float) -> Ice40Pll:
                     bounds = (17, 26, 44, 66, 101)
                     range_ = 1 + sum(phase >= bound * MHZ for bound in bounds)
                     found.append(Ice40Pll(divr, divf, divq, range_, hz))
-    if not found:
-        raise ValueError(
-            f"the PLL cannot make {wanted_hz / MHZ:g} MHz of {reference_hz / MHZ:g} MHz"
-        )
-    return max(found, key=lambda each: each.hz)
+    return highest(found, reference_hz, wanted_hz, lambda each: 0)
 
 
 def at_clock(board: Board, hz: float) -> Board:

@@ -11,7 +11,7 @@ from amaranth.lib.cdc import ResetSynchronizer
 from amaranth_boards.tang_primer_20k import TangPrimer20kDockPlatform
 
 from ..hw.config import preset
-from .clock import MHZ
+from .clock import MHZ, highest
 from .top import Board
 
 CRYSTAL_HZ = 27e6
@@ -70,11 +70,7 @@ def gowin_pll(reference_hz: float, wanted_hz: float) -> GowinPll:
         for output in OUTPUT_DIVS
         if PLL_VCO[0] <= hz * output <= PLL_VCO[1]
     ]
-    if not found:
-        raise ValueError(
-            f"the PLL cannot make {wanted_hz / MHZ:g} MHz of {reference_hz / MHZ:g} MHz"
-        )
-    return max(found, key=lambda each: (each.hz, -each.input_div, -each.output_div))
+    return highest(found, reference_hz, wanted_hz, lambda each: (-each.input_div, -each.output_div))
 
 
 def at_clock(board: Board, hz: float) -> Board:
