@@ -22,11 +22,10 @@ from ..model.accuracy import (
     JUDGES,
     NETWORKS,
     NOTE,
-    VARIANTS,
     Result,
-    Variant,
     evaluate,
 )
+from ..model.variants import VARIANTS, Variant
 from .accuracy_plots import curve_plot, range_plot, sensitivity_plot
 from .files import write_atomic, write_json
 from .progress import Bars

@@ -11,8 +11,9 @@ import pytest
 
 from shiftwork.flow.accuracy_report import choose_variants, write
 from shiftwork.model import accuracy
-from shiftwork.model.accuracy import VARIANTS, Result, Row, digest_sources
+from shiftwork.model.accuracy import Result, Row, digest_sources
 from shiftwork.model.calibrate import Calibration, TensorRange
+from shiftwork.model.variants import VARIANTS
 
 OPTIONS = {"variants": ["N=2, B=4, greedy"], "limit": None, "crops": 256, "sources": "abc"}
 

@@ -4,13 +4,8 @@ import json
 
 import pytest
 
-from shiftwork.model.accuracy import (
-    VARIANTS,
-    Result,
-    Row,
-    Variant,
-    evaluate,
-)
+from shiftwork.model.accuracy import Result, Row, evaluate
+from shiftwork.model.variants import VARIANTS, Variant
 
 
 def test_a_few_pictures_and_every_kind_of_row() -> None:
