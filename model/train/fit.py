@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -77,11 +79,26 @@ class Process:
 
 
 def join() -> Process:
-    """Return this process's place; joins the group where ``torchrun`` started several."""
+    """Return this process's place; joins the group where ``torchrun`` started several.
+
+    The group is left at the process's end (:func:`leave`).
+    """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count > 1 and not dist.is_initialized():
         dist.init_process_group("gloo")
+        atexit.register(leave)
     return Process(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Process()
+
+
+def leave() -> None:
+    """Leave the group of processes; runs by itself when a process that joined ends.
+
+    A wrapper that only the collector would free keeps the group's threads beyond the end of the
+    interpreter, and then the process ends with SIGABRT.
+    """
+    gc.collect()
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def cross_entropy(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

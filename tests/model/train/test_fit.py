@@ -215,7 +215,6 @@ torch.set_num_threads(1)
 from shiftwork.model.train.convert import convert_module
 from shiftwork.model.train.fit import Recipe, fit, join, settle_batch_norm
 from tests.model.train.test_fit import SHAPE, Plain, Tiny, plain_data, quarters
-import torch.distributed as dist
 place = join()
 torch.manual_seed(place.rank)  # the wrapper starts all at process 0's weights
 module = convert_module(Plain(), SHAPE, method="deepshift_q", frac_bits=8)
@@ -230,8 +229,6 @@ module.calibrate([x])
 recipe = Recipe(epochs=4, batch=32, rate=1e-2, recalibrate=0.5)
 fit(module, x, y, recipe, calibration=x)
 torch.save(module.state_dict(), f"{sys.argv[1]}/norm{place.rank}.pt")
-if dist.is_initialized():
-    dist.destroy_process_group()
 """
 
 
