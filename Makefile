@@ -71,8 +71,8 @@ synth: $(WARM)  ## area and Fmax of PRESET on ECP5
 report: $(READY)  ## report.html again, from the report.json of the last demo
 	@$(BIN)/shiftwork report $(OUT)/demo/report.json -o $(OUT)/demo
 
-bench: $(WARM)  ## area and Fmax of tiny and small on ECP5, and ResNet8 beside others' figures
-	@$(BIN)/shiftwork bench -o $(OUT)/bench --page docs/reference
+bench: $(WARM)  ## tiny and small on ECP5, the iCEBreaker, and ResNet8 beside others' figures
+	@$(BIN)/shiftwork bench --board icebreaker -o $(OUT)/bench --page docs/reference
 
 bench-array: $(WARM) | build/.asic  ## area and energy of the array against 8-bit arithmetic
 	@$(BIN)/shiftwork bench-array -o $(OUT)/arrays --page docs/reference

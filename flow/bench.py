@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from ..boards.top import Board
 from ..hw.config import EngineConfig
+from .bench_boards import bench_board
 from .emit import emit
 from .figures import synth_figures
 from .files import write_json
-from .peers import picture_figures, resnet8_cycles
+from .peers import TERMS, picture_figures, resnet8_cycles
 from .progress import Stages
 from .synth import Target, synthesise, target_for
 
@@ -19,7 +22,11 @@ _COLUMNS = ("preset", "target", "lanes", "verilog_bytes", "lut", "ff", "bram", "
 
 
 def bench_presets(
-    configs: list[EngineConfig], out_dir: Path, stages: Stages, target: Target | None = None
+    configs: list[EngineConfig],
+    out_dir: Path,
+    stages: Stages,
+    target: Target | None = None,
+    boards: Sequence[Board] = (),
 ) -> list[dict[str, Any]]:
     """Emit and synthesise each engine, predict ResNet8's cycles on it; write bench.json.
 
@@ -33,16 +40,20 @@ def bench_presets(
         Progress display, entered.
     target : Target, optional
         Device they are placed on; for each engine the smallest it fits by default.
+    boards : sequence of Board
+        Built and simulated whole.
 
     Returns
     -------
     list of dict
-        One row per engine.
+        One row per engine, then one per board, whose clock is the one it runs at.
 
     Raises
     ------
     ToolError
-        If a tool fails, or an engine does not fit.
+        If a tool fails, an engine does not fit, or a board's outputs are not the golden model's.
+    ValueError
+        If ResNet8 does not fit a board.
     """
     rows: list[dict[str, Any]] = []
     for config in configs:
@@ -56,8 +67,12 @@ def bench_presets(
         size = emitted.verilog_bytes
         pictures = picture_figures(cycles, figures["lut"], figures["fmax_mhz"])
         rows.append({
-            "preset": config.name, "lanes": config.lanes, "verilog_bytes": size, **kept, **pictures,
+            "preset": config.name, "how": "estimated", "lanes": config.lanes,
+            "verilog_bytes": size, **kept, "terms": TERMS, **pictures,
         })  # fmt: skip
+    for board in boards:
+        with stages.stage(f"Board {board.name}", board.name):
+            rows.append(bench_board(board, out_dir / "boards" / board.name))
     write_json(out_dir / "bench.json", rows)
     return rows
 
@@ -70,5 +85,6 @@ def to_table(rows: list[dict[str, Any]]) -> Table:
             name.replace("_", " "), justify="left" if name in ("preset", "target") else "right"
         )
     for row in rows:
-        table.add_row(*(f"{v:,}" if isinstance(v := row[n], int) else str(v) for n in _COLUMNS))
+        cells = (row[name] for name in _COLUMNS)
+        table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v or "") for v in cells))
     return table

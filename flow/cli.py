@@ -15,6 +15,7 @@ from . import (
     accuracy,
     array_command,
     asic_command,
+    bench_command,
     board_commands,
     campaigns,
     codec,
@@ -290,40 +291,10 @@ def demo(
     _show_report(result, out_dir, as_json)
 
 
-@app.command()
-def bench(
-    presets: Annotated[list[str] | None, typer.Argument(help="Default: tiny, small.")] = None,
-    out_dir: Out = Path("build/bench"),
-    page: Annotated[
-        Path | None,
-        typer.Option(help="Folder for peers.md, ResNet8 beside others.", callback=writable),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Size, area and Fmax of several engines as one table, and ResNet8 beside others' figures.
-
-    Example: shiftwork bench tiny small
-    """
-    from .bench import bench_presets, to_table
-    from .inputs import open_config
-    from .peers import peers_table, write_page
-    from .progress import Stages
-
-    configs = [open_config(name) for name in presets or ["tiny", "small"]]
-    with Stages(log) as stages:
-        rows = bench_presets(configs, out_dir, stages)
-    if page is not None:
-        write_page(rows, page)
-    if as_json:
-        _emit_json(rows)
-    else:
-        out.print(to_table(rows))
-        out.print(peers_table(rows))
-
-
 accuracy.register(app)
 array_command.register(app)
 asic_command.register(app)
+bench_command.register(app)
 codec.register(app)
 convert.register(app)
 board_commands.register(app)

@@ -27,14 +27,17 @@ _PAGE = """# Beside others
 ResNet8 of MLPerf Tiny's image classification (CIFAR-10), or what was submitted in its place.
 Made by `make bench`.
 
-- **Ours are estimates.** Cycles are the cycle model's, lookup tables the engine's alone, and
+- **Ours, estimated**: cycles are the cycle model's, lookup tables the engine's alone, and
   pictures per second are Fmax after nextpnr's routing divided by cycles: no memory, no host.
-  What has been built and simulated whole is in [boards](../guide/boards.md).
+- **Ours, simulated**: a [board](../guide/boards.md)'s whole design. A picture went through the
+  driver into its simulation and came back as the golden model has it; cycles are those it
+  counted, lookup tables those of the bitstream with memory and link, and pictures per second are
+  the board's clock divided by cycles, the serial line left out. No board has been measured.
 - **Theirs are measured**, by the benchmark's harness on the board. Lookup tables, DSP blocks and
   clocks are stated by the submitters; cycles are that clock divided by pictures per second. What
   is empty was not found there.
-- An ECP5's lookup table has four inputs, those of the Xilinx devices have six. Products in DSP
-  blocks are in no lookup table.
+- Lookup tables of ECP5 and iCE40 have four inputs, those of the Xilinx devices have six. Products
+  in DSP blocks are in no lookup table.
 """
 
 
@@ -148,7 +151,7 @@ def _text(value: float | None, digits: int = 0) -> str:
 
 def _ours(rows: list[dict[str, Any]]) -> list[list[str]]:
     return [
-        [f"{row['preset']} (estimated)", row["target"], f"ResNet8, N = {TERMS}",
+        [f"{row['preset']} ({row['how']})", row["target"], f"ResNet8, N = {row['terms']}",
          _text(row["pictures_per_second"], 1), _text(row["lut"]), _text(row["dsp"]),
          _text(row["fmax_mhz"], 1), _text(row["resnet8_cycles"]), _text(row["lut_megacycles"])]
         for row in rows if row["resnet8_cycles"] is not None
@@ -165,8 +168,8 @@ def _theirs() -> list[list[str]]:
 
 
 def peers_table(rows: list[dict[str, Any]]) -> Table:
-    """Return this project's engines, estimated, beside the published figures."""
-    table = Table(title="ResNet8, CIFAR-10: ours from the cycle model and Fmax; others published")
+    """Return this project's engines and boards beside the published figures."""
+    table = Table(title="ResNet8, CIFAR-10: ours estimated or simulated; others published")
     for index, name in enumerate(_COLUMNS):
         table.add_column(name, justify="left" if index < _TEXT else "right")
     for line in _ours(rows):

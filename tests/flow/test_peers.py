@@ -9,10 +9,19 @@ from rich.console import Console
 
 from shiftwork.flow.peers import PEERS, peers_table, picture_figures, write_page
 
-ROW = {"target": "ECP5-25F", "lut": 10_000, "dsp": 0, "fmax_mhz": 80.0}
+ROW = {
+    "how": "estimated", "target": "ECP5-25F", "lut": 10_000, "dsp": 0, "fmax_mhz": 80.0, "terms": 2,
+}  # fmt: skip
 ROWS = [
     {"preset": "able", **ROW, **picture_figures(500_000, 10_000, 80.0)},
     {"preset": "unable", **ROW, **picture_figures(None, 10_000, 80.0)},
+    {
+        "preset": "whole",
+        **ROW,
+        "how": "simulated",
+        "terms": 1,
+        **picture_figures(1_000_000, 10_000, 80.0),
+    },
 ]
 
 
@@ -45,9 +54,10 @@ def test_the_table_says_what_is_estimated_and_leaves_out_what_cannot_run() -> No
 def test_the_page_has_a_row_for_each_and_where_it_is_from(tmp_path: Path) -> None:
     text = write_page(ROWS, tmp_path).read_text()
     rows = [line for line in text.splitlines() if line.startswith("| ")]
-    assert len(rows) == 2 + len(PEERS)  # the heading, and one engine that can run it
+    assert len(rows) == 3 + len(PEERS)  # the heading, an engine and a board that can run it
     assert rows[1] == (
         "| able (estimated) | ECP5-25F | ResNet8, N = 2 | 160.0 | 10,000 | 0 | 80.0 | 500,000 "
         "| 5,000 |"
     )
+    assert rows[2].startswith("| whole (simulated) | ECP5-25F | ResNet8, N = 1 | 80.0 |")
     assert all(peer.url in text for peer in PEERS)
