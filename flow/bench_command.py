@@ -44,7 +44,7 @@ def bench(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:
-        out = Console(highlight=False)
+        out = Console(highlight=False, width=140)
         out.print(to_table(rows))
         out.print(peers_table(rows))
 
