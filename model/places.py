@@ -98,7 +98,7 @@ class Place:
         """Return the bytes that an engine writes of a tensor.
 
         Lanes that a concatenation leaves open are written too, by layers that keep channels
-        apart; lanes behind the last channel are part of a coded word alone, and their codes 0.
+        apart. A coded word has all lanes: the code of one without a channel is the highest.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class Place:
         addresses = (plane + word).ravel()
         if x is None:
             return addresses, np.full(addresses.shape, OPEN, np.int16)
-        codes = np.zeros((self.planes * self.rows, pixels), np.uint8)
+        codes = np.full((self.planes * self.rows, pixels), (1 << self.code.bits) - 1, np.uint8)
         codes[self.slots] = (
             self.code.encode(torch.from_numpy(x)[None])[0].numpy().reshape(-1, pixels)
         )

@@ -13,7 +13,7 @@ from .lowered import Lowered
 from .program import ALIGN, Place, round_up
 from .schedule import Step
 
-NEVER = 255  # threshold of a lane without a channel, whose values are 0
+ALWAYS = 0  # thresholds of a lane without a channel: any value reaches them, so its code is known
 
 
 def levels_of(place: Place, config: EngineConfig) -> np.ndarray:
@@ -26,9 +26,8 @@ def thresholds_of(place: Place, config: EngineConfig) -> np.ndarray:
     """Return its thresholds as search trees, uint8 (planes, 2^k, word bytes), entry 0 unused."""
     assert place.code is not None
     order = np.array(heap_order(place.code.bits))
-    limit = min(NEVER, (1 << config.act_bits) - 1)
-    trees = np.minimum(place.code.thresholds.numpy()[:, order], limit)
-    planes = _planes(place, np.pad(trees, ((0, 0), (1, 0))), config, limit)
+    trees = place.code.thresholds.numpy()[:, order]
+    planes = _planes(place, np.pad(trees, ((0, 0), (1, 0))), config, ALWAYS)
     # A column block that ends behind the tensor's last plane has thresholds there, too.
     missing = -len(planes) % (config.cols // config.rows)
     return np.pad(planes, ((0, missing), (0, 0), (0, 0)))

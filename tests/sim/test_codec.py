@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from shiftwork.hw.config import EngineConfig
 from shiftwork.model import golden
+from shiftwork.model.coded import with_codes
 from shiftwork.model.compile import compile_network
 from shiftwork.model.cycles import predict_cycles
-from shiftwork.sim.fuzz_codes import random_codes
+from shiftwork.sim.fuzz_codes import random_code, random_codes
 from shiftwork.sim.result import SimResult
 from shiftwork.sim.scoreboard import FAST, SLOW, Latency, simulate
 from tests.networks import NetworkBuilder
@@ -71,6 +73,47 @@ def test_every_layer_kind(name: str, verilog) -> None:
     config = ENGINES[name]
     result, predicted = run(every_layer(config.act_bits), config, verilog(config))
     assert predicted == pytest.approx(result.totals["busy"], rel=0.05)
+
+
+def test_lanes_without_channels_have_one_code(verilog) -> None:
+    """A pool hands on what the holes of a concatenation held; its codes are known nevertheless."""
+    config = ENGINES["square"]
+    builder = NetworkBuilder(7, 3, 4, 5)
+    left, right = builder.conv(3, terms=1), builder.conv(2, source="input", terms=1)
+    joined = builder.concat(left, right)
+    builder.max_pool((2, 2), (1, 1))
+    builder.conv(4, terms=1)
+    network, x = builder.build(), builder.picture()
+    pooled = next(layer.output for layer in network.layers if layer.inputs == (joined,))
+    network = with_codes(network, {pooled: random_code(Random(1), 5, 3)})
+    program = compile_network(network, config)
+    place = program.places[pooled]
+    assert place.slots.tolist() == [0, 1, 2, 4, 5]
+    want = golden.run(network, x, exact="integer", written=True)
+    addresses, values = place.contents(want[pooled][0].numpy())
+    assert all(value & 0x88 == 0x88 for value in values[::2])  # lane 3, two planes in a byte
+    assert len(addresses) == 2 * 3 * 4 * 2
+    result = simulate(program, config, verilog(config), {network.input: x[0]}, want, seed=4)
+    assert result.ok, result.summary()
+
+
+@pytest.mark.parametrize("bits", [1, 5])
+def test_words_to_load_are_progress(bits: int, verilog) -> None:
+    """Words of few beats, and tables, that take longer to load than the watchdog waits."""
+    config = EngineConfig(name="dog", rows=4, cols=4, hold=256, buffer_words=1024, codec_bits=5,
+                          codec_planes=1, watchdog_bits=6)  # fmt: skip
+    builder = NetworkBuilder(5, 4, 16, 16)
+    coded = builder.conv(4, terms=1)
+    builder.global_average()
+    network, x = builder.build(), builder.picture()
+    network = with_codes(network, {coded: random_code(Random(1), 4, bits)})
+    program = compile_network(network, config)
+    last = program.descriptors()[-1]
+    assert last["load_words"] == 256 and last["wait"] == len(program.descriptors()) - 1
+    want = golden.run(network, x, exact="integer", written=True)
+    result = simulate(program, config, verilog(config), {network.input: x[0]}, want, seed=4,
+                      waveform=False)  # fmt: skip
+    assert result.ok, result.summary()
 
 
 @pytest.mark.slow
