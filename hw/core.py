@@ -18,7 +18,7 @@ from .config import EngineConfig
 from .control import Control
 from .copies import MAX_COPIES, copies
 from .drain import Drain
-from .geometry import AHEAD, fifo_depths, outputs_depth, takes_early
+from .geometry import AHEAD, fifo_depths, loads_outlast, outputs_depth, takes_early
 from .loader import Loader
 from .plain import Plain
 from .queue import Queue
@@ -158,10 +158,15 @@ class Core(wiring.Component):
                     m.d.sync += codes[part].eq(weights.codes[part])
         # A bank may take longer to drain than the watchdog waits.
         progress = sequencer.issued | reader.beat | storer.beat | requantise.o.valid
+        # So may many words of few beats be to load.
+        if coded:
+            progress |= loader.moved
+        elif loads_outlast(config):
+            progress |= loader.w_en
         zeros = None
         if config.zero_maps:
             m.submodules.zero_loader = zeros = ZeroLoader(config)
-            # So may words without values be: they move no beats.
+            # And words without values move no beats at all.
             progress |= zeros.moved | zeros.w_en | storer.moved
         m.d.comb += [
             window.w_addr.eq(loader.w_addr),

@@ -91,6 +91,15 @@ def fifo_depths(config: EngineConfig) -> tuple[int, ...]:
     return (*depths, depths[1], depths[1]) if config.zero_maps else depths
 
 
+def loads_outlast(config: EngineConfig) -> bool:
+    """Return whether words that came fast may take as long to load as the watchdog waits.
+
+    The loader's FIFO fills at a beat per cycle, and empties at a word per cycle.
+    """
+    words = fifo_depths(config)[1] * Geometry(config).slots
+    return 2 * words > 1 << config.watchdog_bits
+
+
 @dataclass(frozen=True)
 class Geometry:
     """How outputs lie in the staging memory.

@@ -39,13 +39,18 @@ class CodedLoader(Loader):
     Members
     -------
     thresholds : Out(stream of thresholds_layout)
+    moved : Out(1)
+        A word is on its way to where it goes; a word of thresholds takes some cycles.
     """
 
     thresholds: Any
+    moved: Signal
 
     def _members(self) -> dict[str, Any]:
         layout = thresholds_layout(self.config)
-        return super()._members() | {"thresholds": Out(stream.Signature(layout))}
+        return super()._members() | {
+            "thresholds": Out(stream.Signature(layout)), "moved": Out(1)
+        }  # fmt: skip
 
     def elaborate(self, platform: Any) -> Module:
         """Build the loader."""
@@ -125,6 +130,7 @@ class CodedLoader(Loader):
         m.d.comb += [
             decoder.o.ready.eq((target != Target.THRESHOLDS) | self.thresholds.ready),
             taken.eq(decoder.o.valid & decoder.o.ready),
+            self.moved.eq(decoder.o.valid),
             finish.eq(taken & out.last),
             self.w_data.eq(out.values),
             self.w_en.eq(taken & (target == Target.BAND)),

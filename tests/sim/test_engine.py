@@ -151,6 +151,15 @@ def test_a_bank_that_takes_longer_to_drain_than_the_watchdog_waits(verilog) -> N
     run(builder.build(), builder.picture(), config, verilog(config), "icarus")
 
 
+def test_words_that_take_longer_to_load_than_the_watchdog_waits(verilog) -> None:
+    config = EngineConfig(name="dog", rows=2, cols=2, max_fan_in=256, watchdog_bits=6)
+    builder = NetworkBuilder(1, 2, 16, 16)
+    builder.global_average()
+    program = compile_network(builder.build(), config)
+    assert program.descriptors()[0]["load_words"] == 16 * 16
+    run(builder.build(), builder.picture(), config, verilog(config), "icarus")
+
+
 @pytest.mark.parametrize("draw", [dense_net, u_net])
 def test_networks_whose_tensors_are_copied(draw: Callable[[NetworkBuilder], None], verilog) -> None:
     """Parts of two concatenations, the picture as a part, sums of tensors with holes."""
