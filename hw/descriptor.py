@@ -4,7 +4,9 @@ One descriptor loads one band of input rows into the activation buffer, computes
 channel of the band, and stores the result. Descriptors run in order; loading runs ahead as far
 as the buffer allows.
 All sizes that would need a multiplication are worked out by the compiler. Words and bits without a
-field are reserved: to be written as 0, ignored by this version but for the checksum.
+field are reserved: to be written as 0, ignored by this version but for the checksum. So are, in
+an engine without ``zero_maps``, the segments and masks, and without ``codec_bits`` what is said of
+tables.
 """
 
 from __future__ import annotations

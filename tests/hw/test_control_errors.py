@@ -25,6 +25,10 @@ SIZES = ("pixels", "tile", "tiles", "kernel_h", "kernel_w", "row_blocks", "col_b
          "blocks", "weight_beats", "out_width", "out_channels", "tail_taps", "in_width",
          "stride_x", "stride_y", "dilation_x", "dilation_y")  # fmt: skip
 
+RESERVED = ("_segment", "_skip", "_masks", "levels_plane", "levels_planes", "levels_addr",
+            "levels_base", "thresholds_plane", "thresholds_planes", "thresholds_addr",
+            "thresholds_base")  # fmt: skip
+
 
 def refit(packed: bytes) -> bytes:
     """Return the descriptor with the checksum that belongs to it."""
@@ -207,7 +211,9 @@ def test_reserved_bits_are_ignored() -> None:
     words = list(struct.unpack("<32I", pack_descriptor(**only)))
     used = [0] * len(words)
     for field in FIELD.values():
-        used[field.word] |= (1 << field.width) - 1 << field.lsb
+        # Without a codec and zero_maps fields of tables and segments are reserved.
+        if not field.name.endswith(RESERVED):
+            used[field.word] |= (1 << field.width) - 1 << field.lsb
     filled = [w | ~u & 0xFFFFFFFF for w, u in zip(words, used, strict=True)]
     packed = refit(struct.pack("<32I", *filled))
     assert packed != pack_descriptor(**only)
