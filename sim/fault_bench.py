@@ -14,6 +14,7 @@ import numpy as np
 
 from ..hw.config import EngineConfig
 from ..hw.descriptor import DESCRIPTOR_BYTES
+from ..model.program import check_header
 from . import files, runner
 from .expected import expect
 from .faults import Fault
@@ -142,7 +143,11 @@ def run_faults(
     runner.run(compiled, "shiftwork.sim.faults_tb", work=folder, plusargs=plusargs)
     seen = json.loads((folder / "outcome.json").read_text())
     layers = {plan.index for plan in program.layers}
-    outcomes = [_judge(fault, got, layers) for fault, got in zip(faults, seen, strict=True)]
+    accepted = [fault.file and _accepts(program, config, fault) for fault in faults]
+    outcomes = [
+        _judge(fault, got, layers, taken)
+        for fault, got, taken in zip(faults, seen, accepted, strict=True)
+    ]
     if work is None and not any(outcome.trouble for outcome in outcomes):
         shutil.rmtree(folder, ignore_errors=True)
     return outcomes
@@ -179,11 +184,26 @@ def _write_patch(path: Path, image: Any, fault: Fault, word_bytes: int) -> None:
     files.write_runs(path, changed, word_bytes, runs or [(0, 0)])
 
 
-def _judge(fault: Fault, got: dict[str, Any], layers: set[int]) -> Outcome:
+def _accepts(program: Any, config: EngineConfig, fault: Fault) -> bool:
+    """Return whether a host would load the program as a fault leaves it."""
+    image = bytearray(program.image)
+    for address, data in fault.patch.items():
+        at = address - program.base
+        image[at : at + len(data)] = data
+    try:
+        check_header(bytes(image), config)
+    except ValueError:
+        return False
+    return True
+
+
+def _judge(fault: Fault, got: dict[str, Any], layers: set[int], accepted: bool) -> Outcome:
     """Compare how a fault ended with how it must."""
     if got.get("trouble"):  # the host had no answer from the engine
         return Outcome(fault, hung=True, trouble=f"host: {got['trouble']}")
     wrong = _ending(fault, got, layers) if "code" in got else []
+    if accepted:
+        wrong.append("the host loads the damaged file")
     stated = not wrong
     if not got.get("ended", True):
         wrong.append("no end")
@@ -216,6 +236,6 @@ def _ending(fault: Fault, got: dict[str, Any], layers: set[int]) -> list[str]:
         return [f"error {code}, not one of {[int(c) for c in fault.codes]}"]
     if code and layer not in (fault.layers or layers):
         return [f"error {code} in layer {layer}, not in {list(fault.layers or layers)}"]
-    if not code and not got["right"]:
+    if not code and not got["right"] and not fault.file:
         return ["wrong output"]
     return []

@@ -5,11 +5,14 @@ Every fault says how it must end: with which error codes and in which layers, or
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import numpy as np
+
+from ..hw.codec.layout import mask_bytes, word_bytes
 from ..hw.config import EngineConfig
 from ..hw.descriptor import (
     DESCRIPTOR_BYTES,
@@ -29,6 +32,9 @@ _SIZES = ("pixels", "tile", "tiles", "kernel_h", "kernel_w", "row_blocks", "col_
           "load_groups")  # fmt: skip
 _KINDS = {"soft": "soft reset", "hard": "hard reset", "alone": "engine reset",
           "drained": "drained reset", "start": "start while busy"}  # fmt: skip
+# Addresses that are used only where another field is not 0.
+_OPTIONAL = {"load_masks": "load_segment", "store_masks": "store_segment",
+             "levels_addr": "levels_planes", "thresholds_addr": "thresholds_planes"}  # fmt: skip
 _STUCK = (ErrorCode.WATCHDOG, ErrorCode.SIZE, ErrorCode.ADDRESS)
 
 
@@ -54,6 +60,9 @@ class Fault:
         Error codes it may end with; 0 if it must end as if nothing had been done.
     layers : tuple of int
         Layers that the error may name; empty for any of the program.
+    file : bool
+        What is damaged is known to the program file's CRC alone: the host refuses it, and an
+        engine that runs it nevertheless may give any output.
     """
 
     kind: str
@@ -63,14 +72,27 @@ class Fault:
     action: str = ""
     codes: tuple[int, ...] = (0,)
     layers: tuple[int, ...] = ()
+    file: bool = False
 
 
 class Faults:
-    """Makes the faults of one program on one engine, all drawn from one seed."""
+    """Makes the faults of one program on one engine, all drawn from one seed.
 
-    def __init__(self, program: Any, config: EngineConfig, seed: int = 1) -> None:
+    Parameters
+    ----------
+    program, config : Program, EngineConfig
+    seed : int
+    tensors : mapping of str to uint8 (1, C, H, W)
+        Those that are stored without zeros: where they are written depends on them.
+    """
+
+    def __init__(
+        self, program: Any, config: EngineConfig, seed: int = 1,
+        tensors: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         self.program = program
         self.config = config
+        self.tensors = tensors or {}
         self.rng = Random(seed)
         first = program.first_descriptor
         count = sum(plan.descriptors for plan in program.layers)
@@ -82,7 +104,8 @@ class Faults:
         self.end = program.base + program.size
         self.window = {"base": program.base, "limit": self.end - 1}
 
-    def _changed(self, kind: str, index: int, codes: tuple[int, ...], **changes: int) -> Fault:
+    def changed(self, kind: str, index: int, codes: tuple[int, ...], **changes: int) -> Fault:
+        """Return the fault of a descriptor with other fields, its checksum right."""
         packed = pack_descriptor(**self.fields[index] | changes)
         layer = self.fields[index]["layer"]
         text = ", ".join(f"{name} = {value}" for name, value in changes.items())
@@ -109,9 +132,9 @@ class Faults:
         unknown = [op for op in (0, 3, 4, 0x80, 0xFF) if op not in list(Op)]
         for index in range(len(self.packed)):
             for op in unknown:
-                yield self._changed("operation", index, (ErrorCode.OPERATION,), op=op)
+                yield self.changed("operation", index, (ErrorCode.OPERATION,), op=op)
             for version in (0, VERSION + 1, 255):
-                yield self._changed("version", index, (ErrorCode.VERSION,), version=version)
+                yield self.changed("version", index, (ErrorCode.VERSION,), version=version)
 
     def sizes(self) -> Iterator[Fault]:
         """Every size that is zero or larger than the engine, in one descriptor each."""
@@ -127,7 +150,7 @@ class Faults:
         changes += [{"hold_weights": 1, name: 2} for name in ("row_blocks", "passes")]
         for number, change in enumerate(changes):
             index = number % len(self.packed)
-            yield self._changed("size", index, (ErrorCode.SIZE,), **change)
+            yield self.changed("size", index, (ErrorCode.SIZE,), **change)
 
     def stuck(self) -> Iterator[Fault]:
         """Descriptors whose fields do not belong together, so that something is waited for."""
@@ -152,17 +175,19 @@ class Faults:
                     {"row_blocks": d["row_blocks"] + 1},
                 ]
             for change in changes:
-                yield self._changed("stuck", index, _STUCK, **change)
+                yield self.changed("stuck", index, _STUCK, **change)
 
     def addresses(self) -> Iterator[Fault]:
         """Addresses outside the window, and windows that shut out what a program needs."""
         beyond = -(-self.end // 4096) * 4096
         before = [self.program.base - 4096] if self.program.base else []
         code = (ErrorCode.ADDRESS,)
-        for index in range(len(self.fields)):
-            for name in ("load_addr", "weight_addr", "out_addr"):
+        for index, d in enumerate(self.fields):
+            names = ["load_addr", "weight_addr", "out_addr"]
+            names += [name for name, use in _OPTIONAL.items() if d[use]]
+            for name in names:
                 for address in (*before, beyond, 0x8000_0000, 0xFFFF_FF00):
-                    yield self._changed("address", index, code, **{name: address})
+                    yield self.changed("address", index, code, **{name: address})
         for address in (*before, beyond, 0xFFFF_FF80):
             yield Fault(kind="address", name=f"program at {address:#x}", codes=code, layers=(0,),
                         setup=self.window | {"program": address})  # fmt: skip
@@ -188,16 +213,27 @@ class Faults:
             spans = [(at, DESCRIPTOR_BYTES, before)]
             before = layer = d["layer"]
             spans.append((d["weight_addr"], d["weight_beats"] * width, layer))
-            size = d["load_words"] * self.config.word_bytes
-            for group in range(d["load_groups"] if size else 0):
+            for kind, bits in (("levels", "load_bits"), ("thresholds", "store_bits")):
+                size = (d[f"{kind}_planes"] << d[bits]) * self.config.word_bytes
+                spans.append((d[f"{kind}_addr"], size, layer))
+            # Of a map without zeros masks alone: which values are read depends on them.
+            first = d["load_masks"] if d["load_segment"] else d["load_addr"]
+            for group in range(d["load_groups"]):
                 for plane in range(d["load_planes"]):
-                    start = d["load_addr"] + group * d["load_group_stride"]
+                    start = first + group * d["load_group_stride"]
                     start += plane * d["load_plane_stride"]
-                    spans.append((start, size, layer))
+                    spans.append((start, self._run_bytes(d), layer))
             for start, length, owner in spans:
-                for word in range(start // width, (start + length - 1) // width + 1):
-                    words.setdefault(word, owner)
+                if length:
+                    for word in range(start // width, (start + length - 1) // width + 1):
+                        words.setdefault(word, owner)
         return words
+
+    def _run_bytes(self, d: dict[str, int]) -> int:
+        """Return the bytes of a plane's words, or of its masks, that a descriptor loads."""
+        if d["load_segment"] and d["load_words"]:
+            return (d["load_skip"] + d["load_words"]) * mask_bytes(self.config)
+        return d["load_words"] * word_bytes(self.config, d["load_bits"])
 
     def reads(self, count: int | None = None) -> Iterator[Fault]:
         """Yield a failing read of a word: all of them, or ``count`` drawn at random."""
@@ -211,8 +247,9 @@ class Faults:
         """Return the layer that writes each bus word of the program's tensors."""
         words: dict[int, int] = {}
         for plan in self.program.layers:
-            written = self.program.places[plan.output].contents(None)[0]
-            offsets = written // self.config.bus_bytes
+            place = self.program.places[plan.output]
+            values = np.asarray(self.tensors[plan.output])[0] if place.segment else None
+            offsets = place.contents(values)[0] // self.config.bus_bytes
             words |= {int(word): plan.index for word in offsets.flat}
         return words
 
@@ -243,9 +280,12 @@ class Faults:
                             codes=(ErrorCode.WATCHDOG,), layers=layers)  # fmt: skip
 
     def disturbances(self, cycles: int, **counts: int) -> Iterator[Fault]:
-        """Yield resets and starts, so many of each action, at random cycles of about ``cycles``."""
+        """Yield resets and starts, so many of each action, at random cycles of about ``cycles``.
+
+        Starts not near the end, since a run may be shorter than foretold, and they must find it.
+        """
         for action, count in counts.items():
             for _ in range(count):
-                at = self.rng.randrange(1, cycles)
+                at = self.rng.randrange(1, cycles * 3 // 4 if action == "start" else cycles)
                 yield Fault(kind=_KINDS[action], name=f"{action} in cycle {at}", action=action,
                             setup=self.window | {"at": at})  # fmt: skip

@@ -297,16 +297,17 @@ def test_fuzz_takes_engines_in_turn(
     assert "leave --preset and --set away" in capsys.readouterr().err
 
 
-FAULTS = ["faults", "--count", "14", "--simulator", "icarus"]
+FAULTS = ["faults", "--count", "16", "--simulator", "icarus"]
 
 
 def test_faults_are_injected_counted_and_reported(tmp_path: Path, capsys: Capture) -> None:
     assert main([*FAULTS, "-o", str(tmp_path), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown == json.loads((tmp_path / "report.json").read_text())
-    assert shown["faults"] == 14 and shown["wrong"] == 0
-    assert len(shown["kinds"]) == 14  # one of each
-    assert all(kind["stated"] == kind["recovered"] == 1 for kind in shown["kinds"])
+    assert shown["faults"] == 16 and shown["wrong"] == 0
+    assert [engine["name"] for engine in shown["engines"]] == ["faults", "stored"]
+    assert [kind["faults"] for kind in shown["kinds"]] == [2] * 8  # of either engine
+    assert all(kind["stated"] == kind["recovered"] == kind["faults"] for kind in shown["kinds"])
 
 
 def test_a_fault_that_ends_otherwise_is_an_error(
@@ -318,7 +319,7 @@ def test_a_fault_that_ends_otherwise_is_an_error(
 
     monkeypatch.setattr(fault_campaign, "run_campaign", run)
     monkeypatch.setenv("COLUMNS", "120")
-    assert main(["faults", "--count", "2", "-o", str(tmp_path)]) == 1
+    assert main(["faults", "--preset", "tiny", "--count", "2", "-o", str(tmp_path)]) == 1
     captured = capsys.readouterr()
     assert "no end; 7 stray writes" in captured.err
     assert "1 of 2 faults did not end as they must" in captured.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,16 @@ from shiftwork.hw.descriptor import ErrorCode
 from shiftwork.sim.fault_bench import Outcome, run_faults
 from shiftwork.sim.fault_campaign import (
     ENGINE,
+    STORED,
     System,
     all_faults,
     count_kinds,
     draw,
+    draw_for,
     run_campaign,
     small_system,
 )
+from shiftwork.sim.fault_maps import contents
 from shiftwork.sim.faults import Fault, Faults
 from shiftwork.sim.scoreboard import Latency, simulate
 from tests.sim.mutants import (
@@ -32,7 +36,8 @@ from tests.sim.mutants import (
 
 KINDS = {"checksum", "operation", "version", "size", "stuck", "address", "read", "write",
          "soft reset", "hard reset", "engine reset", "drained reset",
-         "silence", "start while busy"}  # fmt: skip
+         "silence", "start while busy", "weights"}  # fmt: skip
+STORED_KINDS = KINDS | {"codec", "tables", "zeros", "masks"}
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +50,14 @@ def verilog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return emit(ENGINE, tmp_path_factory.mktemp("faults")).verilog
 
 
-def inject(system: System, verilog: Path, faults: list[Fault], simulator: str) -> None:
+def inject(
+    system: System, verilog: Path, faults: list[Fault], simulator: str, every: set[str] = KINDS
+) -> None:
     outcomes = list(run_campaign(system, verilog, faults, simulator))
     wrong = [f"{o.fault.kind}: {o.fault.name}: {o.trouble}" for o in outcomes if o.trouble]
     assert not wrong, "\n".join(wrong)
     kinds = count_kinds(outcomes)
-    assert {kind.kind for kind in kinds} == KINDS
+    assert {kind.kind for kind in kinds} == every
     assert sum(kind.faults for kind in kinds) == len(faults)
     for kind in kinds:
         assert kind.faults == kind.stated == kind.recovered == sum(kind.codes.values())
@@ -61,6 +68,40 @@ def test_faults_of_every_kind(system: System, verilog: Path) -> None:
     faults = draw(all_faults(system, seed=1), 300, seed=1)
     assert len(faults) == 300
     inject(system, verilog, faults, "verilator")
+
+
+def test_faults_of_maps_that_are_stored_otherwise(tmp_path: Path) -> None:
+    """Coded maps and maps without zeros: refused by range or checksum, recovered from."""
+    system = small_system(STORED)
+    assert {
+        plan.output: bool(system.program.places[plan.output].code) for plan in system.program.layers
+    } == {"conv0.out": True, "pool1.out": False, "conv2.out": False}
+    assert [place.segment for place in system.program.places.values()] == [0, 0, 1, 0]
+    faults = [f for f in all_faults(system, seed=2) if f.kind in STORED_KINDS - KINDS]
+    verilog = emit(STORED, tmp_path).verilog
+    inject(system, verilog, draw(faults, 16, seed=2), "icarus", STORED_KINDS - KINDS)
+
+
+@pytest.mark.slow
+def test_every_fault_of_maps_that_are_stored_otherwise(tmp_path: Path) -> None:
+    system = small_system(STORED)
+    faults = all_faults(system, seed=4)
+    assert len(faults) > 1400
+    inject(system, emit(STORED, tmp_path).verilog, faults, "verilator", STORED_KINDS)
+
+
+def test_a_damaged_file_that_a_host_would_load_is_told(system: System, verilog: Path) -> None:
+    fault = replace(next(contents(Faults(system.program, ENGINE), 1)), patch={})
+    (outcome,) = run_campaign(system, verilog, [fault], "icarus")
+    assert outcome.trouble == "the host loads the damaged file"
+    assert not outcome.stated and outcome.recovered
+
+
+def test_faults_are_shared_between_engines() -> None:
+    systems = [small_system(ENGINE), small_system(STORED)]
+    shares = {count: [len(drawn) for _, drawn in draw_for(systems, count, 1)] for count in (1, 7)}
+    assert shares == {1: [1], 7: [4, 3]}
+    assert {f.kind for f in all_faults(systems[1], 1)} == STORED_KINDS
 
 
 def test_faults_are_drawn_evenly_and_again_the_same(system: System) -> None:
