@@ -11,7 +11,7 @@ import matplotlib
 import torch
 from matplotlib.figure import Figure
 
-from ..hw.config import preset
+from ..hw.config import EngineConfig, preset
 from ..model import golden
 from ..model.agreement import has_classes
 from ..model.codec.choose import Measured, choose
@@ -26,7 +26,8 @@ from ..model.zeros import without_zeros
 from .accuracy_plots import STYLE
 from .files import write_atomic, write_json
 
-ENGINE = preset("base").replace(zero_maps=True)  # for which it is judged what has no zeros
+BITS = (2, 3, 4, 5, 6)  # of a code
+ENGINE = preset("base").replace(zero_maps=True, codec_bits=max(BITS))  # unless another is given
 SHARE = 5  # every fifth picture is measured on, the others are fitted to
 
 
@@ -48,6 +49,8 @@ class Coding:
         Pictures measured on.
     lossless : float
         Mean bits per value of the maps without zeros where that is smaller, else as they are.
+    engine : EngineConfig
+        What it was chosen for.
     """
 
     network: Network
@@ -56,11 +59,20 @@ class Coding:
     max_drop: float
     pictures: int
     lossless: float = 8.0
+    engine: EngineConfig = ENGINE
 
     @property
     def bits(self) -> float:
         """Mean bits per value of the maps."""
         return self.best.choice.bits if self.best else self.lossless
+
+    @property
+    def storage(self) -> dict[str, str | int | bool]:
+        """The engine's name, and what it can do with maps."""
+        engine = self.engine
+        return {
+            "name": engine.name, "codec_bits": engine.codec_bits, "zero_maps": engine.zero_maps
+        }  # fmt: skip
 
     @property
     def step(self) -> float:
@@ -84,9 +96,11 @@ class Coding:
                 }
             )
         data = {
-            "max_drop": self.max_drop, "measured_on": self.pictures, "curve": points,
+            "max_drop": self.max_drop, "measured_on": self.pictures, "engine": self.storage,
+            "curve": points,
             "without_zeros": {
-                "bits": self.lossless, "chosen": not self.best, "maps": list(self.network.zeros)
+                "bits": self.lossless, "chosen": bool(self.network.zeros),
+                "maps": list(self.network.zeros),
             },
         }  # fmt: skip
         write_json(folder / "codec.json", data)
@@ -98,7 +112,8 @@ class Coding:
             axes = figure.add_subplot()
             bits = [point.choice.bits for point in self.curve]
             axes.plot(bits, [point.drop for point in self.curve], "o-", color="#4477aa")
-            axes.plot([self.lossless], [0.0], "^", color="#228833", label="without zeros")
+            if self.engine.zero_maps:
+                axes.plot([self.lossless], [0.0], "^", color="#228833", label="without zeros")
             axes.axhline(self.max_drop, color="k", linestyle="--", label="--max-drop")
             if self.best is not None:
                 axes.plot([self.best.choice.bits], [self.best.drop], "s", ms=10, label="chosen")
@@ -117,12 +132,13 @@ def code_maps(
     network: Network,
     pictures: torch.Tensor,
     max_drop: float,
+    config: EngineConfig | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Coding:
-    """Choose codes for a network's maps, or none.
+    """Choose codes for a network's maps, or none, as an engine can store them.
 
     Where no choice of codes keeps the drop, or maps without zeros are no larger, maps are stored
-    without zeros, as far as that makes them smaller.
+    without zeros, as far as that makes them smaller and the engine has ``zero_maps``.
 
     Parameters
     ----------
@@ -135,14 +151,24 @@ def code_maps(
         Unlabelled, some dozens or more.
     max_drop : float
         Points of top-1 accuracy that may be lost, as estimated from agreement.
+    config : EngineConfig, optional
+        ``base`` with a codec of 6 bits and ``zero_maps`` if not given.
     progress : callable, optional
         Called with what is done, how much of it, and how much there is.
 
     Raises
     ------
     ValueError
-        If the network has no scores of classes, or there are too few pictures.
+        If the network has no scores of classes, there are too few pictures, or the engine stores
+        all maps as they are.
     """
+    config = config or ENGINE
+    bits = [k for k in BITS if k <= config.codec_bits]
+    if not bits and not config.zero_maps:
+        raise ValueError(
+            f"--codec auto needs an engine with zero_maps or codec_bits of {min(BITS)} or more, "
+            f"not {config.name!r}: add --set codec_bits=4"
+        )
     if not has_classes(graph):
         raise ValueError(f"--codec auto needs one score per class, which {graph.name} has not")
     if len(pictures) < 2 * SHARE:
@@ -150,22 +176,26 @@ def code_maps(
     index = torch.arange(len(pictures)) % SHARE == 0
     groups = groups_of(network, whole_maps(graph))
     names = [name for name in whole_maps(graph) if any(name in group for group in groups)]
-    best, curve = choose(
-        CodedGraph(graph, frac_bits), names, pictures[~index], pictures[index],
-        max_drop=max_drop, groups=groups, progress=progress,
-    )  # fmt: skip
-    exact, lossless = _without_zeros(graph, network, names, pictures[index])
+    best, curve = None, []
+    if bits:
+        best, curve = choose(
+            CodedGraph(graph, frac_bits), names, pictures[~index], pictures[index],
+            max_drop=max_drop, bits=bits, groups=groups, progress=progress,
+        )  # fmt: skip
+    exact, lossless = network, 8.0
+    if config.zero_maps:
+        exact, lossless = _without_zeros(graph, network, names, pictures[index], config)
     if best is not None and lossless <= best.choice.bits:
         best = None
     coded = code_network(network, best.choice.codes) if best else exact
-    return Coding(coded, best, curve, max_drop, int(index.sum()), lossless)
+    return Coding(coded, best, curve, max_drop, int(index.sum()), lossless, config)
 
 
 def _without_zeros(
-    graph: Graph, network: Network, names: list[str], pictures: torch.Tensor
+    graph: Graph, network: Network, names: list[str], pictures: torch.Tensor, config: EngineConfig
 ) -> tuple[Network, float]:
     """Return the network with maps without zeros, and the mean bits per value of ``names``."""
-    exact = without_zeros(network, ENGINE, pictures)
+    exact = without_zeros(network, config, pictures)
     tensors = golden.run(network, pictures)
     values = values_of(graph, names)
     bits = {

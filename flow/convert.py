@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .files import write_atomic, write_json
-from .options import Json, NewArithmetic, NewBits, NewScale, NewTerms, Out
+from .options import Json, NewArithmetic, NewBits, NewScale, NewTerms, Out, Set
 
 out = Console(highlight=False)
 log = Console(stderr=True)
@@ -34,8 +34,9 @@ def convert(
     crops: Annotated[
         int | None,
         typer.Option(
-            help="Round with so many random crops and mirror images of the pictures; by default "
-            "with the pictures as they are, but squeezenet1_1 and efficientnet_lite0 with 256."
+            help="Round, and choose codes, with so many random crops and mirror images of the "
+            "pictures; by default with the pictures as they are, but squeezenet1_1 and "
+            "efficientnet_lite0 with 256."
         ),
     ] = None,
     terms: NewTerms = None,
@@ -54,8 +55,13 @@ def convert(
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Engine whose cycles --budget means, or a JSON file.")
+        str | None,
+        typer.Option(
+            help="Engine whose cycles --budget means, or that --codec chooses for, or a JSON file; "
+            "for codes base with codec_bits=6 and zero_maps=true by default."
+        ),
     ] = None,
+    changes: Set = None,
     observer: Annotated[
         str | None,
         typer.Option(help="Activation scales by error (the default), max or percentile."),
@@ -63,8 +69,8 @@ def convert(
     codec: Annotated[
         str | None,
         typer.Option(
-            help="auto stores each feature map in as few bits as --max-drop allows, for engines "
-            "with codec_bits, or without zeros where that is no more, for those with zero_maps. "
+            help="auto stores each feature map in as few bits as --max-drop and the engine's "
+            "codec_bits allow, or without zeros where that is no more and it has zero_maps. "
             "Writes codec.json and codec.svg too."
         ),
     ] = None,
@@ -118,7 +124,8 @@ def convert(
     )  # fmt: skip
     request = Request(
         source=network, terms=terms, bits=bits, scale=scale.value if scale else None,
-        rounding=rounding, budget=budget, preset=preset, observer=observer,
+        rounding=rounding, budget=budget, preset=preset,
+        changes=tuple(changes or ()), observer=observer,
         calibration=calibration, pictures=pictures, crops=crops, options=options,
         codec=codec, max_drop=max_drop, arithmetic=arithmetic.value if arithmetic else None,
     )  # fmt: skip
@@ -157,6 +164,10 @@ def convert(
         figures["bits_per_map_value"] = round(coding.bits, 3)
         figures["codec_drop_estimated"] = round(best.drop, 2) if best else 0.0
         figures["codec_measured_on"] = coding.pictures
+        figures["codec_for"] = ", ".join(
+            f"{name}={value}" if name != "name" else str(value)
+            for name, value in coding.storage.items()
+        )
         if coding.step > coding.max_drop:
             log.print(
                 f"codes were measured on {coding.pictures} pictures, of which one that changes "

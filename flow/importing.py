@@ -60,7 +60,9 @@ class Request:
     budget : float or None
         Mean terms per weight, or with ``preset`` cycles, for N by layer; instead of ``terms``.
     preset : str or None
-        The engine whose cycles the budget counts.
+        The engine whose cycles the budget counts, or that codes are chosen for.
+    changes : tuple of str
+        ``parameter=value`` pairs for that engine.
     observer : str or None
         How activation scales are chosen; "error" by default.
     calibration : Path or None
@@ -68,8 +70,9 @@ class Request:
     pictures : int or None
         Use at most so many of them.
     crops : int or None
-        Round with so many random crops of the pictures, not with the pictures themselves; by
-        default with the pictures, but with CROPS crops where a network of the zoo has them.
+        Round and code with so many random crops of the pictures, not with the pictures
+        themselves; by default with the pictures, but with CROPS crops where a network of the zoo
+        has them.
     options : PictureOptions
         How pictures become the input of an imported network.
     codec : str or None
@@ -87,6 +90,7 @@ class Request:
     rounding: str | None = None
     budget: float | None = None
     preset: str | None = None
+    changes: tuple[str, ...] = ()
     observer: str | None = None
     calibration: Path | None = None
     pictures: int | None = None
@@ -150,9 +154,13 @@ def convert_network(request: Request, console: Console) -> Converted:
         raise ValueError(f"--budget chooses terms, {arithmetic} weights have none: leave it out")
     if request.budget is not None and not 0 < request.budget < math.inf:
         raise ValueError(f"--budget must be positive and finite, not {request.budget:g}")
-    if request.preset is not None and request.budget is None:
-        raise ValueError(f"--preset {request.preset} is the engine of a --budget: give one")
-    config = open_config(request.preset) if request.preset else None
+    if request.preset is not None and request.budget is None and request.codec is None:
+        raise ValueError(
+            f"--preset {request.preset} is the engine of a --budget or of --codec: give one"
+        )
+    if request.changes and request.preset is None:
+        raise ValueError(f"--set {request.changes[0]} changes the engine of --preset: give one")
+    config = open_config(request.preset, list(request.changes)) if request.preset else None
     observer = cast(Observer, "error" if request.observer is None else request.observer)
     if observer not in OBSERVERS:
         raise ValueError(
@@ -166,11 +174,12 @@ def convert_network(request: Request, console: Console) -> Converted:
     if drop is not None and request.budget is not None:
         raise ValueError("--codec auto and --budget choose one after the other: leave out --budget")
     looks = method != "greedy" or request.budget is not None
+    crops = looks or drop is not None
     in_zoo = source in MODELS
     if not in_zoo and Path(source).is_dir():
         _refuse(request, f"{source} is quantised already", everything=True)
         return Converted(open_network(source), ())
-    if request.crops is not None and not looks:
+    if request.crops is not None and not crops:
         raise ValueError(f"greedy rounding looks at no pictures: leave out --crops {request.crops}")
     chosen: RoundingPictures | None = None
     if in_zoo:
@@ -180,7 +189,7 @@ def convert_network(request: Request, console: Console) -> Converted:
             raise ValueError(f"{source} has no crops of its pictures: leave out --crops")
         graph = loader.load_float()
         stored = loader.calibration(request.pictures or loader.pictures)
-        if looks and loader.crops is not None:
+        if crops and loader.crops is not None:
             chosen = from_zoo(loader, request.crops or CROPS)
         scale = request.scale or default_scale(source, arithmetic)
     elif not (Path(source).exists() or Path(source).suffix or ":" in source):
@@ -226,15 +235,15 @@ def convert_network(request: Request, console: Console) -> Converted:
     network = quantize(graph, frac_bits, scale=scale, rounded=rounded, book=book)
     coding = None
     if drop is not None:
-        coding = _code(
-            graph, frac_bits, network, chosen.rounding if looks else stored, drop, console
-        )
+        fitted = chosen.rounding if len(chosen.rounding) else stored
+        coding = _code(graph, frac_bits, network, fitted, drop, config, console)
         network = coding.network
     agreement = None
     if has_classes(graph) and len(chosen.judges):
         agreement = measure_agreement(graph, network, chosen.judges)
     return Converted(
-        network, graph.notes, None, seen, agreement, chosen.apart, len(chosen.rounding), coding
+        network, graph.notes, None, seen, agreement, chosen.apart,
+        len(chosen.rounding) if looks else 0, coding,
     )  # fmt: skip
 
 
@@ -267,7 +276,8 @@ def _refuse(request: Request, why: str, *, everything: bool) -> None:
     if everything:
         named = {"terms": request.terms, "bits": request.bits, "scale": request.scale,
                  "rounding": request.rounding, "budget": request.budget,
-                 "preset": request.preset, "observer": request.observer,
+                 "preset": request.preset, "set": " ".join(request.changes) or None,
+                 "observer": request.observer,
                  "pictures": request.pictures, "crops": request.crops,
                  "codec": request.codec, "max-drop": request.max_drop,
                  "arithmetic": request.arithmetic}  # fmt: skip
@@ -335,7 +345,7 @@ def _mix(
 
 def _code(
     graph: Graph, frac_bits: dict[str, int], network: Network, pictures: torch.Tensor, drop: float,
-    console: Console,
+    config: EngineConfig | None, console: Console,
 ) -> Coding:  # fmt: skip
     """Return the network with the codes that keep the drop."""
     from .coding import code_maps
@@ -343,7 +353,7 @@ def _code(
     columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         tell = Bars(progress, str.capitalize)
-        return code_maps(graph, frac_bits, network, pictures, drop, tell)
+        return code_maps(graph, frac_bits, network, pictures, drop, config, tell)
 
 
 def _complete(graph: Graph) -> bool:

@@ -47,6 +47,7 @@ def test_maps_are_coded_and_the_curve_is_written(arguments: list[str], capsys: C
     printed = capsys.readouterr()
     figures = json.loads(printed.out)
     assert figures["codec_measured_on"] == 4 and "counts" not in printed.err
+    assert figures["codec_for"] == "base, codec_bits=6, zero_maps=True"
     network = Network.load("net")
     assert figures["coded_maps"] == 2  # behind the pooling, which takes the one in front along
     assert len(network.codes) == 3
@@ -79,6 +80,12 @@ def test_a_drop_that_nothing_keeps_leaves_maps_as_they_are(
         (["--max-drop", "2"], "--max-drop 2 is for --codec auto: add it"),
         (["--codec", "auto", "--max-drop", "-1"], "--max-drop must be finite and not negative"),
         (["--codec", "auto", "--budget", "1.5"], "leave out --budget"),
+        (
+            ["--codec", "auto", "--preset", "tiny"],
+            "needs an engine with zero_maps or codec_bits of 2 or more, not 'tiny'",
+        ),
+        (["--codec", "auto", "--set", "codec_bits=4"], "--set codec_bits=4 changes the engine of"),
+        (["--preset", "tiny"], "--preset tiny is the engine of a --budget or of --codec: give one"),
         (["--codec", "auto", "--pictures", "9"], "--codec auto needs 10 pictures or more, not 9"),
     ],
 )
@@ -102,3 +109,23 @@ def test_maps_of_zeros_stay_exact(arguments: list[str], capsys: Capture) -> None
     assert figures["maps_without_zeros"] == len(network.zeros) == len(data["maps"]) == 3
     assert figures["bits_per_map_value"] == round(data["bits"], 3) < 2
     assert figures["codec_drop_estimated"] == 0.0
+
+
+@pytest.mark.parametrize(("name", "bits", "drop"), [("tiny", 3, "100"), ("base", 4, "0")])
+def test_an_engine_says_what_there_is_to_choose_from(
+    name: str, bits: int, drop: str, arguments: list[str], capsys: Capture
+) -> None:
+    text = FACTORY.replace("return nn.Seq", "net = nn.Seq") + OFFSETS
+    Path("nets_of_zeros.py").write_text(text)
+    arguments[1] = "nets_of_zeros:build"
+    engine = ["--preset", name, "--set", f"codec_bits={bits}"]
+    assert main([*arguments, "--codec", "auto", "--max-drop", drop, *engine, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["codec_for"] == f"{name}, codec_bits={bits}, zero_maps=False"
+    network = Network.load("net")
+    assert not network.zeros and figures["maps_without_zeros"] == 0
+    data = json.loads(Path("net/codec.json").read_text())
+    assert data["engine"] == {"name": name, "codec_bits": bits, "zero_maps": False}
+    assert not data["without_zeros"]["chosen"] and data["without_zeros"]["bits"] == 8
+    used = {k for point in data["curve"] for k in point["maps"].values()}
+    assert used and max(used) <= bits
