@@ -1,10 +1,10 @@
-"""The codec's circuits by themselves: area and clock on ECP5, area in standard cells."""
+"""The codec's circuits, and whole engines with them: area and clock; area in standard cells."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,20 @@ from ..hw.codec.packer import Packer
 from ..hw.codec.unpacker import Unpacker
 from ..hw.codec.zero_decoder import ZeroDecoder
 from ..hw.codec.zero_encoder import ZeroEncoder
+from ..hw.config import EngineConfig
+from .emit import emit
 from .files import write_atomic, write_json
 from .progress import Stages
-from .synth import ECP5_25F, Target, synthesise
+from .synth import ECP5_25F, Target, synthesise, target_for
 from .tools import ToolError, run_tool
 
 LANES, ACT_BITS, CODE_BITS, BUS_BITS = 16, 8, 4, 64
 UNIT = LANES // 8  # bytes of a coded word's unit, see `hw.codec.layout.unit_bytes`
 LIBERTY = "/usr/share/qflow/tech/osu018/osu018_stdcells.lib"
 GATE = "NAND2X1"  # one gate equivalent
+
+#: What whole engines are measured with.
+STORAGE: tuple[dict[str, Any], ...] = ({}, {"codec_bits": CODE_BITS}, {"zero_maps": True})
 
 #: Published figures of EBPC (Cavigelli, Rutishauser and Benini, "EBPC: Extended bit-plane
 #: compression for deep neural network inference and training accelerators", 2019): of one 8-bit
@@ -165,8 +170,27 @@ def cell_area(library: Path, cell: str) -> float:
     return float(found[1])
 
 
-def bench_codec(out_dir: Path, stages: Stages) -> dict[str, Any]:
-    """Measure every circuit; write ``codec.json``.
+def measure_engine(config: EngineConfig, storage: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Emit an engine with some changes, place it, and return its area and clock.
+
+    Raises
+    ------
+    ToolError
+        If a tool fails, or the engine does not fit.
+    """
+    config = config.replace(**storage)
+    emitted = emit(config, folder)
+    placed = synthesise(emitted.verilog, emitted.top, target=target_for(config))
+    return {
+        "name": config.name, "storage": storage, "target": placed.target, **asdict(placed.area),
+        "fmax_mhz": round(placed.fmax_mhz, 1),
+    }  # fmt: skip
+
+
+def bench_codec(
+    out_dir: Path, stages: Stages, engines: Sequence[EngineConfig] = ()
+) -> dict[str, Any]:
+    """Measure every circuit, and engines with and without a codec; write ``codec.json``.
 
     Raises
     ------
@@ -177,12 +201,24 @@ def bench_codec(out_dir: Path, stages: Stages) -> dict[str, Any]:
     for block in blocks():
         with stages.stage(f"Codec {block.name}", block.name):
             rows.append(measure(block, out_dir / "rtl"))
+    whole: list[dict[str, Any]] = []
+    for config in engines:
+        for number, storage in enumerate(STORAGE):
+            title = f"Engine {config.name} {told(storage)}"
+            with stages.stage(title, f"{config.name}{number}"):
+                whole.append(measure_engine(config, storage, out_dir / "engines" / str(number)))
     report = {
         "lanes": LANES, "act_bits": ACT_BITS, "code_bits": CODE_BITS, "bus_bits": BUS_BITS,
         "library": _library().stem if _library().exists() else None, "blocks": rows, "ebpc": EBPC,
+        "engines": whole,
     }  # fmt: skip
     write_json(out_dir / "codec.json", report)
     return report
+
+
+def told(storage: dict[str, Any]) -> str:
+    """Return an engine's changes in words."""
+    return ", ".join(f"{name}={str(value).lower()}" for name, value in storage.items()) or "plain"
 
 
 def to_table(report: dict[str, Any]) -> Table:
@@ -197,5 +233,8 @@ def to_table(report: dict[str, Any]) -> Table:
                         for n in names))  # fmt: skip
     for name, row in report["ebpc"].items():
         values = {"name": f"EBPC {name} (published)", "words_per_cycle": 1 / LANES, **row}
+        table.add_row(*(str(values.get(n, "")) for n in names))
+    for row in report["engines"]:
+        values = {**row, "name": f"{row['name']}, {told(row['storage'])}"}
         table.add_row(*(str(values.get(n, "")) for n in names))
     return table

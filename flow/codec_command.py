@@ -16,6 +16,13 @@ def bench_codec(
     page: Annotated[
         Path | None, typer.Option(help="Folder for codec-hardware.md, the page.", callback=writable)
     ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also this preset whole: as it is, with codec_bits=4 and with zero_maps=true; "
+            "repeatable. base takes a quarter of an hour each."
+        ),
+    ] = None,
     out_dir: Out = Path("build/codec"),
     as_json: Json = False,
 ) -> None:
@@ -24,15 +31,17 @@ def bench_codec(
     Standard cells are those of SHIFTWORK_LIBERTY, by default OSU 0.18 um as Debian's
     qflow-tech-osu018 installs it; without them that part is left out.
 
-    Example: shiftwork bench-codec
+    Example: shiftwork bench-codec --engine small
     """
     from .codec_bench import bench_codec as measure
     from .codec_bench import to_table
     from .codec_hardware_page import write_hardware_page
+    from .inputs import open_config
     from .progress import Stages
 
+    engines = [open_config(name) for name in engine or []]
     with Stages(Console(stderr=True)) as stages:
-        report = measure(out_dir, stages)
+        report = measure(out_dir, stages, engines)
     if page is not None:
         write_hardware_page(report, page)
     if as_json:

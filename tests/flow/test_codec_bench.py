@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from shiftwork.flow.codec_bench import EBPC, blocks, cell_area, measure, to_table
+from shiftwork.flow import codec_bench
+from shiftwork.flow.codec_bench import (
+    EBPC,
+    STORAGE,
+    blocks,
+    cell_area,
+    measure,
+    measure_engine,
+    to_table,
+)
 from shiftwork.flow.codec_hardware_page import write_hardware_page
+from shiftwork.flow.netlist import Area
+from shiftwork.hw.config import EngineConfig
 
 LIBERTY = """
 library (x) {
@@ -18,6 +30,9 @@ library (x) {
   }
 }
 """
+
+ENGINE = {"name": "small", "storage": {"codec_bits": 4}, "target": "ECP5-25F speed 6", "lut": 23456,
+          "ff": 789, "bram": 40, "dsp": 0, "fmax_mhz": 98.7}  # fmt: skip
 
 
 def test_a_cells_area_is_read(tmp_path: Path) -> None:
@@ -41,9 +56,10 @@ def test_the_table_shows_published_figures_beside_measured_ones() -> None:
            "bram": 0, "fmax_mhz": 99.5, "kge": None, "kge_logic": 4.25}  # fmt: skip
     console = Console(width=160)
     with console.capture() as captured:
-        console.print(to_table({"blocks": [row], "ebpc": EBPC}))
+        console.print(to_table({"blocks": [row], "ebpc": EBPC, "engines": [ENGINE]}))
     text = captured.get()
     assert "1,234" in text and "4.25" in text and "99.5" in text
+    assert "small, codec_bits=4" in text and "23456" in text
     assert "EBPC encoder (published)" in text and "784" in text and "3.8" in text
 
 
@@ -57,16 +73,41 @@ def test_the_page_has_every_circuit_and_the_published_ones(tmp_path: Path) -> No
          "kge": 1.34},
     ]  # fmt: skip
     report = {"lanes": 16, "act_bits": 8, "code_bits": 4, "bus_bits": 64, "library": "cells",
-              "blocks": rows, "ebpc": EBPC}  # fmt: skip
+              "blocks": rows, "ebpc": EBPC,
+              "engines": [ENGINE, {**ENGINE, "storage": {}, "fmax_mhz": 101.0}]}  # fmt: skip
     write_hardware_page(report, tmp_path)
     page = (tmp_path / "codec-hardware.md").read_text()
     assert "| `encoder_64` | 1 | 15,360 | 5,216 | 2,181 | 32 | 117.5 | 18.08 |  | 1.13 |" in page
     assert "| `packer` | 1 |  | 436 | 123 | 0 | 79.10 | 1.34 | 1.34 | 0.08 |" in page
     assert "| EBPC decoder, published | 1/16 |  | 974 |  |  | 85.00 | 4.00 | 4.00 | 4.00 |" in page
     assert "(2x)" in page and "**FPGA**: ECP5-25F" in page and "cells, mapped" in page
+    assert "`shiftwork bench-codec --engine small --page docs/reference` writes" in page
+    assert "| `small`, codec_bits=4 | ECP5-25F speed 6 | 23,456 | 789 | 40 | 98.70 |" in page
+    assert "| `small`, plain | ECP5-25F speed 6 | 23,456 | 789 | 40 | 101.0 |" in page
+    report["engines"] = []
     rows[0]["kge_logic"] = None  # no library there
     write_hardware_page(report, tmp_path)
-    assert "| 117.5 |  |  |  |" in (tmp_path / "codec-hardware.md").read_text()
+    page = (tmp_path / "codec-hardware.md").read_text()
+    assert "| 117.5 |  |  |  |" in page and "Whole engines" not in page
+
+
+def test_an_engine_is_emitted_as_it_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def placed(path: Path, top: str, *, target: object) -> SimpleNamespace:
+        seen.append(path.read_text())
+        return SimpleNamespace(target="ECP5-25F speed 6", area=Area(lut=5, ff=6, bram=7, dsp=0),
+                               fmax_mhz=70.26)  # fmt: skip
+
+    monkeypatch.setattr(codec_bench, "synthesise", placed)
+    config = EngineConfig(name="x", rows=2, cols=2, hold=8, buffer_words=64)
+    rows = [measure_engine(config, storage, tmp_path) for storage in STORAGE]
+    assert [row["storage"] for row in rows] == [*STORAGE]
+    assert rows[0]["lut"] == 5 and rows[0]["bram"] == 7 and rows[0]["fmax_mhz"] == 70.3
+    assert ["encoder" in text for text in seen] == [False, True, False]
+    assert ["zero_loader" in text for text in seen] == [False, False, True]
 
 
 @pytest.mark.slow
