@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from shiftwork.hw.config import EngineConfig, preset
+from shiftwork.hw.config import PRESETS, EngineConfig, preset
+from shiftwork.hw.geometry import loads_outlast
 from shiftwork.model import golden
 from shiftwork.model.compile import compile_network
 from shiftwork.model.fixed import Requantiser
@@ -153,6 +154,7 @@ def test_a_bank_that_takes_longer_to_drain_than_the_watchdog_waits(verilog) -> N
 
 def test_words_that_take_longer_to_load_than_the_watchdog_waits(verilog) -> None:
     config = EngineConfig(name="dog", rows=2, cols=2, max_fan_in=256, watchdog_bits=6)
+    assert loads_outlast(config) and not any(map(loads_outlast, PRESETS.values()))
     builder = NetworkBuilder(1, 2, 16, 16)
     builder.global_average()
     program = compile_network(builder.build(), config)
