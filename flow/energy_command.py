@@ -29,11 +29,17 @@ def energy(
     accuracy: Annotated[Path, typer.Option(help="What accuracy has written; left out if none.")] = (
         Path("build/accuracy/accuracy.json")
     ),
+    engines: Annotated[
+        Path, typer.Option(help="What bench-asic has written; control is left out if none.")
+    ] = Path("build/asic/asic.json"),
     node: Annotated[int, typer.Option(help="180 or 45 nm.")] = 180,
     buffer: Annotated[float | None, typer.Option(help=f"Activation buffer, {PER_BIT}")] = None,
     sums: Annotated[float | None, typer.Option(help=f"Accumulators, {PER_BIT}")] = None,
     queue: Annotated[float | None, typer.Option(help=f"Queue of weights, {PER_BIT}")] = None,
     external: Annotated[float | None, typer.Option(help=f"External memory, {PER_BIT}")] = None,
+    control: Annotated[
+        float | None, typer.Option(help="Control, in pJ per cycle, in place of the measured.")
+    ] = None,
     page: Annotated[
         Path | None,
         typer.Option(help="Folder for energy.md, the page, with its plot.", callback=writable),
@@ -41,7 +47,7 @@ def energy(
     out_dir: Out = Path("build/energy"),
     as_json: Json = False,
 ) -> None:
-    """Energy of one picture: the array as measured, memories by counted accesses.
+    """Energy of one picture: array and control as measured, memories by counted accesses.
 
     Example: shiftwork energy squeezenet1_1 --external 10
     """
@@ -51,12 +57,13 @@ def energy(
     from .progress import Stages
 
     config = open_config(preset, changes)
-    given = Changes(buffer=buffer, sums=sums, queue=queue, external=external)
+    given = Changes(buffer=buffer, sums=sums, queue=queue, external=external, control=control)
     measured = read_json(arrays, "bench-array")
     right = read_json(accuracy, "accuracy") if accuracy.exists() else None
+    whole = read_json(engines, "bench-asic") if engines.exists() else None
     chosen = list(dict.fromkeys(networks or NETWORKS))
     with Stages(log) as stages:
-        document = bench_energy(chosen, config, measured, right, stages, node, given)
+        document = bench_energy(chosen, config, measured, right, stages, node, given, whole)
     written = write(document, out_dir, page)
     if as_json:
         typer.echo(json.dumps(document, indent=2))

@@ -20,12 +20,12 @@ NODES = {180: SCALE_180, 45: 1.0}
 BANKS = 2  # of accumulators
 BUFFER_GROUPS = 4  # memories side by side in a bank of the activation buffer, of lanes each
 MEASURED_LOADS = 1 / 8  # beats with new weights among those of a circuit's "held" figure
-PARTS = ("array", "sums", "buffer", "queue", "external")
+PARTS = ("array", "control", "sums", "buffer", "queue", "external")
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Energies of memories in pJ per bit, and of the array as parts of what was measured.
+    """Energies of memories in pJ per bit, of control, and of the array as parts of what it took.
 
     Attributes
     ----------
@@ -34,6 +34,8 @@ class Costs:
     external : float
     array : float
         What the measured energy of the array is multiplied by.
+    control : float
+        All else of the engine, in pJ per cycle.
     """
 
     buffer: float
@@ -41,6 +43,7 @@ class Costs:
     queue: float
     external: float
     array: float = 1.0
+    control: float = 0.0
 
 
 def sram(size: float) -> float:
@@ -55,7 +58,9 @@ def sram(size: float) -> float:
     return second * (size / middle) ** (log(third / second) / log(high / middle)) / 64
 
 
-def default_costs(config: EngineConfig, acc_bits: int, node: int = 180) -> Costs:
+def default_costs(
+    config: EngineConfig, acc_bits: int, node: int = 180, control: float = 0.0
+) -> Costs:
     """Return the costs of an engine's memories.
 
     Parameters
@@ -65,6 +70,8 @@ def default_costs(config: EngineConfig, acc_bits: int, node: int = 180) -> Costs
         Bits of an accumulator.
     node : int
         180 or 45, in nm. External memory is another chip's and stays the same.
+    control : float
+        Measured at 180 nm, in pJ per cycle.
 
     Raises
     ------
@@ -83,6 +90,7 @@ def default_costs(config: EngineConfig, acc_bits: int, node: int = 180) -> Costs
         queue=scale * sram(config.weight_fifo * config.bus_bytes),
         external=DRAM,
         array=scale / SCALE_180,
+        control=control * scale / SCALE_180,
     )
 
 
@@ -106,6 +114,7 @@ def picture_energy(
     sums = found.sums * config.cols * circuit["acc_bits"]
     parts = {
         "array": found.beats * config.lanes * product * costs.array,
+        "control": found.cycles * costs.control,
         "sums": sums * costs.sums,
         "buffer": (found.buffer_read + found.buffer_written) * costs.buffer,
         "queue": 2 * found.fifo * costs.queue,

@@ -10,6 +10,8 @@ from rich.table import Table
 from ..model.zoo import MODELS
 from .energy_cost import PARTS, SOURCE
 from .files import write_atomic, write_json
+from .pareto import COLUMNS as PARETO
+from .pareto import pareto_rows, top1
 from .report.plots import stacked_bars
 from .tables import markdown_table, rich_table, wanted
 
@@ -38,19 +40,23 @@ the program's descriptors, which agree with the Verilog's counters ([zoo.md](zoo
   *external* (memory outside): bits times pJ per bit: {costs}. On-chip
   memories after {source}, by size{scaled}; external memory is the lower end of that table, and
   another chip's. Options change each of them.
-- int8 and int4 engines are the same engine with another array: as many beats as N=1, int8 with
-  twice its bits of weights. Lanes of two terms (*two-term*): the same; those of one term
-  take N beats.
+- *control*: all of the engine but array and memories, registers and requantiser among it: {control}
+- int8 and int4 are programs of their own, for engines of that arithmetic. Lanes of two terms
+  (*two-term*) are those of one with twice the bits of weights in one pass; one-term lanes take N
+  passes.
 
-**Not included**: control, address generation, requantiser, buses, the registers between the stages
-of the engine, clock tree, wires. They are the same in all designs, so the ratios would come closer
-to 1. The circuits are those of `hw/arrays`; the emitted Verilog still has plainer lanes. It also
-reads every bank of its memories in every cycle; counted are those whose data are used.
+**Not included**: {missing}clock tree, wires, and the leakage of memories. The circuits are those of
+`hw/arrays`; the emitted Verilog still has plainer lanes. It also reads every bank of its memories
+in every cycle; counted are those whose data are used.
 """
 
 NOTE = """\
 *MB* is read and written outside. *top-1* is in percent of the labelled pictures
 ([accuracy.md](accuracy.md)), - where it was not measured."""
+
+AREA = """\
+Energy, area, cycles and accuracy together; *mm2* is that of {area}. A design is
+beaten by one that is nowhere worse and somewhere better."""
 
 GREEDY = """\
 The array was measured with weights rounded greedily; those of the accuracies have more terms, and
@@ -98,12 +104,6 @@ def to_table(rows: list[dict[str, Any]]) -> Table:
     return rich_table([COLUMNS[index] for index in kept], cells, title=title, narrow=True)
 
 
-def top1(row: dict[str, Any]) -> float | None:
-    """Return the accuracy in percent, None where it was not measured."""
-    right = row["accuracy"]
-    return 100 * right["top1"] / right["pictures"] if right else None
-
-
 def verdict(document: dict[str, Any]) -> str | None:
     """Return whether the target is reached, None where it cannot be told."""
     rows = by_network(document).get(TARGET_NETWORK, [])
@@ -136,6 +136,27 @@ def _costs(document: dict[str, Any]) -> str:
     )
 
 
+def _control(document: dict[str, Any]) -> tuple[str, str]:
+    """Return what is said of control, and what of it is left out."""
+    control = document.get("control")
+    if control:
+        same = control["engine"] == document["config"]["name"]
+        other = "" if same else ", another engine, not scaled to this one"
+        return (
+            f"{control['pj']:,.0f} pJ\n  per cycle, measured on `{control['engine']}` of "
+            f"{control['lanes']} lanes{other} ([asic.md](asic.md)); in every\n  cycle of every "
+            "design as much."
+        ), ""
+    pj = next(iter(document["costs"].values())).get("control", 0.0)
+    if pj:
+        return f"{pj:,.0f} pJ\n  per cycle, as given.", ""
+    return "not known\n  here, and 0.", "control, address generation, requantiser, buses, "
+
+
+def _area(document: dict[str, Any]) -> str:
+    return "the engine without memories" if document.get("area_of_all_else") else "the array alone"
+
+
 def to_markdown(document: dict[str, Any], image: str | None) -> str:
     """Return the page; ``image`` is the plot's file name."""
     config = document["config"]
@@ -143,7 +164,9 @@ def to_markdown(document: dict[str, Any], image: str | None) -> str:
         180: ", times 16 for 0.18 um at 1.8 V (capacitance times voltage squared)",
         45: ", the array's energy over 16 for 45 nm at 0.9 V (capacitance times voltage squared)",
     }[document["node"]]
+    control, missing = _control(document)
     lines = [PREFACE.format(
+        control=control, missing=missing,
         rows=config["rows"], cols=config["cols"], name=config["name"],
         picture=document["picture"], library=document["library"], costs=_costs(document),
         source=SOURCE, scaled=scaled,
@@ -152,6 +175,9 @@ def to_markdown(document: dict[str, Any], image: str | None) -> str:
         lines += [f"## {title_of(rows[0]['network'])}", ""]
         lines += markdown_table(COLUMNS, cells_of(rows))
         lines.append("")
+        if compared := pareto_rows(rows):
+            lines += [AREA.format(area=_area(document)), ""]
+            lines += [*markdown_table(PARETO, compared), ""]
     said = verdict(document)
     if said:
         lines += [said, ""]

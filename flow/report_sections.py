@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import array_page, energy_page
+from . import array_page, asic_page, energy_page, pareto
 from .report import Section, TableData
-from .report.plots import paired_bars, scatter
+from .report.plots import paired_bars, scatter, stacked_bars
 
-PLACES = {"arrays": "arrays/arrays.json", "energy": "energy/energy.json"}
+PLACES = {
+    "arrays": "arrays/arrays.json", "engines": "asic/asic.json", "energy": "energy/energy.json",
+}  # fmt: skip
 
 
 def sections_of(build: Path, tell: Callable[[str], object]) -> list[Section]:
@@ -23,7 +25,10 @@ def sections_of(build: Path, tell: Callable[[str], object]) -> list[Section]:
     tell : callable
         Called with a line for each file that is left out: damaged, or of another version.
     """
-    makers = {"arrays": (_arrays, "bench-array"), "energy": (_energy, "energy")}
+    makers = {
+        "arrays": (_arrays, "bench-array"), "engines": (_engines, "bench-asic"),
+        "energy": (_energy, "energy"),
+    }  # fmt: skip
     found: list[Section] = []
     for name, (make, command) in makers.items():
         path = Path(build) / PLACES[name]
@@ -57,6 +62,37 @@ def _arrays(document: dict[str, Any]) -> Section:
     )  # fmt: skip
 
 
+def _engines(document: dict[str, Any]) -> Section:
+    rows = document["engines"]
+    names = [f"{row['engine']}, {row['arithmetic']}" for row in rows]
+    area = {
+        "array": [row["area_array"] / 1e6 for row in rows],
+        "all else": [(row["area_total"] - row["area_array"]) / 1e6 for row in rows],
+    }
+    plots = [("Area without memories.", stacked_bars("Area of engines", names, area, "mm2"))]
+    tables = [TableData("Area and timing", asic_page.COLUMNS, asic_page.table_rows(document))]
+    run = [row for row in rows if "power" in row]
+    if run:
+        blocks = {
+            block: [1e3 * document["period_ns"] * sum(row["power"].get(block, {}).values())
+                    for row in run]
+            for block in asic_page.largest_blocks(run)
+        }  # fmt: skip
+        blocks["all else"] = [
+            row["pj_per_cycle"] - sum(part[i] for part in blocks.values())
+            for i, row in enumerate(run)
+        ]
+        shown = [f"{row['engine']}, {row['arithmetic']}" for row in run]
+        svg = stacked_bars("Energy of a cycle", shown, blocks, "pJ")
+        plots.append(("Energy by block while a real layer runs, memories apart.", svg))
+        tables.append(TableData("Power", asic_page.POWER_COLUMNS, asic_page.power_rows(document)))
+    note = (
+        f"{document['library']}, {1000 / document['period_ns']:.0f} MHz, memories apart. "
+        "See docs/reference/asic.md."
+    )
+    return Section("Whole engines in standard cells", note, plots, tables)
+
+
 def _energy(document: dict[str, Any]) -> Section:
     plots: list[tuple[str, str]] = []
     tables: list[TableData] = []
@@ -64,17 +100,18 @@ def _energy(document: dict[str, Any]) -> Section:
         title, cells = energy_page.title_of(name), energy_page.cells_of(rows)
         tables.append(TableData(title, energy_page.COLUMNS, cells))
         plots.append(("Parts of one picture's energy.", energy_page.plot(rows)))
-        points = {
-            row["design"]: (row["total"], points)
-            for row in rows if (points := energy_page.top1(row)) is not None
-        }  # fmt: skip
-        if len(points) > 1:
-            plots.append((
-                "Left and up is better; only engines whose accuracy was measured.",
-                scatter(f"Accuracy and energy, {title}", points, "uJ per picture", "top-1, %"),
-            ))  # fmt: skip
+        compared = pareto.pareto_rows(rows)
+        if len(compared) < 2:
+            continue
+        tables.append(TableData(f"{title}: which none beats", pareto.COLUMNS, compared))
+        for axis in pareto.AXES:
+            svg = scatter(f"{title}: accuracy, {axis}", pareto.points(rows, axis), axis, "top-1, %")
+            plots.append(("Left and up is better; only engines of known accuracy.", svg))
+    control = document["control"]
+    said = f"as measured on engine {control['engine']}" if control else "as given, or left out"
+    area = "the engine without memories" if document["area_of_all_else"] else "the array alone"
     note = (
-        "The array as measured; memories by counted accesses times pJ per bit; control is not "
-        "included. See docs/reference/energy.md. Top-1 in percent, - where it was not measured."
+        f"The array as measured; control {said}; memories by counted accesses times pJ per bit. "
+        f"mm2: {area}. See docs/reference/energy.md. Top-1 in percent, - where not measured."
     )
     return Section("Energy per picture", note, plots, tables)

@@ -54,11 +54,11 @@ class Run:
     cpu_seconds: float  # of the simulator's processes
 
 
-def _arguments(simulator: Simulator, public: bool) -> list[str]:
+def _arguments(simulator: Simulator, public: bool, specify: bool) -> list[str]:
     if simulator.name == "icarus":
         # cocotb's runner asks for 2012, in which Icarus sets declared values without an event at
         # time 0: Yosys's `always @*` blocks would then stay undefined. The last flag wins.
-        return ["-g2005"]
+        return ["-g2005", *(["-gspecify", "-Tmax"] if specify else [])]
     # cocotb's runner makes every signal public, which stops most optimisation; the last flag wins.
     arguments = [*VERILATOR_QUIET, "--timing", "-CFLAGS", "-fcoroutines", *VERILATOR_SPEED]
     return arguments + ([] if public else ["--no-public-flat-rw"])
@@ -111,6 +111,7 @@ def build(
     parameters: Mapping[str, int] | None = None,
     waves: bool = False,
     public: bool = False,
+    specify: bool = False,
     root: Path | None = None,
 ) -> Build:
     """Compile Verilog for one simulator, or find it compiled already.
@@ -133,6 +134,8 @@ def build(
     public : bool
         Let Python reach every signal. Only Verilator needs to know (and is slower); without it
         only signals marked ``/*verilator public_flat_rw*/`` in the Verilog are within reach.
+    specify : bool
+        With the delays of specify blocks and SDF, the largest ones; Icarus only.
     root : Path, optional
         Folder of the builds, ``build/sim`` by default.
 
@@ -142,7 +145,7 @@ def build(
         If the simulator is not usable or does not accept the sources; names the log.
     """
     tool = find_simulator(simulator)
-    arguments = _arguments(tool, public)
+    arguments = _arguments(tool, public, specify)
     defines, parameters = dict(defines or {}), dict(parameters or {})
     paths = [Path(source).resolve() for source in sources]
     missing = [path for path in paths if not path.is_file()]

@@ -100,6 +100,7 @@ def simulate(
     waveform: bool = True,
     window: int = 200,
     stop_after: int = 0,
+    period: int | None = None,
 ) -> SimResult:
     """Run `program` on the engine's Verilog and compare what it writes, byte by byte.
 
@@ -137,6 +138,8 @@ def simulate(
     stop_after : int
         Stop after this many wrong beats; 0 runs to the end. Where tensors share memory only
         beats outside all of them count.
+    period : int, optional
+        Clock period in ns of a netlist with delays, even; Icarus only.
 
     Raises
     ------
@@ -153,6 +156,9 @@ def simulate(
         "defines": {"ENGINE": module or config.module_name, "BUS_BITS": config.bus_bits},
         "parameters": {"MEMORY_WORDS": words},
     }
+    if period:
+        options["parameters"]["HALF_PERIOD"] = period // 2
+        options["specify"] = True
     compiled = runner.build([*BENCH, *sources], "tb", simulator, **options)
     folder = work or runner.BUILD_ROOT / "runs" / (
         f"{options['defines']['ENGINE']}-{simulator}-{os.getpid()}-{next(_run_number)}"

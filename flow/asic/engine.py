@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,13 +12,17 @@ from typing import Any
 from ..netlist import read_netlist
 from ..synth import run_yosys
 from ..tools import ToolError
+from .hierarchy import block_of, is_module
 from .library import GATES, Library
 from .mapping import ABC
 
 ADDERS, MEMORY, MEMORY_MAP = (
     GATES.with_name(name) for name in ("adders.v", "memory.v", "memory_map.v")
 )
-SOURCES = (ADDERS, MEMORY, MEMORY_MAP, Path(__file__))  # that decide what a netlist is
+SOURCES = (  # that decide what a netlist is
+    ADDERS, MEMORY, MEMORY_MAP, Path(__file__),
+    *(GATES.with_name(f"{name}.py") for name in ("hierarchy", "surroundings", "engine_power")),
+)  # fmt: skip
 _MEMORY = "shiftwork_memory"
 _ARRAY = "array"  # the block whose lanes depend on the arithmetic
 
@@ -152,10 +155,7 @@ def _cells(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every cell under a module with its block: what it is within the core, or the top."""
     for instance, cell in modules[name]["cells"].items():
-        inner = modules.get(cell["type"])
-        if inner is not None and inner["cells"]:
+        if is_module(modules, cell["type"]):
             yield from _cells(modules, cell["type"], (*path, instance))
         else:
-            inside = path[1:] if path[:1] == ("core",) else path
-            block = (inside or path or ("top",))[0]
-            yield re.sub(r"_\d+$", "", block), cell  # a number where a wire has the name
+            yield block_of(path), cell

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ...hw.arrays.circuits import Circuit
 from ..tools import ToolError, run_tool
@@ -15,6 +16,7 @@ from .mapping import TOP, Netlist
 from .stimulus import LEAD, Workload, write_memories
 
 INPUT_DELAY = 0.5  # ns after the clock at which inputs change, as from registers outside
+_UNDEFINED = bytes.maketrans(b"xz", b"00")
 _CHUNK = 1 << 24  # bytes of a VCD read at once
 
 
@@ -125,17 +127,12 @@ def simulate(
     beats = write_memories(circuit, workload, work)
     loads = len(workload.codes) + LEAD
     (work / "bench.v").write_text(bench(circuit, rows, netlist.columns, beats, loads, period))
-    models = []
-    for index, path in enumerate(library.cells):
-        # Delays in the models' own, coarser unit would be rounded to it.
-        text = re.sub(r"`timescale\s+\S+\s*/\s*\S+", "`timescale 1ns/1ps", path.read_text())
-        models.append(f"models{index}.v")
-        (work / models[-1]).write_text(text)
+    models = fine_models(library, work)
     defines = [f"-D{name}" for name in library.defines]
     arguments = ["-g2012", "-gspecify", "-Tmax", *defines, "-s", "bench", "-o", "bench.vvp"]
     # The SDF has no typical values: with -Ttyp loads would silently not count.
     run_tool(
-        "iverilog", [*arguments, "bench.v", netlist.verilog.name, *models], cwd=work,
+        "iverilog", [*arguments, "bench.v", netlist.verilog.name, *map(str, models)], cwd=work,
         log=work / "iverilog.log",
     )  # fmt: skip
     log = work / "simulate.log"
@@ -152,8 +149,21 @@ def simulate(
     return Toggles(nets, beats - LEAD, int(done[1]) * len(netlist.columns))
 
 
-def count_toggles(vcd: Path) -> dict[str, int]:
+def fine_models(library: Library, work: Path) -> list[Path]:
+    """Copy a library's Verilog models: delays in their own, coarser unit would be rounded to it."""
+    models = []
+    for index, path in enumerate(library.cells):
+        text = re.sub(r"`timescale\s+\S+\s*/\s*\S+", "`timescale 1ns/1ps", path.read_text())
+        models.append(work / f"models{index}.v")
+        models[-1].write_text(text)
+    return models
+
+
+def count_toggles(vcd: Path, undefined: bool = False) -> dict[str, int]:
     """Return how often each one-bit net of a VCD changed, and each bit of its vectors.
+
+    Changes between ``$dumpoff`` and ``$dumpon`` do not count, and the file must end there. With
+    ``undefined`` a net may have no value yet; its first one then counts as a change.
 
     Raises
     ------
@@ -185,36 +195,29 @@ def count_toggles(vcd: Path) -> dict[str, int]:
         found: Counter[str] = Counter()
         last: dict[bytes, int] = {}
         bit_changes: Counter[tuple[bytes, int]] = Counter()
-        rest, initial, dumped = b"", True, False
-        while chunk := file.read(_CHUNK):
-            lines = (rest + chunk).split(b"\n")
-            rest = lines.pop()
-            if initial:  # what $dumpvars writes are values, not changes
-                if b"$end" not in lines:
-                    rest = b"\n".join([*lines, rest])
-                    continue
-                end = lines.index(b"$end")
-                for line in lines[:end]:
+        counting = False
+        for part, lines in _parts(file):
+            if part == b"$dumpoff":
+                counting = False
+            elif part in (b"$dumpvars", b"$dumpon"):  # values, not changes
+                counting = True
+                for line in lines:
                     if line[:1] == b"b":
                         bits, code = line[1:].split()
-                        last[code] = _number(bits)
-                    elif line[:1] in b"xz" and line[1:] in names:
+                        last[code] = _number(bits, undefined)
+                    elif not undefined and line[:1] in b"xz" and line[1:] in names:
                         raise ToolError(f"net {names[line[1:]][0]} has no value in the simulation")
-                lines, initial = lines[end + 1 :], False
-            if b"$dumpoff" in lines:
-                lines, dumped = lines[: lines.index(b"$dumpoff")], True
-            vectors = [line for line in lines if line[:1] == b"b"]
-            changes.update(line for line in lines if line[:1] in (b"0", b"1"))
-            for line in vectors:
-                bits, code = line[1:].split()
-                number = _number(bits)
-                changed, last[code] = number ^ last.get(code, number), number
-                while changed:
-                    bit_changes[code, changed.bit_length() - 1] += 1
-                    changed &= ~(1 << (changed.bit_length() - 1))
-            if dumped:
-                break
-    if not dumped:
+            elif counting:
+                vectors = [line for line in lines if line[:1] == b"b"]
+                changes.update(line for line in lines if line[:1] in (b"0", b"1"))
+                for line in vectors:
+                    bits, code = line[1:].split()
+                    number = _number(bits, undefined)
+                    changed, last[code] = number ^ last.get(code, number), number
+                    while changed:
+                        bit_changes[code, changed.bit_length() - 1] += 1
+                        changed &= ~(1 << (changed.bit_length() - 1))
+    if counting:
         raise ToolError(f"{vcd.name} was cut short")
     for line, count in changes.items():
         for name in names[line[1:]]:
@@ -229,8 +232,25 @@ def count_toggles(vcd: Path) -> dict[str, int]:
     return dict(found)
 
 
-def _number(bits: bytes) -> int:
-    """Return a vector's value.
+def _parts(file: BinaryIO) -> Iterator[tuple[bytes, list[bytes]]]:
+    """Yield the lines between the keywords of a VCD's body, with the keyword before them.
+
+    What stands behind a keyword's ``$end`` has none.
+    """
+    rest, part = b"", b""
+    while chunk := file.read(_CHUNK):
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()
+        at = 0
+        for index in [i for i, line in enumerate(lines) if line[:1] == b"$"]:
+            yield part, lines[at:index]
+            part, at = (b"" if lines[index] == b"$end" else lines[index]), index + 1
+        yield part, lines[at:]
+    yield part, []
+
+
+def _number(bits: bytes, undefined: bool) -> int:
+    """Return a vector's value; with ``undefined`` bits without one are 0.
 
     Raises
     ------
@@ -238,6 +258,6 @@ def _number(bits: bytes) -> int:
         If a bit is unknown.
     """
     try:
-        return int(bits, 2)
+        return int(bits.translate(_UNDEFINED) if undefined else bits, 2)
     except ValueError:
         raise ToolError("a port has no value in the simulation") from None

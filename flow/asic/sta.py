@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..tools import ToolError, find_tool, run_tool
 from .liberty import weigh_by_pin
-from .mapping import BLOCKS, TOP, Netlist
+from .mapping import BLOCKS, TOP, Cell, Netlist
 from .simulate import INPUT_DELAY, Toggles
 
 LEAST_ANNOTATED = 0.95  # share of pins without whose toggles a figure says little of the workload
@@ -56,15 +56,36 @@ def need_sta() -> None:
         )
 
 
-def _tcl(period: float, body: str, liberty: str = "cells.lib") -> str:
+@dataclass(frozen=True)
+class Design:
+    """What OpenSTA reads: the top module, its clocks and Verilog files.
+
+    ``simulated`` is a regular expression of the cells that the simulation has too: their delays
+    alone are kept. Empty: all.
+    """
+
+    top: str = TOP
+    clocks: tuple[str, ...] = ("clk", "clk_weights")
+    files: tuple[str, ...] = ("netlist.v",)
+    simulated: str = ""
+
+
+ARRAY = Design()
+
+
+def _tcl(design: Design, period: float, body: str, liberty: str = "cells.lib") -> str:
+    files = "\n".join(f"read_verilog {file}" for file in design.files)
+    clocks = "\n".join(
+        f"create_clock -name {clock} -period {period} [get_ports {clock}]"
+        for clock in design.clocks
+    )
     return f"""read_liberty {liberty}
-read_verilog netlist.v
-link_design {TOP}
-create_clock -name clk -period {period} [get_ports clk]
-create_clock -name clk_weights -period {period} [get_ports clk_weights]
-set_input_delay {INPUT_DELAY} -clock clk [all_inputs]
+{files}
+link_design {design.top}
+{clocks}
+set_input_delay {INPUT_DELAY} -clock {design.clocks[0]} [all_inputs]
 set_input_transition {INPUT_SLEW} [all_inputs]
-set_output_delay 0 -clock clk [all_outputs]
+set_output_delay 0 -clock {design.clocks[0]} [all_outputs]
 {body}
 exit
 """
@@ -81,7 +102,7 @@ def _sta(name: str, script: str, work: Path) -> str:
     return text
 
 
-def delays(work: Path, period: float) -> float:
+def delays(work: Path, period: float, design: Design = ARRAY) -> float:
     """Write ``netlist.sdf`` for the netlist in ``work``; return the critical path in ns.
 
     Raises
@@ -93,26 +114,35 @@ def delays(work: Path, period: float) -> float:
 report_checks -path_delay max -from [all_registers -clock_pins] -to [all_registers -data_pins] \
 -format full
 puts DONE"""
-    text = _sta("timing", _tcl(period, body), work)
+    text = _sta("timing", _tcl(design, period, body), work)
     arrival = re.search(r"^\s*([\d.]+)\s+data arrival time", text, re.M)
     sdf = work / "full.sdf"
     if arrival is None or not sdf.exists():
         raise ToolError("sta reports no path between registers")
     # Wires without delay: Icarus cannot place them, and they say nothing.
-    kept = [line for line in sdf.read_text().splitlines() if "(INTERCONNECT" not in line]
-    (work / "netlist.sdf").write_text("\n".join(kept) + "\n")
+    kept = "\n".join(line for line in sdf.read_text().splitlines() if "(INTERCONNECT" not in line)
+    if design.simulated:
+        kept = _only(kept, design.simulated)
+    (work / "netlist.sdf").write_text(kept + "\n")
     sdf.unlink()
     return float(arrival[1])
 
 
-def pin_activities(netlist: Netlist, toggles: Toggles) -> tuple[dict[str, float], float]:
+def _only(sdf: str, instances: str) -> str:
+    """Return an SDF file with the cells whose names match only."""
+    head, *cells = sdf.rstrip().removesuffix(")").rstrip().split("\n (CELL\n")
+    kept = [cell for cell in cells if re.search(rf"\(INSTANCE (?:{instances})\)", cell)]
+    return "\n (CELL\n".join([head, *kept]) + "\n)"
+
+
+def pin_activities(cells: Mapping[str, Cell], toggles: Toggles) -> tuple[dict[str, float], float]:
     """Return toggles per cycle by pin (``cell/pin``), and the share of pins that have them.
 
     Pins tied to a constant do not count.
     """
     found: dict[str, float] = {}
     pins = 0
-    for name, cell in netlist.cells.items():
+    for name, cell in cells.items():
         for pin, net in cell.pins.items():
             if net is None:
                 continue
@@ -141,7 +171,54 @@ def power(
     ToolError
         If OpenSTA is missing or fails, or reports nothing for a cell.
     """
-    activities, share = pin_activities(netlist, toggles)
+    lines, share = annotate(netlist.cells, toggles, work)
+    pulses = toggles.nets["clk_weights"] / 2 / toggles.cycles
+    held = {name for name, cell in netlist.cells.items() if cell.block == "weights"}
+    rest = [name for name in netlist.cells if name not in held]
+    found = _report("power", lines, 1.0, rest, work, period)
+    found |= _report("held", lines, pulses, sorted(held), work, period)
+    return by_block(netlist.cells, found, BLOCKS), share
+
+
+def engine_power(
+    cells: Mapping[str, Cell], toggles: Toggles, work: Path, period: float, design: Design
+) -> tuple[dict[str, Power], float]:
+    """Return power by block of a netlist of one clock, and the share of pins annotated.
+
+    As `power`, whose demands on inputs and whose errors it shares.
+    """
+    lines, share = annotate(cells, toggles, work)
+    found = _report("power", lines, 1.0, list(cells), work, period, design)
+    blocks = dict.fromkeys(cell.block for cell in cells.values())
+    return by_block(cells, found, list(blocks)), share
+
+
+def by_block(
+    cells: Mapping[str, Cell], found: Mapping[str, tuple[float, float, float]],
+    blocks: Sequence[str],
+) -> dict[str, Power]:  # fmt: skip
+    """Return the power of blocks that have cells, from that of each cell, in watts."""
+    parts: dict[str, list[tuple[float, float, float]]] = {block: [] for block in blocks}
+    for name, cell in cells.items():
+        if cell.block in parts:
+            parts[cell.block].append(found[name])
+    return {
+        block: Power(*(math.fsum(column) for column in zip(*of, strict=True)))
+        for block, of in parts.items() if of
+    }  # fmt: skip
+
+
+def annotate(
+    cells: Mapping[str, Cell], toggles: Toggles, work: Path
+) -> tuple[list[tuple[str, float, float]], float]:
+    """Write ``power.lib``; return what `_report` sets at pins, and the share of pins annotated.
+
+    Raises
+    ------
+    NotAnnotated
+        If fewer than 95 % of the pins have toggles.
+    """
+    activities, share = pin_activities(cells, toggles)
     if share < LEAST_ANNOTATED:
         raise NotAnnotated(
             f"only {share:.1%} of the netlist's pins have toggles from the simulation, "
@@ -149,25 +226,14 @@ def power(
         )
     text, causes = weigh_by_pin((work / "cells.lib").read_text("utf-8", "replace"))
     (work / "power.lib").write_text(text)
-    lines = list(_annotations(netlist, activities, causes))
-    pulses = toggles.nets["clk_weights"] / 2 / toggles.cycles
-    held = {name for name, cell in netlist.cells.items() if cell.block == "weights"}
-    rest = [name for name in netlist.cells if name not in held]
-    found = _report("power", lines, 1.0, rest, work, period)
-    found |= _report("held", lines, pulses, sorted(held), work, period)
-    blocks: dict[str, Power] = {}
-    for block in BLOCKS:
-        parts = [found[name] for name, cell in netlist.cells.items() if cell.block == block]
-        if parts:
-            blocks[block] = Power(*(math.fsum(column) for column in zip(*parts, strict=True)))
-    return blocks, share
+    return list(_annotations(cells, activities, causes)), share
 
 
 def _annotations(
-    netlist: Netlist, activities: dict[str, float], causes: dict[str, set[str]]
+    cells: Mapping[str, Cell], activities: dict[str, float], causes: dict[str, set[str]]
 ) -> Iterator[tuple[str, float, float]]:
     """Yield for each pin its name, toggles per cycle, and weight of its energy table."""
-    for name, cell in netlist.cells.items():
+    for name, cell in cells.items():
         inputs = causes.get(cell.kind, set())
         total = math.fsum(activities.get(f"{name}/{pin}", 0.0) for pin in inputs)
         for pin in cell.pins:
@@ -179,7 +245,7 @@ def _annotations(
 
 def _report(
     name: str, lines: list[tuple[str, float, float]], pulses: float, cells: list[str], work: Path,
-    period: float,
+    period: float, design: Design = ARRAY,
 ) -> dict[str, tuple[float, float, float]]:  # fmt: skip
     """Return internal, switching and leakage power by cell, in watts.
 
@@ -201,7 +267,7 @@ def _report(
             "puts END",
         ]
     )
-    text = _sta(name, _tcl(period / pulses, body, "power.lib"), work)
+    text = _sta(name, _tcl(design, period / pulses, body, "power.lib"), work)
     table = text.partition("BEGIN")[2].partition("END")[0]
     found: dict[str, tuple[float, float, float]] = {}
     for line in table.splitlines():

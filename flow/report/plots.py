@@ -45,7 +45,7 @@ def _svg(draw: Callable[[Axes], None], bars: int, title: str) -> str:
     text = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?) height="[^"]*"',
                   lambda m: m[1] or m[2], text, count=1)  # fmt: skip
     # Names in one page must differ from plot to plot.
-    prefix = re.sub(r"\W", "", title)[:12]
+    prefix = re.sub(r"\W", "", title)[:60]
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
     label = f' role="img" aria-label="{title}"'

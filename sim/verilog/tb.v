@@ -11,6 +11,7 @@
 `timescale 1ns / 1ps
 module tb;
     parameter MEMORY_WORDS = 65536;
+    parameter HALF_PERIOD = 5; // of the clock, in ns
 
     // Driven by Python. Only clocked blocks read these: Verilator evaluates whatever depends on
     // them by wires in every half cycle.
@@ -56,7 +57,7 @@ module tb;
     integer    log; // file of the events
     reg        clk = 0;
     reg [31:0] cycle = 0;
-    always #5 clk = ~clk;
+    always #HALF_PERIOD clk = ~clk;
     reg        rst = 1;
     // The engine alone is reset for one cycle, as soon as no data of a write under way are lacking:
     // no memory could go on without them. Reads, and responses to writes, may be under way.

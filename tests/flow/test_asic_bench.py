@@ -10,9 +10,11 @@ import pytest
 
 from shiftwork.flow import asic_bench
 from shiftwork.flow.asic.engine import EngineNetlist, Memory
+from shiftwork.flow.asic.engine_power import Run
 from shiftwork.flow.asic_bench import small_network, variants
 from shiftwork.flow.asic_page import COLUMNS, table_rows
 from shiftwork.flow.cli import main
+from shiftwork.flow.engine_workload import Scene
 from shiftwork.hw.config import PRESETS, EngineConfig, preset
 from shiftwork.model.compile import compile_network
 from shiftwork.sim.result import SimResult
@@ -39,6 +41,13 @@ def test_the_network_runs_on_every_preset(name: str) -> None:
         assert {plan.kind for plan in program.layers} == {"conv", "depthwise", "add", "max_pool"}
 
 
+def fake_scene(config: EngineConfig, picture: str | None) -> Any:
+    builder = small_network(config)
+    network, x = builder.build(), builder.picture()
+    program = compile_network(network, config)
+    return Scene(network, x[0], program, 4000, 50_000)
+
+
 @pytest.fixture
 def mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Netlists of known area in place of Yosys'; returns which were run."""
@@ -58,11 +67,23 @@ def mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
     seen: list[str] = []
 
+    def run_engine(config: EngineConfig, *_: Any) -> Run:
+        ran.append(f"{config.name} {config.arithmetic} with delays")
+        scale = 2.0 if config.arithmetic == "int8" else 1.0
+        power = {
+            name: {"internal": part * scale, "switching": part / 2, "leakage": 1e-9}
+            for name, part in (("control", 2e-3), ("array", 1e-3))
+        }
+        return Run(power, 0.998, 1000, 250, 288)
+
     def emit(config: EngineConfig, folder: Path) -> Any:
         return SimpleNamespace(verilog=folder / "x.v", top="x", sha256=config.arithmetic)
 
     monkeypatch.chdir(tmp_path)  # where results are kept
     monkeypatch.setattr(asic_bench, "emit", emit)
+    monkeypatch.setattr(asic_bench, "time_engine", lambda *_: SimpleNamespace(critical=8.7))
+    monkeypatch.setattr(asic_bench, "run_engine", run_engine)
+    monkeypatch.setattr(asic_bench, "corner", fake_scene)
     monkeypatch.setattr(asic_bench, "map_engine", map_engine)
     monkeypatch.setattr(asic_bench, "check_netlist", check_netlist)
     monkeypatch.setattr(SimResult, "checked_bytes", 300, raising=False)
@@ -72,12 +93,19 @@ def mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 def test_the_page(mapped: list[str], library: Any, tmp_path: Path, capsys: Capture) -> None:
     assert main(["bench-asic", "tiny", "--page", str(tmp_path), "-o", str(tmp_path)]) == 0
-    assert mapped == ["tiny shift", "tiny int8", "tiny int4"]
+    engines = ["tiny shift", "tiny int8", "tiny int4"]
+    assert mapped == [each for name in engines for each in (f"{name} with delays", name)]
     text = (tmp_path / "asic.md").read_text()
     assert "`shiftwork bench-asic tiny --page docs/reference`\nwrites this page" in text
-    row = "| tiny, shift | 16 | 10 | 1.500 | 0.833 | 0.500 | 0.625 | 31,250 | 13 |"
+    row = "| tiny, shift | 16 | 10 | 1.500 | 0.833 | 0.500 | 0.625 | 31,250 | 8.7 | 13 |"
     assert f"{row} 300 bytes, 2,000 cycles |" in text
     assert "| array | 500.0 | 800.0 | 400.0 |" in text
+    # 4.5 mW are 180 pJ per cycle of 40 ns; 1000 cycles, 4000 products, 50 000 cycles a picture.
+    row = (
+        "| tiny, shift | 4.50 | 3.00 | 1.50 | 0.0000 | 180 | 60 | 120 | 45.0 | 0.600 | 9.0 | 0.600"
+    )
+    assert f"{row} | 99.8% | 250 of 1,000 | 288 |" in text
+    assert "| array | 40.0 + 20.0 | 80.0 + 20.0 | 40.0 + 20.0 |" in text
     assert "| 64 x 26 | 8 | 8 | 8 |" in text and "4 x 8" not in text
     assert "0.833" in capsys.readouterr().out
     assert max(len(line) for line in text.splitlines() if "|" not in line) <= 100
@@ -88,15 +116,19 @@ def test_only_named_engines_are_run(
 ) -> None:
     assert main(["bench-asic", "small", "-o", str(tmp_path)]) == 0
     assert mapped == []
-    assert main(["bench-asic", "tiny", "small", "--check", "small", "-o", str(tmp_path)]) == 0
+    both = ["bench-asic", "tiny", "small", "--check", "small", "--power", "small"]
+    assert main([*both, "-o", str(tmp_path)]) == 0
+    mapped[:] = [each for each in mapped if "with delays" not in each]
     assert mapped == [f"small {arithmetic}" for arithmetic in ("shift", "int8", "int4")]
     capsys.readouterr()
-    assert main(["bench-asic", "tiny", "small", "--check", "small", "-o", str(tmp_path)]) == 0
+    assert main([*both, "-o", str(tmp_path)]) == 0
     assert len(mapped) == 3  # kept from before
     capsys.readouterr()
     assert main(["bench-asic", "tiny", "--check", "base", "-o", str(tmp_path)]) == 1
     wanted = "shiftwork: error: --check base: not among the engines, tiny\n"
     assert capsys.readouterr().err == wanted
+    assert main(["bench-asic", "tiny", "--power", "base", "-o", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == wanted.replace("--check", "--power")
 
 
 def test_engines_without_int8_beside_them_have_no_share() -> None:

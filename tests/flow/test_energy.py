@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from shiftwork.flow import energy_bench
 from shiftwork.flow.cli import app
-from shiftwork.flow.energy_bench import Changes, bench_energy
+from shiftwork.flow.energy_bench import Changes, bench_energy, find_control
 from shiftwork.flow.energy_cost import PARTS, Costs, default_costs, picture_energy, sram
 from shiftwork.flow.energy_count import Accesses, count_accesses
 from shiftwork.flow.energy_page import to_markdown, verdict
@@ -32,7 +32,7 @@ ONE = Accesses(
 
 def circuit(name: str, held: float, acc_bits: int) -> dict[str, Any]:
     modes = {"held": {"energy_total": held}, "changing": {"energy_total": 3 * held}}
-    return {"name": name, "acc_bits": acc_bits, "modes": modes}
+    return {"name": name, "acc_bits": acc_bits, "modes": modes, "area_total": 5000.0}
 
 
 ARRAYS: dict[str, Any] = {
@@ -52,6 +52,25 @@ ACCURACY: dict[str, Any] = {"note": "", "networks": [{
         )
     ],
 }]}  # fmt: skip
+
+
+def engine(name: str, lanes: int, arithmetic: str = "shift", **more: float) -> dict[str, Any]:
+    return {"engine": name, "lanes": lanes, "arithmetic": arithmetic, "area_total": 9e5,
+            "area_array": 2e5, **more}  # fmt: skip
+
+
+MEASURED: dict[str, Any] = {"power": {}, "pj_per_cycle": 1000.0, "pj_per_cycle_array": 100.0}
+ENGINES: dict[str, Any] = {"engines": [
+    engine("tiny", 16, **{**MEASURED, "pj_per_cycle": 500.0}), engine("small", 64, **MEASURED),
+    engine("base", 256), engine("small", 64, "int8", **{**MEASURED, "pj_per_cycle": 2000.0}),
+]}  # fmt: skip
+
+
+def test_control_is_that_of_the_engine_or_of_the_largest() -> None:
+    assert find_control(ENGINES, "tiny") == {"engine": "tiny", "lanes": 16, "pj": 400.0}
+    assert find_control(ENGINES, "base") == {"engine": "small", "lanes": 64, "pj": 900.0}
+    assert find_control({"engines": [engine("base", 256)]}, "base") is None
+    assert find_control(None, "base") is None
 
 
 def test_accesses_of_a_pointwise_layer() -> None:
@@ -94,10 +113,11 @@ def test_memories_cost_what_the_table_says() -> None:
 
 def test_energy_is_counts_times_costs() -> None:
     config = preset("base")
-    costs = Costs(buffer=2.0, sums=3.0, queue=5.0, external=7.0, array=0.5)
+    costs = Costs(buffer=2.0, sums=3.0, queue=5.0, external=7.0, array=0.5, control=9.0)
     parts = picture_energy(ONE, circuit("n1", 2.0, 27), config, costs)
     assert parts == pytest.approx({
-        "array": 10_000 * 256 * 2.0 * 0.5 / 1e6, "sums": 20_000 * 16 * 27 * 3 / 1e6,
+        "array": 10_000 * 256 * 2.0 * 0.5 / 1e6, "control": 12_000 * 9.0 / 1e6,
+        "sums": 20_000 * 16 * 27 * 3 / 1e6,
         "buffer": 1_320_000 * 2 / 1e6, "queue": 2 * 110_000 * 5 / 1e6,
         "external": 210_000 * 7 / 1e6,
     })  # fmt: skip
@@ -110,6 +130,7 @@ def test_energy_is_counts_times_costs() -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     def accesses(name: str, config: Any, measured: Mapping[str, Any] | None) -> Any:
         found: dict[int | str, Accesses] = {1: ONE, 2: replace(ONE, beats=20_000)}
+        found |= {"int8": replace(ONE, read=ONE.read + 7), "int4": ONE}
         return found | dict.fromkeys((measured or {}).get("mixes", {}), ONE)
 
     monkeypatch.setattr(energy_bench, "_accesses", accesses)
@@ -118,10 +139,11 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(tmp_path: Path, *options: str) -> dict[str, Any]:
     (tmp_path / "arrays.json").write_text(json.dumps(ARRAYS))
     (tmp_path / "accuracy.json").write_text(json.dumps(ACCURACY))
+    (tmp_path / "asic.json").write_text(json.dumps(ENGINES))
     result = CliRunner().invoke(app, [
         "energy", "squeezenet1_1", "resnet8", "--arrays", str(tmp_path / "arrays.json"),
         "--accuracy", str(tmp_path / "accuracy.json"), "-o", str(tmp_path / "out"),
-        "--page", str(tmp_path / "page"), *options,
+        "--engines", str(tmp_path / "asic.json"), "--page", str(tmp_path / "page"), *options,
     ])  # fmt: skip
     if result.exception:
         raise result.exception
@@ -136,7 +158,8 @@ def test_the_command_compares_with_the_best_int8_array(counted: None, tmp_path: 
     ]  # fmt: skip
     assert rows["N=2, B=3, two-term"]["accesses"]["weight_bits"] == ONE.weight_bits * 6 // 4
     assert rows["int8"]["circuit"] == "int8_magnitude"
-    assert rows["int8"]["accesses"]["read"] == ONE.read + ONE.weight_bits
+    assert rows["int8"]["accesses"]["read"] == ONE.read + 7  # a program of its own
+    assert {row["parts"]["control"] for row in rows.values()} == {12_000 * 900 / 1e6}
     assert rows["N=2, one-term"]["parts"]["array"] == 2 * rows["N=1"]["parts"]["array"]
     assert rows["N=1"]["accuracy"] == {"top1": 116, "top5": 200, "pictures": 200}
     assert rows["int4"]["accuracy"] is None
@@ -155,7 +178,9 @@ def test_the_command_compares_with_the_best_int8_array(counted: None, tmp_path: 
     page = (tmp_path / "page/energy.md").read_text()
     assert "rounded greedily" not in page
     assert said in page
-    assert "**Not included**: control" in page
+    assert "900 pJ\n  per cycle, measured on `small` of 64 lanes, another engine, not" in page
+    assert "**Not included**: clock tree" in page
+    assert "**Not included**: control, address" in to_markdown(greedy, None)
     assert "## ResNet8" in page
     assert (tmp_path / "page/energy.svg").read_text().startswith("<svg")
     assert not any(row["accuracy"] for row in document["rows"] if row["network"] == "resnet8")
@@ -167,7 +192,10 @@ def test_costs_can_be_given(counted: None, tmp_path: Path) -> None:
     assert given["sums"] == 0
     assert given["external"] == pytest.approx(usual["external"] * 64 / 1300)
     assert given["buffer"] == usual["buffer"]
-    with pytest.raises(ValueError, match="--queue must be 0 or more pJ per bit, not -1"):
+    other = run(tmp_path, "--control", "450")
+    assert 2 * other["rows"][0]["parts"]["control"] == usual["control"]
+    assert "450 pJ\n  per cycle, as given." in (tmp_path / "page/energy.md").read_text()
+    with pytest.raises(ValueError, match="--queue must be 0 or more pJ, not -1"):
         Changes(queue=-1)
 
 

@@ -52,8 +52,24 @@ ARRAYS: dict[str, Any] = {
     "picture": "cat.png", "layers": ["conv"], "library": "OSU", "period_ns": 40.0,
     "circuits": [row("int8_booth", 8000.0, 12.0), row("n1_plain", 4000.0, 5.1)],
 }  # fmt: skip
-ENERGY: dict[str, Any] = {"rows": [
+ENGINE: dict[str, Any] = {
+    "engine": "tiny", "lanes": 16, "cells": 9, "area": {"array": 1e5, "control": 4e5},
+    "area_total": 5e5, "area_array": 1e5, "memory_bits": 2048, "memories": [], "critical_ns": 8.7,
+}  # fmt: skip
+POWER: dict[str, Any] = {
+    "power": {block: {"internal": 1e-3, "switching": 5e-4, "leakage": 1e-9}
+              for block in ("array", "control", "a", "b", "c", "d")},
+    "pj_per_cycle": 360.0, "pj_per_cycle_array": 60.0, "pj_per_mac": 30.0, "uj_per_picture": 18.0,
+    "annotated": 0.99, "recorded": 10, "power_cycles": 40, "power_checked": 288,
+}  # fmt: skip
+ENGINES: dict[str, Any] = {
+    "library": "OSU", "period_ns": 40, "engines": [
+        {**ENGINE, **POWER, "arithmetic": "shift"}, {**ENGINE, "arithmetic": "int8"},
+    ],
+}  # fmt: skip
+ENERGY: dict[str, Any] = {"control": {"engine": "tiny"}, "area_of_all_else": 0.4, "rows": [
     {"network": "squeezenet1_1", "design": design, "circuit": "c", "cycles": 5, "total": total,
+     "area": total / 200,
      "accesses": {"read": 8_000_000, "written": 0}, "parts": dict.fromkeys(PARTS, total / 5),
      "accuracy": {"top1": right, "top5": right, "pictures": 100}}
     for design, total, right in (("int8", 500.0, 60), ("N=1", 300.0, 58))
@@ -227,7 +243,7 @@ def test_the_command_compares(tmp_path: Path) -> None:
 
 
 def test_what_the_build_holds_is_shown(tmp_path: Path) -> None:
-    for name, document in (("arrays", ARRAYS), ("energy", ENERGY)):
+    for name, document in (("arrays", ARRAYS), ("energy", ENERGY), ("asic", ENGINES)):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.json").write_text(json.dumps(document))
     said: list[str] = []
@@ -238,17 +254,25 @@ def test_what_the_build_holds_is_shown(tmp_path: Path) -> None:
     page = Page()
     page.feed(text)
     assert page.open == page.fetches == []
-    assert text.count("<svg") == 4 + 2 + 2  # bars of area and energy; parts, and accuracy
+    # Bars of area and energy, for arrays and engines; parts, and accuracy over three axes.
+    assert text.count("<svg") == 4 + 2 + 2 + 1 + 3
     ids = re.findall(r'\bid="([^"]*)"', text)
     assert len(ids) == len(set(ids))
-    for figure in ("N=1, B=4, the engine&#39;s lane", "Accuracy and energy, SqueezeNet", ">58.0<"):
+    for figure in (
+        "N=1, B=4, the engine&#39;s lane",
+        "SqueezeNet v1.1: accuracy, mm2",
+        ">58.0<",
+        "all else",
+        ">360<",
+        "SqueezeNet v1.1: which none beats",
+    ):
         assert figure in text
     write(FULL, tmp_path / "demo")
     options = ["report", str(tmp_path / "demo/report.json"), "--build", str(tmp_path)]
     assert CliRunner().invoke(app, options).exception is None
     assert (tmp_path / "demo/report.html").read_text() == text
     (tmp_path / "energy/energy.json").write_text("{}")
-    assert len(sections_of(tmp_path, said.append)) == 1
+    assert len(sections_of(tmp_path, said.append)) == 2
     assert "energy.json is left out" in said[0]
     assert "run `shiftwork energy` again" in said[0]
 

@@ -1,0 +1,107 @@
+"""What stands around a mapped engine: registers for timing, models and a recorder to simulate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .hierarchy import DUT, Hierarchy, memory_ports
+from .simulate import INPUT_DELAY
+
+
+def _ports(ports: Sequence[tuple[str, bool, int]], prefix: str = "") -> str:
+    words = []
+    for name, inward, bits in ports:
+        words.append(f"{'input' if inward else 'output'} [{bits - 1}:0] {prefix}{name}")
+    return ", ".join(words)
+
+
+def for_timing(hierarchy: Hierarchy, top: str) -> str:
+    """Return Verilog with a register at every pin of a memory and every input.
+
+    So no path leads from an input to a cell but through a register, and what a memory takes or
+    gives is taken or given at the clock, whatever it takes to read it.
+    """
+    parts = []
+    for name, parameters in hierarchy.memories.items():
+        ports = memory_ports(parameters)
+        taken = [p for p, inward, _ in ports if inward and not p.endswith("_clk")]
+        width = sum(bits for p, _, bits in ports if p in taken)
+        given = next(bits for p, inward, bits in ports if not inward)
+        parts.append(f"""module {name}({_ports(ports)});
+  (* keep *) reg [{width - 1}:0] taken;
+  (* keep *) reg [{given - 1}:0] given;
+  always @(posedge wr_clk[0]) taken <= {{{", ".join(taken)}}};
+  always @(posedge wr_clk[0]) given <= {{{given}{{taken[0]}}}};
+  assign rd_data = given;
+endmodule
+""")
+    inputs = [(name, bits) for name, inward, bits in hierarchy.ports if inward and name != "clk"]
+    declared = "\n".join(f"  (* keep *) reg [{bits - 1}:0] r_{name};" for name, bits in inputs)
+    stored = "\n".join(f"  always @(posedge clk) r_{name} <= {name};" for name, _ in inputs)
+    return "\n".join([*parts, _around(hierarchy, top, f"{declared}\n{stored}", "dut")])
+
+
+def _around(hierarchy: Hierarchy, top: str, body: str, dut: str) -> str:
+    pins = []
+    for name, inward, _ in hierarchy.ports:
+        pins.append(f".p_{name}({'r_' if inward and name != 'clk' else ''}{name})")
+    return f"""module {top}({_ports(hierarchy.ports)});
+{body}
+  {hierarchy.top} {dut} ({", ".join(pins)});
+endmodule
+"""
+
+
+def for_simulation(hierarchy: Hierarchy, top: str, work: Path, window: int, every: int) -> str:
+    """Return Verilog with models of the memories, delays, and a recorder of all nets.
+
+    It writes ``dump.vcd``: ``window`` cycles of every ``every`` of them, from the first access to
+    memory until the interrupt; and at the end ``cycles.txt``, how many those were.
+    """
+    parts = ["`timescale 1ns/1ps"]
+    for name, parameters in hierarchy.memories.items():
+        ports = memory_ports(parameters)
+        given = ", ".join(f".{n}({v})" for n, v in parameters.items())
+        pins = ", ".join(f".{p}(p_{p})" for p, _, _ in ports)
+        parts.append(
+            f"module {name}({_ports(ports, 'p_')});\n"
+            f"  shiftwork_memory #({given}) memory ({pins});\nendmodule"
+        )
+    inputs = [(name, bits) for name, inward, bits in hierarchy.ports if inward and name != "clk"]
+    late = "\n".join(
+        f"  wire [{bits - 1}:0] #{INPUT_DELAY} r_{name} = {name};" for name, bits in inputs
+    )
+    scopes = ", ".join(scope.replace("/", ".") for scope in hierarchy.scopes)
+    body = f"""{late}
+  integer at = 0, cycles = 0, file;
+  reg started = 0, on = 0, ended = 0;
+  initial begin
+    $sdf_annotate("{work / "netlist.sdf"}");
+    $dumpfile("dump.vcd");
+  end
+  always @(negedge clk) begin
+    #1; // the clock has fallen
+    if (!started && m_axi_arvalid === 1'b1) begin
+      started = 1;
+      on = 1;
+      $dumpvars(1, {scopes});
+    end else if (started && !ended) begin
+      at = at + 1;
+      if (on) cycles = cycles + 1;
+      if (on && (at % {every} == {window} || irq)) begin
+        $dumpoff;
+        on = 0;
+      end else if (!irq && at % {every} == 0) begin
+        $dumpon;
+        on = 1;
+      end
+      if (irq) begin
+        ended = 1;
+        file = $fopen("cycles.txt", "w");
+        $fdisplay(file, "%0d %0d", cycles, at);
+        $fclose(file);
+      end
+    end
+  end"""
+    return "\n".join([*parts, _around(hierarchy, top, body, DUT)])
