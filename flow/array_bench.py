@@ -60,18 +60,24 @@ class Size:
         return Size(self.rows, min(self.cols, PLAIN_COLS), self.beats)
 
 
-def choose(names: Sequence[str] | None) -> list[str]:
+def choose(names: Sequence[str] | None, rounded: bool = True) -> list[str]:
     """Return the circuits to measure: those named, each once, or all.
+
+    Greedy rounding knows no price of a term: without ``rounded`` such circuits are left out.
 
     Raises
     ------
     ValueError
-        If there is no such circuit; the message lists those there are.
+        If there is no such circuit, the message lists those there are; or if it is to be measured
+        with greedy weights, which it has none of.
     """
     for name in names or ():
         if name not in CIRCUITS:
             raise ValueError(f"there is no circuit {name!r}; choose from {', '.join(CIRCUITS)}")
-    return list(dict.fromkeys(names or CIRCUITS))
+        if CIRCUITS[name].price and not rounded:
+            raise ValueError(f"circuit {name!r} is one of rounding: leave out --greedy")
+    known = [name for name, circuit in CIRCUITS.items() if rounded or not circuit.price]
+    return list(dict.fromkeys(names or known))
 
 
 def measure(

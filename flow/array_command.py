@@ -55,7 +55,7 @@ def bench_array(
     from .array_fpga import measure_fpga
     from .array_fpga_page import fpga_table, fpga_verdicts
     from .array_page import to_table, verdicts, write
-    from .array_workload import book_of, scenes
+    from .array_workload import recipe_of, scenes
     from .asic.library import find_library
     from .asic.sta import need_sta
     from .progress import Stages
@@ -63,13 +63,13 @@ def bench_array(
     size = Size(rows, cols, beats)
     if jobs < 1:
         raise ValueError(f"--jobs must be at least 1, not {jobs}")
-    chosen = choose(names)
+    chosen = choose(names, rounded)
     library = find_library(liberty, cells)
     need_sta()
     with Stages(log) as stages:
         with stages.stage("Weights and picture", "picture"):
-            books = {book_of(CIRCUITS[name]) for name in chosen} if rounded else set()
-            found, shown = scenes(picture, sorted(book for book in books if book))
+            recipes = {recipe_of(CIRCUITS[name]) for name in chosen} if rounded else set()
+            found, shown = scenes(picture, sorted(recipe for recipe in recipes if recipe))
         document = bench_arrays(chosen, found, shown, size, library, stages, jobs)
         if fpga:
             document["fpga"] = measure_fpga(stages)

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +31,14 @@ MODES = ("held", "changing")
 CACHE = Path("build/cache/arrays")
 
 
+class Recipe(NamedTuple):
+    """N and B of weights, and the price of a term."""
+
+    terms: int
+    bits: int
+    price: float = 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """A convolution, its float weights and the activations it reads.
@@ -41,23 +49,25 @@ class Scene:
     weights : ndarray float64 (Cout, Cin, kh, kw)
     acts : ndarray uint8 (Cin, H, W)
         Stored activations of the network of two terms, from the golden model.
-    rounded : mapping of (N, B) to ShiftWeights
+    rounded : mapping of Recipe to ShiftWeights
         The weights rounded for accuracy; greedily where there are none.
     """
 
     layer: Conv
     weights: np.ndarray
     acts: np.ndarray
-    rounded: Mapping[tuple[int, int], ShiftWeights] = field(default_factory=dict)
+    rounded: Mapping[Recipe, ShiftWeights] = field(default_factory=dict)
 
 
-def book_of(circuit: Circuit) -> tuple[int, int] | None:
-    """Return N and B of a circuit's weights, None where they are integers."""
+def recipe_of(circuit: Circuit) -> Recipe | None:
+    """Return how a circuit's weights are rounded, None where they are integers."""
     lane = circuit.lane
-    return (lane.terms, lane.code_bits) if isinstance(lane, ShiftLane) else None
+    if not isinstance(lane, ShiftLane):
+        return None
+    return Recipe(lane.terms, lane.code_bits, circuit.price)
 
 
-def scenes(picture: str | None, books: Iterable[tuple[int, int]] = ()) -> tuple[list[Scene], str]:
+def scenes(picture: str | None, recipes: Iterable[Recipe] = ()) -> tuple[list[Scene], str]:
     """Return the layers with what a picture makes them read, and the picture's name.
 
     The activations are those of SqueezeNet with N = 2 and B = 4 (greedy, as published) whatever
@@ -67,8 +77,8 @@ def scenes(picture: str | None, books: Iterable[tuple[int, int]] = ()) -> tuple[
     ----------
     picture : str, optional
         As for `open_picture`.
-    books : iterable of (int, int)
-        N and B for which weights are rounded for accuracy.
+    recipes : iterable of Recipe
+        How weights are rounded for accuracy.
     """
     from ..model.zoo import squeezenet
 
@@ -86,16 +96,17 @@ def scenes(picture: str | None, books: Iterable[tuple[int, int]] = ()) -> tuple[
             assert isinstance(layer, Conv)
             weights = floats[layer.name].double().numpy()
             found.append(Scene(layer, weights, tensors[layer.input][0].numpy()))
-    for book in dict.fromkeys(books):
-        rounded = rounded_weights(*book)
-        found = [replace(s, rounded={**s.rounded, book: rounded[s.layer.name]}) for s in found]
+    for recipe in dict.fromkeys(recipes):
+        rounded = rounded_weights(recipe)
+        found = [replace(s, rounded={**s.rounded, recipe: rounded[s.layer.name]}) for s in found]
     return found, name
 
 
-def rounded_weights(terms: int, bits: int, cache: Path = CACHE) -> dict[str, ShiftWeights]:
+def rounded_weights(recipe: Recipe, cache: Path = CACHE) -> dict[str, ShiftWeights]:
     """Return the layers' weights rounded as in the accuracy table; a second call is instant."""
+    terms, bits, price = recipe
     method = "compensated"
-    key = content_key(NETWORK, LAYERS, method, terms, bits, CROPS, digest_sources())
+    key = content_key(NETWORK, LAYERS, method, recipe, CROPS, digest_sources())
     path = Path(cache) / f"weights-{terms}-{bits}-{key}.npz"
     if not path.exists():
         loader = MODELS[NETWORK]
@@ -103,7 +114,9 @@ def rounded_weights(terms: int, bits: int, cache: Path = CACHE) -> dict[str, Shi
         assert graph.preprocess is not None
         seen = observe(graph, loader.calibration(CALIBRATION_PICTURES).split(BATCH))
         crops = imagenet.rounding_crops(graph.preprocess, CROPS, 0).split(BATCH)
-        done = round_graph(graph, seen.frac_bits, crops, method=method, terms=terms, bits=bits)
+        done = round_graph(
+            graph, seen.frac_bits, crops, method=method, terms=terms, bits=bits, price=price
+        )  # fmt: skip
         codes: dict[str, Any] = {name: done[name].weights.codes.numpy() for name in LAYERS}
         file = io.BytesIO()
         np.savez(file, **codes)
@@ -126,9 +139,10 @@ def codes_of(circuit: Circuit, scene: Scene, cols: int) -> tuple[np.ndarray, np.
     channel has its own scale, by its largest weight.
     """
     lane, weights = circuit.lane, scene.weights[:cols]
-    book = book_of(circuit)
-    if book is not None:
-        rounded = scene.rounded.get(book) or Codebook(*book).quantize(scene.weights, "channel")
+    recipe = recipe_of(circuit)
+    if recipe is not None:
+        greedy = Codebook(recipe.terms, recipe.bits)
+        rounded = scene.rounded.get(recipe) or greedy.quantize(scene.weights, "channel")
         codes, integers = rounded.codes[:, :cols], rounded.integers()[:cols]
         return codes.numpy().astype(np.int64), integers.numpy()
     top = (1 << (getattr(lane, "weight_bits") - 1)) - 1  # noqa: B009

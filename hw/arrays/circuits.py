@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .lanes import BoothLane, Lane, MagnitudeLane, ShiftLane
 from .plain import DigitLane, PlainLane, PlainShiftLane, ProductLane
 
+TERM_PRICE = 0.02  # of the circuits whose weights are rounded to few terms
 MAX_FAN_IN = 4608  # products per sum that an accumulator has room for, as in the engine's presets
 
 
@@ -22,11 +23,15 @@ class Circuit:
         What it is, in a few words.
     lane : Lane | PlainLane
         What a weight makes of an activation.
+    price : float
+        Of a non-zero term when its weights are rounded, as `model.rounding` takes it: the gates
+        are the same, the weights are not.
     """
 
     name: str
     title: str
     lane: Lane | PlainLane
+    price: float = 0.0
 
     @property
     def act_bits(self) -> int:
@@ -70,6 +75,7 @@ CIRCUITS: dict[str, Circuit] = {
         Circuit("n1_b3", "N=1, B=3", ShiftLane(1, 3)),
         Circuit("n2", "N=2, B=4", ShiftLane(2, 4)),
         Circuit("n2_b3", "N=2, B=3", ShiftLane(2, 3)),
+        Circuit("n2_b3_priced", "N=2, B=3, terms priced", ShiftLane(2, 3), TERM_PRICE),
     )
 }
 #: For FPGAs: what is added in carry chains, and chosen in lookup tables.

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from shiftwork.flow.array_bench import Size, measure
 from shiftwork.flow.array_page import COLUMNS, table_rows, verdicts, write
-from shiftwork.flow.array_workload import MODES, workload
+from shiftwork.flow.array_workload import MODES, Recipe, workload
 from shiftwork.flow.asic.library import Library
 from shiftwork.flow.cli import app
 from shiftwork.hw.arrays.circuits import CIRCUITS
@@ -78,6 +78,7 @@ def test_the_page_holds_the_table(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["nothing"], "there is no circuit 'nothing'; choose from int8_plain"),
+        (["n2_b3_priced", "--greedy"], "circuit 'n2_b3_priced' is one of rounding"),
         (["--rows", "3"], "--rows must divide 16, not 3"),
         (["--beats", "1"], "--beats must be in 2..96, not 1"),
         (["--cols", "0"], "--cols must be in 1..64, not 0"),
@@ -114,7 +115,7 @@ def test_weights_rounded_for_accuracy_take_the_place_of_greedy_ones() -> None:
     twos = ShiftWeights(
         torch.full((1, 4, 8, 3, 3), -2, dtype=torch.int8), torch.ones((), dtype=torch.float64), book
     )
-    rounded = replace(greedy, rounded={(1, 4): twos})
+    rounded = replace(greedy, rounded={Recipe(1, 4): twos})
     for name, same in (("n1", False), ("n1_a6", False), ("n1_b3", True), ("int8_booth", True)):
         one, two = (workload(CIRCUITS[name], [s], "held", 4, 4, 4).codes for s in (greedy, rounded))
         assert np.array_equal(one, two) == same
