@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 
+from ..hw.config import preset
 from .calibrate import Calibration, calibrate, observe
 from .golden import run
 from .graph import ConvNode, Graph
 from .mixed import Mix, Sensitivity, choose_mix, divergence, measure_sensitivity, mix_curve
+from .mixed_cycles import layer_cycles
 from .network import Network
 from .predict import to_scores
 from .preprocess import Preprocess
@@ -33,8 +35,8 @@ NETWORKS = ("squeezenet1_1", "efficientnet_lite0")
 # what decides the figures, beside the options: figures of other sources are others' figures
 SOURCES = (
     "rounding/*.py", "zoo/*.py", "zoo/labels.json", "accuracy.py", "calibrate.py", "codebook.py",
-    "fast.py", "fixed.py", "golden.py", "graph.py", "integers.py", "mixed.py", "preprocess.py",
-    "quantize.py", "variants.py",
+    "fast.py", "fixed.py", "golden.py", "graph.py", "integers.py", "mixed.py", "mixed_cycles.py",
+    "preprocess.py", "quantize.py", "variants.py",
 )  # fmt: skip
 NOTE = (
     "Small and easy set (cut-outs and close-ups): compare rows pairwise with float; "
@@ -163,6 +165,7 @@ def evaluate(
     crops: int = CROPS,
     judges: int = JUDGES,
     seed: int = 0,
+    known: Sequence[Sensitivity] = (),
     progress: Progress | None = None,
 ) -> Result:
     """Evaluate float, 8-bit activations alone, and the variants of one network of the zoo.
@@ -177,6 +180,8 @@ def evaluate(
     calibration, crops, judges : int
         Unlabelled pictures for the activation scales, to round with, to measure sensitivity on.
     seed : int
+    known : sequence of Sensitivity
+        Those of this network; by default they are measured where a variant is mixed.
     progress : callable, optional
         Called with what is being done, how much of it is done, and how much there is.
 
@@ -203,7 +208,7 @@ def evaluate(
     bench = _Bench(graph, seen.frac_bits, loader.labelled(limit), preprocess, crops, seed, tell)
     tell("weights and pictures", 1, 1)
     rows = [bench.float_row(), bench.activations_row()]
-    sensitivities: list[Sensitivity] = []
+    sensitivities = list(known)
     mixes: dict[str, Mix] = {}
     for variant in variants:
         terms: int | dict[str, int]
@@ -213,14 +218,27 @@ def evaluate(
             if not sensitivities:
                 held = imagenet.held_out_crops(preprocess, judges, seed)
                 sensitivities = bench.sensitivities(held, variant)
-            mixes[variant.name] = choose_mix(sensitivities, variant.terms)
+            mixes[variant.name] = _mix(variant, sensitivities, graph, seen.frac_bits)
             terms = mixes[variant.name].terms
-        rows.append(bench.row(variant, terms))
+        grids = seen
+        if variant.act_bits != 8:
+            grids = observe(graph, loader.calibration(calibration).split(BATCH), variant.act_bits)
+        rows.append(bench.row(variant, terms, grids.frac_bits))
     curve = mix_curve(sensitivities) if sensitivities else []
     return Result(
         name, loader.title, rows, seen, sensitivities, curve, mixes, crops,
         judges if sensitivities else 0, options,
     )  # fmt: skip
+
+
+def _mix(
+    variant: Variant, sensitivities: Sequence[Sensitivity], graph: Graph, frac_bits: dict[str, int]
+) -> Mix:
+    """Return N by convolution within a variant's budget, of terms or of cycles."""
+    if not variant.cycles:
+        return choose_mix(sensitivities, variant.terms)
+    cycles = layer_cycles(graph, frac_bits, preset("base"), variant.bits)
+    return choose_mix(sensitivities, variant.terms * sum(low for low, _ in cycles.values()), cycles)
 
 
 def digest_sources() -> str:
@@ -286,23 +304,25 @@ class _Bench:
             progress=lambda layer, done: self.tell("sensitivity", done, 2 * self.convolutions),
         )  # fmt: skip
 
-    def row(self, variant: Variant, terms: int | dict[str, int]) -> Row:
-        """Return the row of one variant."""
+    def row(self, variant: Variant, terms: int | dict[str, int], frac_bits: dict[str, int]) -> Row:
+        """Return the row of one variant; ``frac_bits`` are those of its activations."""
+        acts = variant.act_bits
         start = time.monotonic()
         what = f"{variant.name}: round"
         self.tell(what, 0, self.convolutions)
         if variant.method == "greedy" and isinstance(terms, int):  # looks at no pictures
             network = quantize(
-                self.graph, self.frac_bits, terms=terms, bits=variant.bits,
-                scale=variant.scale, book=variant.book,
+                self.graph, frac_bits, terms=terms, bits=variant.bits,
+                scale=variant.scale, book=variant.book, act_bits=acts,
             )  # fmt: skip
         else:
             rounded = round_graph(
-                self.graph, self.frac_bits, self.batches, method=variant.method, terms=terms,
+                self.graph, frac_bits, self.batches, method=variant.method, terms=terms,
                 bits=variant.bits, scale=variant.scale, seed=self.seed, book=variant.book,
+                act_bits=acts, price=variant.price,
                 progress=lambda layer, done: self.tell(what, done, self.convolutions),
             )  # fmt: skip
-            network = quantize(self.graph, self.frac_bits, rounded=rounded)
+            network = quantize(self.graph, frac_bits, rounded=rounded, act_bits=acts)
         seconds = time.monotonic() - start
         self.tell(what, self.convolutions, self.convolutions)
         scores = self._scores(variant.name, lambda x: golden_scores(network, x))

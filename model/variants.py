@@ -23,6 +23,12 @@ class Variant:
     scale : "layer" | "channel"
     integer : bool
         Integers of B bits, one per weight, in place of powers of two: a baseline.
+    cycles : bool
+        Whether the budget is of cycles on `base`, in parts of those of N = 1, and not of terms.
+    price : float
+        Of a non-zero term, see `rounding.problem.Problem`.
+    act_bits : int
+        A, bits of a stored activation but for the input's.
     """
 
     method: str
@@ -30,6 +36,9 @@ class Variant:
     bits: int = 4
     scale: Scale = "channel"
     integer: bool = False
+    cycles: bool = False
+    price: float = 0.0
+    act_bits: int = 8
 
     @property
     def name(self) -> str:
@@ -39,7 +48,11 @@ class Variant:
             how = "nearest" if self.method == "greedy" else self.method
             return f"int{self.bits}, {how}{scale}"
         what = f"N={self.terms}" if isinstance(self.terms, int) else f"mixed {self.terms:g}"
-        return f"{what}, B={self.bits}, {self.method}{scale}"
+        if self.cycles:
+            what = f"mixed, {self.terms:g} x the cycles"
+        price = f", price {self.price:g}" if self.price else ""
+        acts = f", {self.act_bits}-bit activations" if self.act_bits != 8 else ""
+        return f"{what}, B={self.bits}, {self.method}{scale}{price}{acts}"
 
     @property
     def book(self) -> IntegerBook | None:
@@ -61,4 +74,10 @@ VARIANTS = (
     Variant("greedy", 1, 8, integer=True),
     Variant("greedy", 1, 4, integer=True),
     Variant("compensated", 1, 4, integer=True),
+)
+#: What engines of less energy run, `shiftwork energy` measures.
+FRUGAL = (
+    Variant("compensated", 1.1, cycles=True),
+    Variant("compensated", 2, 3, price=0.02),
+    Variant("compensated", 1, act_bits=6),
 )

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from shiftwork.model.accuracy import Result, Row, evaluate
-from shiftwork.model.variants import VARIANTS, Variant
+from shiftwork.model.variants import FRUGAL, VARIANTS, Variant
 
 
 def test_a_few_pictures_and_every_kind_of_row() -> None:
@@ -16,15 +16,18 @@ def test_a_few_pictures_and_every_kind_of_row() -> None:
 
     variants = [
         Variant("greedy", 2, scale="layer"), Variant("greedy", 1.3),
-        Variant("greedy", 1, 8, integer=True),
+        Variant("greedy", 1, 8, integer=True), Variant("greedy", 1.02, cycles=True),
+        Variant("greedy", 2, act_bits=2),
     ]  # fmt: skip
     result = evaluate(
         "squeezenet1_1", variants, limit=6, calibration=4, crops=2, judges=1, progress=tell
     )
     names = [row.variant for row in result.rows]
     assert names == ["float", "8-bit activations", "N=2, B=4, greedy, layer scale",
-                     "mixed 1.3, B=4, greedy", "int8, nearest"]  # fmt: skip
-    exact, _, two, mixed, integer = result.rows
+                     "mixed 1.3, B=4, greedy", "int8, nearest",
+                     "mixed, 1.02 x the cycles, B=4, greedy",
+                     "N=2, B=4, greedy, 2-bit activations"]  # fmt: skip
+    exact, _, two, mixed, integer, cheap, coarse = result.rows
     assert exact.agree == exact.pictures == 6 and exact.divergence == 0.0
     assert exact.bytes == 4 * 1_235_496
     assert all(row.top1 <= row.top5 <= 6 for row in result.rows)
@@ -34,6 +37,10 @@ def test_a_few_pictures_and_every_kind_of_row() -> None:
     mix = result.mixes[names[3]]
     assert 1.2 < mix.mean_terms <= 1.3
     assert mixed.bits_per_weight == pytest.approx(4 * mix.mean_terms)
+    by_cycles = result.mixes[cheap.variant]
+    assert 1 < by_cycles.mean_terms < mix.mean_terms
+    assert 4 < cheap.bits_per_weight == pytest.approx(4 * by_cycles.mean_terms)
+    assert coarse.divergence > 3 * two.divergence
     assert integer.bits_per_weight == 8.0 and integer.mean_terms is None
     assert integer.agree >= 5 and integer.divergence < two.divergence
     assert len(result.sensitivities) == 26 and len(result.curve) == 27
@@ -44,10 +51,11 @@ def test_a_few_pictures_and_every_kind_of_row() -> None:
 
 
 def test_the_table_has_what_is_to_be_shown() -> None:
-    names = {variant.name for variant in VARIANTS}
+    names = {variant.name for variant in (*VARIANTS, *FRUGAL)}
     assert {"N=1, B=4, compensated", "mixed 1.25, B=4, compensated", "N=2, B=3, compensated",
-            "N=2, B=4, greedy, layer scale", "int4, compensated"} <= names  # fmt: skip
-    assert len(names) == len(VARIANTS)
+            "N=2, B=4, greedy, layer scale", "int4, compensated",
+            "N=2, B=3, compensated, price 0.02"} <= names  # fmt: skip
+    assert len(names) == len(VARIANTS) + len(FRUGAL)
     assert Row("float", 3, 4, 5, 8).percent(3) == 37.5
 
 
