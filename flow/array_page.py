@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ..hw.arrays.circuits import CIRCUITS
+from ..hw.arrays.circuits import CIRCUITS, TERM_PRICE
 from .array_fpga_page import fpga_markdown
 from .files import write_atomic, write_json
 from .report.plots import paired_bars
@@ -41,7 +41,7 @@ memories, the registers at the accumulator memory's output, clock tree or clock 
   mapper.
 - **Workload**: {layers} of SqueezeNet v1.1 on `{picture}`. Activations come from the golden model
   (N=2, B=4, greedy), the same for every circuit, weights from the float network, one scale per
-  output channel; {rounding}.
+  output channel: integers to the nearest, {rounding}.
   {beats} beats of each layer. *held*: one block of weights stays while pixels pass by; *changing*:
   a block per beat.
 - **Simulation**: by Icarus with the delays that OpenSTA writes. Every sum is compared with the
@@ -54,7 +54,11 @@ memories, the registers at the accumulator memory's output, clock tree or clock 
   block; its gate is not counted.
 """
 
-ROUNDED = "powers of two rounded as for the table of [accuracy.md](accuracy.md) (compensated)"
+ROUNDED = (
+    "powers of two as for the table of [accuracy.md](accuracy.md)\n"
+    f"  (compensated); *terms priced*: each non-zero term at a price of {TERM_PRICE:g}, which\n"
+    "  [energy.md](energy.md) has the accuracy of"
+)
 GREEDY_COMMAND = "shiftwork bench-array --greedy --page docs/reference"
 GREEDY = (
     "powers of two rounded greedily, as published, which loses\n"
