@@ -8,63 +8,28 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..hw.config import Arithmetic, EngineConfig
+from ..hw.config import INTEGER_BITS, EngineConfig
+from ..model.coded import with_zeros_left_out
 from ..model.compile import compile_network
+from ..model.golden import run
 from ..model.graph import ConvNode
 from ..model.integers import IntegerBook
 from ..model.mixed_cycles import mixed_network
+from ..model.network import Network
 from ..model.quantize import calibrate, quantize
+from ..model.variants import FRUGAL
+from ..model.zeros import without_zeros
 from ..model.zoo import MODELS
 from ..model.zoo.loader import BATCH
-from .energy_cost import Costs, default_costs, picture_energy
+from .energy_accuracy import with_frugal
+from .energy_cost import Costs, default_costs, keep_weights, picture_energy
 from .energy_count import Accesses, count_accesses
+from .energy_designs import DESIGNS, KEPT, LEVERED, LEVERS, Design, Lever
+from .inputs import open_network, open_picture
 from .progress import Stages
 
 NETWORKS = ("squeezenet1_1", "resnet8", "efficientnet_lite0")
-INT8 = ("int8_booth", "int8_magnitude")  # the one that takes less is the baseline
-
-
-@dataclass(frozen=True)
-class Design:
-    """An engine: its arithmetic and how often its array runs.
-
-    Attributes
-    ----------
-    title : str
-    circuits : tuple of str
-        Circuits of the array; the one of least energy is taken.
-    weight_bits : int
-        Bits per weight and pass in memory.
-    terms : int or None
-        Passes per weight; None: as many as the layer has terms in ``variant``.
-    variant : str
-        Row of ``accuracy.json`` whose accuracy stands beside it, "" for none.
-    rounded : bool
-        Whether only weights rounded for accuracy tell its energy: greedily rounded ones have far
-        fewer terms.
-    arithmetic : "shift", "int8" or "int4"
-        Of the engine that the program is compiled for.
-    """
-
-    title: str
-    circuits: tuple[str, ...]
-    weight_bits: int
-    terms: int | None
-    variant: str
-    rounded: bool = False
-    arithmetic: Arithmetic = "shift"
-
-
-DESIGNS = (
-    Design("int8", INT8, 8, 1, "int8, nearest", arithmetic="int8"),
-    Design("int4", ("int4_magnitude", "int4_booth"), 4, 1, "int4, compensated", arithmetic="int4"),
-    Design("N=1", ("n1",), 4, 1, "N=1, B=4, compensated"),
-    Design("mixed 1.25", ("n1",), 4, None, "mixed 1.25, B=4, compensated"),
-    Design("mixed 1.5", ("n1",), 4, None, "mixed 1.5, B=4, compensated"),
-    Design("N=2, one-term", ("n1",), 4, 2, "N=2, B=4, compensated"),
-    Design("N=2, two-term", ("n2",), 8, 1, "N=2, B=4, compensated"),
-    Design("N=2, B=3, two-term", ("n2_b3",), 6, 1, "N=2, B=3, compensated", True),
-)
+TARGET_NETWORK = "squeezenet1_1"  # whose engines' memories are changed too
 
 
 @dataclass(frozen=True)
@@ -152,43 +117,83 @@ def bench_energy(
         if name not in MODELS:
             raise ValueError(f"no network {name!r} in the zoo; it has {', '.join(MODELS)}")
     control = find_control(engines, config.name)
-    all_else = _area_of_all_else(engines, config.name)
-    costs = {
-        bits: changes.to(default_costs(config, bits, node, control["pj"] if control else 0.0))
-        for bits in {row["acc_bits"] for row in arrays["circuits"]}
-    }
     measured = {n["network"]: n for n in accuracy["networks"]} if accuracy else {}
+    measured |= {n: with_frugal(measured[n], stages) for n in networks if n in measured}
+    work = _Work(
+        arrays, node, changes, control["pj"] if control else 0.0,
+        _area_of_all_else(engines, config.name),
+    )  # fmt: skip
     rows: list[dict[str, Any]] = []
+    levers: list[dict[str, Any]] = []
     for name in networks:
+        entry = measured.get(name)
         with stages.stage(f"{MODELS[name].title}: count accesses", name):
-            found = _accesses(name, config, measured.get(name))
-        for design in DESIGNS:
-            key = design.variant if design.terms is None else design.terms
-            if design.arithmetic != "shift":
-                key = design.arithmetic
-            if key not in found or (design.rounded and not arrays["rounded"]):
+            found = _networks(name, entry, config)
+            rows += work.rows(name, entry, DESIGNS, _accesses(found, config), config)
+            if name != TARGET_NETWORK:
                 continue
-            circuit = choose_circuit(design.circuits, arrays)
-            moved = found[key]
-            if design.arithmetic == "shift":
-                moved = moved.with_weights(design.weight_bits, config.code_bits)
-            parts = picture_energy(moved, circuit, config, costs[circuit["acc_bits"]])
-            rows.append({
-                "network": name, "design": design.title, "circuit": circuit["name"],
-                "cycles": moved.cycles, "accesses": asdict(moved), "parts": parts,
-                "total": sum(parts.values()),
-                "area": circuit["area_total"] * config.lanes / 1e6 + all_else,
-                "accuracy": _accuracy(measured.get(name), design.variant),
-            })  # fmt: skip
+            maps = _without_zeros(name, config)
+            designs = [design for design in DESIGNS if design.title in LEVERED]
+            for lever in LEVERS:
+                engine = lever.engine(config)
+                counted = _accesses(found, engine, maps if lever.zeros else None)
+                levers += work.rows(name, entry, designs, counted, engine, lever)
     return {
         "config": config.to_dict(), "node": node, "picture": arrays["picture"],
         "library": arrays["library"], "period_ns": arrays["period_ns"],
         "rounded": arrays["rounded"],
-        "area_of_all_else": all_else,
+        "area_of_all_else": work.all_else,
         "control": None if changes.control is not None else control,
-        "costs": {str(bits): asdict(cost) for bits, cost in costs.items()},
-        "note": accuracy["note"] if accuracy else None, "rows": rows,
+        "costs": {
+            str(bits): asdict(work.costs(config, bits))
+            for bits in {row["acc_bits"] for row in arrays["circuits"]}
+        },
+        "note": accuracy["note"] if accuracy else None, "rows": rows, "levers": levers,
+        "frugal": frugal_rows(measured.get(TARGET_NETWORK)),
     }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What rows are worked out from."""
+
+    arrays: Mapping[str, Any]
+    node: int
+    changes: Changes
+    control: float
+    all_else: float
+
+    def costs(self, config: EngineConfig, acc_bits: int) -> Costs:
+        return self.changes.to(default_costs(config, acc_bits, self.node, self.control))
+
+    def rows(
+        self, name: str, measured: Mapping[str, Any] | None, designs: Sequence[Design],
+        found: Mapping[int | str, Accesses], config: EngineConfig, lever: Lever = LEVERS[0],
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Return a row for every design that can be told of."""
+        rows: list[dict[str, Any]] = []
+        for design in designs:
+            key = design.variant if design.terms is None else design.terms
+            if design.arithmetic != "shift":
+                key = design.arithmetic
+            if key not in found or (design.rounded and not self.arrays["rounded"]):
+                continue
+            circuit = choose_circuit(design.circuits, self.arrays)
+            costs = self.costs(config, circuit["acc_bits"])
+            moved = found[key]
+            if design.arithmetic == "shift":
+                moved = moved.with_weights(design.weight_bits, config.code_bits)
+            parts = picture_energy(moved, circuit, config, costs)
+            if lever.kept:
+                parts |= keep_weights(moved, costs, self.node, KEPT)
+            rows.append({
+                "network": name, "design": design.title, "lever": lever.title,
+                "circuit": circuit["name"], "cycles": moved.cycles,
+                "accesses": asdict(moved), "parts": parts, "total": sum(parts.values()),
+                "area": circuit["area_total"] * config.lanes / 1e6 + self.all_else,
+                "accuracy": _accuracy(measured, design.variant),
+            })  # fmt: skip
+        return rows
 
 
 def find_control(engines: Mapping[str, Any] | None, name: str) -> dict[str, Any] | None:
@@ -222,25 +227,54 @@ def _area_of_all_else(engines: Mapping[str, Any] | None, name: str) -> float:
     return 0.0
 
 
-def _accesses(
-    name: str, config: EngineConfig, measured: Mapping[str, Any] | None
-) -> dict[int | str, Accesses]:
-    """Count by terms, arithmetic, and the names of mixed variants, however weights are rounded."""
+def _networks(
+    name: str, measured: Mapping[str, Any] | None, config: EngineConfig
+) -> dict[int | str, Network]:
+    """Return networks by terms, arithmetic, and names of mixed variants, however rounded."""
     graph = MODELS[name].load_float()
     frac_bits = calibrate(graph, MODELS[name].calibration(BATCH).split(BATCH))
     convs = [node.name for node in graph.nodes if isinstance(node, ConvNode)]
     chosen: dict[int | str, Mapping[str, int]] = {n: dict.fromkeys(convs, n) for n in (1, 2)}
     for variant, mix in (measured or {}).get("mixes", {}).items():
         chosen[variant] = mix["terms"]
-    found: dict[int | str, Accesses] = {}
-    for key, terms in chosen.items():
-        network = mixed_network(graph, frac_bits, terms, config.code_bits)
-        found[key] = count_accesses(compile_network(network, config), config)
-    for arithmetic in ("int8", "int4"):
-        engine = config.replace(arithmetic=arithmetic)
-        network = quantize(graph, frac_bits, scale="channel", book=IntegerBook(engine.code_bits))
-        found[arithmetic] = count_accesses(compile_network(network, engine), engine)
+    found: dict[int | str, Network] = {
+        key: mixed_network(graph, frac_bits, terms, config.code_bits)
+        for key, terms in chosen.items()
+    }
+    for arithmetic, bits in INTEGER_BITS.items():
+        found[arithmetic] = quantize(graph, frac_bits, scale="channel", book=IntegerBook(bits))
     return found
+
+
+def _without_zeros(name: str, config: EngineConfig) -> dict[str, Any]:
+    """Return the values of the maps worth storing without zeros, of the zoo's picture.
+
+    They are those of the network of two terms, as the array is shown them, whatever the design.
+    """
+    network = open_network(name)
+    picture = open_picture(None, network)[0][None]
+    chosen = without_zeros(network, config.replace(zero_maps=True), picture).zeros
+    tensors = run(network, picture)
+    return {each: tensors[each][0].numpy() for each in chosen}
+
+
+def _accesses(
+    networks: Mapping[int | str, Network], config: EngineConfig,
+    maps: Mapping[str, Any] | None = None,
+) -> dict[int | str, Accesses]:  # fmt: skip
+    """Count what every network needs; ``maps`` are stored without zeros."""
+    found: dict[int | str, Accesses] = {}
+    for key, network in networks.items():
+        stored = with_zeros_left_out(network, maps) if maps else network
+        engine = config.replace(arithmetic=key) if key in INTEGER_BITS else config
+        found[key] = count_accesses(compile_network(stored, engine), engine, maps)
+    return found
+
+
+def frugal_rows(measured: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the accuracies that the page of accuracies lacks."""
+    names = {variant.name for variant in FRUGAL}
+    return [row for row in (measured or {}).get("rows", []) if row["variant"] in names]
 
 
 def _accuracy(measured: Mapping[str, Any] | None, variant: str) -> dict[str, int] | None:

@@ -20,7 +20,7 @@ NODES = {180: SCALE_180, 45: 1.0}
 BANKS = 2  # of accumulators
 BUFFER_GROUPS = 4  # memories side by side in a bank of the activation buffer, of lanes each
 MEASURED_LOADS = 1 / 8  # beats with new weights among those of a circuit's "held" figure
-PARTS = ("array", "control", "sums", "buffer", "queue", "external")
+PARTS = ("array", "control", "sums", "buffer", "queue", "weights", "maps")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Costs:
     buffer, sums, queue : float
         The activation buffer, the accumulators, the queue of weights.
     external : float
+        Of codes of weights, and of maps with what describes layers.
     array : float
         What the measured energy of the array is multiplied by.
     control : float
@@ -118,6 +119,31 @@ def picture_energy(
         "sums": sums * costs.sums,
         "buffer": (found.buffer_read + found.buffer_written) * costs.buffer,
         "queue": 2 * found.fifo * costs.queue,
-        "external": (found.read + found.written) * costs.external,
+        "weights": found.weight_bits * costs.external,
+        "maps": found.map_bits * costs.external,
     }
     return {name: parts[name] / 1e6 for name in PARTS}
+
+
+def keep_weights(found: Accesses, costs: Costs, node: int, size: int) -> dict[str, float]:
+    """Return the parts of a picture that a memory of weights on chip would change, in uJ.
+
+    Layers whose codes fit are read from external memory once, and as often from this memory as
+    now from the queue; the others go on as they do. No engine has such a memory yet.
+
+    Parameters
+    ----------
+    found : Accesses
+    costs : Costs
+    node : int
+    size : int
+        Bytes of the memory.
+    """
+    fit = [(once, read) for once, read in found.streams if once <= 8 * size]
+    once, read = (sum(bits) for bits in zip(*fit, strict=True)) if fit else (0, 0)
+    inside = (once + read) * NODES[node] * sram(size)
+    parts = {
+        "queue": 2 * (found.fifo - read) * costs.queue + inside,
+        "weights": (found.weight_bits - read + once) * costs.external,
+    }
+    return {name: value / 1e6 for name, value in parts.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..hw.config import EngineConfig
 from ..hw.descriptor import Mode
@@ -32,6 +34,8 @@ class Accesses:
         Bits written to the queue of weights, as many as are read from it.
     read, written : int
         Bits of external memory.
+    streams : tuple of (int, int)
+        Of each layer, bits of codes: all of them once, and as often as they are read.
     """
 
     cycles: int
@@ -44,30 +48,50 @@ class Accesses:
     fifo: int
     read: int
     written: int
+    streams: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def map_bits(self) -> int:
+        """Bits of external memory but for codes: maps, and what describes layers."""
+        return self.read + self.written - self.weight_bits
 
     def with_weights(self, bits: int, code_bits: int) -> Accesses:
         """Return the same with weights of ``bits`` bits in place of ``code_bits``."""
         more = self.weight_bits * bits // code_bits - self.weight_bits
-        return replace(
-            self, weight_bits=self.weight_bits + more, fifo=self.fifo + more, read=self.read + more
+        streams = tuple(
+            (once * bits // code_bits, read * bits // code_bits) for once, read in self.streams
         )
+        return replace(
+            self, weight_bits=self.weight_bits + more, fifo=self.fifo + more,
+            read=self.read + more, streams=streams,
+        )  # fmt: skip
 
 
-def count_accesses(program: Program, config: EngineConfig) -> Accesses:
+def count_accesses(
+    program: Program, config: EngineConfig, tensors: Mapping[str, Any] | None = None
+) -> Accesses:
     """Count what a program needs of an engine, by the cycle model and the descriptors.
 
     Only accesses whose data are used count. The emitted Verilog enables all banks of the
     activation buffer and both of the accumulators in every cycle; in an ASIC those that are not
     needed would be kept still.
 
+    Parameters
+    ----------
+    program : Program
+    config : EngineConfig
+    tensors : mapping of str to array, optional
+        Values of maps stored without zeros, as for ``predict_cycles``.
+
     Raises
     ------
     ValueError
         If the program is damaged.
     """
-    predicted = predict_cycles(program, config)
+    predicted = predict_cycles(program, config, tensors=tensors)
     word = config.rows * config.act_bits
     beats = blocks = weight_beats = words_read = words_written = sums = fifo_beats = 0
+    streams: dict[int, tuple[int, int]] = {}
     for d in program.descriptors():
         steps = d["kernel_h"] * d["kernel_w"] * d["row_blocks"] * d["passes"]
         pixels = d["pixels"] * d["col_blocks"]
@@ -75,6 +99,10 @@ def count_accesses(program: Program, config: EngineConfig) -> Accesses:
         beats += pixels * steps
         blocks += taken
         weight_beats += taken * config.block_beats
+        block = config.block_beats * config.bus_bits
+        once = d["col_blocks"] * (1 if d["hold_weights"] else steps) * block
+        before = streams.get(d["layer"], (0, 0))[1]
+        streams[d["layer"]] = once, before + taken * block
         words_read += pixels * steps * (config.window if d["mode"] in WHOLE else 1)
         words_written += d["load_words"] * d["load_planes"] * d["load_groups"]
         # The first beat of a pixel reads no sum; at the end each is read once more.
@@ -86,4 +114,5 @@ def count_accesses(program: Program, config: EngineConfig) -> Accesses:
         weight_bits=weight_beats * config.bus_bits, buffer_read=words_read * word,
         buffer_written=words_written * word, sums=sums, fifo=fifo_beats * config.bus_bits,
         read=8 * predicted.bytes_read, written=8 * predicted.bytes_written,
+        streams=tuple(streams.values()),
     )  # fmt: skip

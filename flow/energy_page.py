@@ -9,6 +9,7 @@ from rich.table import Table
 
 from ..model.zoo import MODELS
 from .energy_cost import PARTS, SOURCE
+from .energy_designs import KEPT
 from .files import write_atomic, write_json
 from .pareto import COLUMNS as PARETO
 from .pareto import pareto_rows, top1
@@ -17,9 +18,14 @@ from .tables import markdown_table, rich_table, wanted
 
 BASELINE = "int8"
 TARGET = 0.5  # of the int8 engine, per picture of SqueezeNet, within a point of its accuracy
-TARGET_NETWORK = "squeezenet1_1"
 TARGET_POINTS = 1.0
 COLUMNS = ("design", "circuit", "cycles", "MB", *PARTS, "uJ", "of int8", "top-1")
+LEVER_COLUMNS = (
+    "memories", "design", "cycles", "MB", *PARTS, "uJ", "of int8 alike", "of int8 as it is",
+    "top-1",
+)  # fmt: skip
+FRUGAL_COLUMNS = ("network", "top-1", "top-5", "agrees with float", "divergence",
+                  "bits per weight", "non-zero terms per weight")  # fmt: skip
 
 PREFACE = """\
 # Energy per picture
@@ -37,17 +43,37 @@ the program's descriptors, which agree with the Verilog's counters ([zoo.md](zoo
   those measured; between the energies of held and changing weights by the share of beats with new
   ones, never below the first.
 - *sums* (accumulators read and written), *buffer* (activations), *queue* (weights on their way),
-  *external* (memory outside): bits times pJ per bit: {costs}. On-chip
+  *weights* and *maps* (memory outside; what describes layers is among the maps): bits times pJ per
+  bit: {costs}. On-chip
   memories after {source}, by size{scaled}; external memory is the lower end of that table, and
   another chip's. Options change each of them.
 - *control*: all of the engine but array and memories, registers and requantiser among it: {control}
+- *few terms*: N=2, B=3 rounded with a price for each non-zero term. *mixed by cycles*: a second
+  term where it costs few cycles, 1.1 times those of N=1 in all.
 - int8 and int4 are programs of their own, for engines of that arithmetic. Lanes of two terms
-  (*two-term*) are those of one with twice the bits of weights in one pass; one-term lanes take N
-  passes.
+  (*two-term*, *few terms*), **which no engine has yet**, are those of one with twice the bits of
+  weights in one pass; one-term lanes take N passes.
 
 **Not included**: {missing}clock tree, wires, and the leakage of memories. The circuits are those of
 `hw/arrays`; the emitted Verilog still has plainer lanes. It also reads every bank of its memories
 in every cycle; counted are those whose data are used.
+"""
+
+LEVERS = """\
+## What the memories' levers give
+
+SqueezeNet v1.1, the same for every arithmetic. *half the memories*: {hold} accumulators per column
+and bank in place of {holds}, {words:,} words of activation buffer in place of {wordss:,}: each bit
+costs less, weights are read more often. *maps without zeros*: `zero_maps`, without any loss; what
+it moves was counted on the zoo's picture. *weights kept*: {kept} kB more on chip, where the codes
+of layers that fit are read once; **no engine has that yet**, it is computed.
+"""
+
+FRUGAL = """\
+## Accuracies that [accuracy.md](accuracy.md) lacks
+
+SqueezeNet v1.1 on the same pictures, rounded with the same crops. With 6-bit activations the
+picture itself keeps 8 bits, which an engine of `act_bits` 6 does not take.
 """
 
 NOTE = """\
@@ -104,25 +130,60 @@ def to_table(rows: list[dict[str, Any]]) -> Table:
     return rich_table([COLUMNS[index] for index in kept], cells, title=title, narrow=True)
 
 
-def verdict(document: dict[str, Any]) -> str | None:
-    """Return whether the target is reached, None where it cannot be told."""
-    rows = by_network(document).get(TARGET_NETWORK, [])
+def alike(document: dict[str, Any], row: dict[str, Any]) -> float:
+    """Return a lever's row in parts of the int8 engine with the same lever."""
+    rows = [other for other in document["levers"] if other["lever"] == row["lever"]]
     baseline = _baseline(rows)
+    assert baseline is not None
+    return row["total"] / baseline["total"]
+
+
+def verdict(document: dict[str, Any]) -> str | None:
+    """Return whether the target is reached, None where it cannot be told.
+
+    The engine of shifts is compared with int8's that has the same memories; what none has yet does
+    not count.
+    """
+    baseline = _baseline(document["levers"])
     best = top1(baseline) if baseline else None
     if baseline is None or best is None:
         return None
     found = [
-        row for row in rows
-        if row is not baseline
+        row for row in document["levers"]
+        if not row["design"].startswith("int") and not row["lever"].endswith("kept")
         and (points := top1(row)) is not None and points >= best - TARGET_POINTS
     ]  # fmt: skip
-    least = min(found, key=lambda row: row["total"], default=None)
+    least = min(found, key=lambda row: alike(document, row), default=None)
     within = f"within {TARGET_POINTS:.0f} point of its accuracy"
     if least is None:
         return f"SqueezeNet: no engine is {within}."
-    part = least["total"] / baseline["total"]
+    part = alike(document, least)
     said = wanted(part, TARGET)
-    return f"SqueezeNet, {least['design']}: {part:.2f} of the int8 engine, {within}, {said}."
+    of_base = least["total"] / baseline["total"]
+    return (
+        f"SqueezeNet, {least['design']}, {least['lever']}: {part:.2f} of the int8 engine that has "
+        f"the same memories, {of_base:.2f} of int8's as it is, {within}, {said}."
+    )
+
+
+def lever_rows(document: dict[str, Any]) -> list[list[str]]:
+    """Return the cells of the levers' table."""
+    first = _baseline(document["levers"])
+    found = []
+    for row in document["levers"]:
+        name, _, cycles, *rest, _, right = _cells(row, first)
+        as_it_is = f"{row['total'] / first['total']:.2f}" if first else ""
+        part = f"{alike(document, row):.2f}"
+        found.append([row["lever"], name, cycles, *rest, part, as_it_is, right])
+    return found
+
+
+def _frugal_cells(row: dict[str, Any]) -> list[str]:
+    shares = [f"{100 * row[name] / row['pictures']:.1f}" for name in ("top1", "top5", "agree")]
+    return [
+        row["variant"], *shares, f"{row['divergence']:.3f}", f"{row['bits_per_weight']:.3g}",
+        f"{row['mean_terms']:.2f}",
+    ]  # fmt: skip
 
 
 def _costs(document: dict[str, Any]) -> str:
@@ -178,9 +239,17 @@ def to_markdown(document: dict[str, Any], image: str | None) -> str:
         if compared := pareto_rows(rows):
             lines += [AREA.format(area=_area(document)), ""]
             lines += [*markdown_table(PARETO, compared), ""]
-    said = verdict(document)
-    if said:
+    if document["levers"]:
+        lines += [LEVERS.format(
+            hold=config["hold"] // 2, holds=config["hold"], words=config["buffer_words"] // 2,
+            wordss=config["buffer_words"], kept=KEPT >> 10,
+        )]  # fmt: skip
+        lines += [*markdown_table(LEVER_COLUMNS, lever_rows(document)), ""]
+    if said := verdict(document):
         lines += [said, ""]
+    if document["frugal"]:
+        frugal = [_frugal_cells(row) for row in document["frugal"]]
+        lines += [FRUGAL, *markdown_table(FRUGAL_COLUMNS, frugal), ""]
     lines += [NOTE, ""] if document["rounded"] else [NOTE, GREEDY, ""]
     if image:
         lines += [f"![Energy per picture]({image})", ""]

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from shiftwork.flow import energy_bench
+from shiftwork.flow import energy_accuracy, energy_bench
 from shiftwork.flow.cli import app
+from shiftwork.flow.energy_accuracy import with_frugal
 from shiftwork.flow.energy_bench import Changes, bench_energy, find_control
-from shiftwork.flow.energy_cost import PARTS, Costs, default_costs, picture_energy, sram
+from shiftwork.flow.energy_cost import (
+    PARTS,
+    Costs,
+    default_costs,
+    keep_weights,
+    picture_energy,
+    sram,
+)
 from shiftwork.flow.energy_count import Accesses, count_accesses
-from shiftwork.flow.energy_page import to_markdown, verdict
+from shiftwork.flow.energy_designs import DESIGNS, LEVERS
+from shiftwork.flow.energy_page import alike, to_markdown, verdict
 from shiftwork.flow.progress import Stages
+from shiftwork.hw.arrays.circuits import CIRCUITS, TERM_PRICE
 from shiftwork.hw.config import preset
+from shiftwork.model.accuracy import Row
+from shiftwork.model.coded import with_zeros_left_out
 from shiftwork.model.compile import compile_network
 from shiftwork.model.cycles import predict_cycles
+from shiftwork.model.mixed import Sensitivity
+from shiftwork.model.variants import FRUGAL
 from shiftwork.sim.builder import NetworkBuilder
 
 ONE = Accesses(
@@ -40,11 +54,15 @@ ARRAYS: dict[str, Any] = {
     "circuits": [
         circuit("int8_booth", 6.0, 28), circuit("int8_magnitude", 5.0, 28),
         circuit("int4_booth", 2.5, 24), circuit("n1", 2.0, 27), circuit("n2", 4.0, 28),
-        circuit("n2_b3", 2.2, 24),
+        circuit("n2_b3", 2.2, 24), circuit("n2_b3_priced", 1.8, 24),
     ],
 }  # fmt: skip
 ACCURACY: dict[str, Any] = {"note": "", "networks": [{
-    "network": "squeezenet1_1", "mixes": {"mixed 1.5, B=4, compensated": {"terms": {}}},
+    "network": "squeezenet1_1", "options": {"limit": 200, "crops": 16},
+    "sensitivity": [
+        {"name": "conv1", "weights": 9, "divergence": 0.1, "error_low": 0.02, "error_high": 0.01}
+    ],
+    "mixes": {"mixed 1.5, B=4, compensated": {"terms": {}}},
     "rows": [
         {"variant": variant, "top1": top1, "top5": 200, "pictures": 200} for variant, top1 in (
             ("int8, nearest", 120), ("N=1, B=4, compensated", 116),
@@ -94,6 +112,28 @@ def test_accesses_of_a_pointwise_layer() -> None:
     wider = found.with_weights(8, config.code_bits)
     assert wider.read - found.read == wider.fifo - found.fifo == found.weight_bits
     assert wider.beats == found.beats
+    # All codes fit the accumulators' tile of 30 pixels: read once.
+    assert found.streams == ((found.weight_bits, found.weight_bits),)
+    assert wider.streams == ((wider.weight_bits, wider.weight_bits),)
+    assert found.map_bits == found.read + found.written - found.weight_bits
+
+
+def test_maps_without_zeros_move_what_the_values_say() -> None:
+    config = preset("small").replace(zero_maps=True)
+    b = NetworkBuilder(1, 16, 16, 16)
+    b.conv(16)
+    b.conv(8)
+    network = b.build()
+    name = network.layers[0].output
+    program = compile_network(with_zeros_left_out(network, [name]), config)
+    info = network.tensors[name]
+    shape = info.channels, info.height, info.width
+    few, many, most = (
+        count_accesses(program, config, values)
+        for values in ({name: np.zeros(shape)}, {name: np.ones(shape)}, None)
+    )
+    assert few.map_bits < many.map_bits <= most.map_bits
+    assert few.weight_bits == many.weight_bits
 
 
 def test_memories_cost_what_the_table_says() -> None:
@@ -119,21 +159,78 @@ def test_energy_is_counts_times_costs() -> None:
         "array": 10_000 * 256 * 2.0 * 0.5 / 1e6, "control": 12_000 * 9.0 / 1e6,
         "sums": 20_000 * 16 * 27 * 3 / 1e6,
         "buffer": 1_320_000 * 2 / 1e6, "queue": 2 * 110_000 * 5 / 1e6,
-        "external": 210_000 * 7 / 1e6,
+        "weights": 102_400 * 7 / 1e6, "maps": (210_000 - 102_400) * 7 / 1e6,
     })  # fmt: skip
     every = picture_energy(replace(ONE, blocks=10_000), circuit("n1", 2.0, 27), config, costs)
     assert every["array"] == pytest.approx(3 * parts["array"])  # changing with every beat
     assert tuple(parts) == PARTS
 
 
+def test_weights_kept_on_chip_are_read_once() -> None:
+    costs = Costs(buffer=2.0, sums=3.0, queue=5.0, external=7.0)
+    found = replace(ONE, streams=((8_000, 80_000), (22_400, 22_400)))
+    parts = keep_weights(found, costs, 45, 1_000)  # 8 000 bits: the first layer's fit
+    assert parts == pytest.approx({
+        "queue": (2 * 30_000 * 5 + 88_000 * sram(1_000)) / 1e6, "weights": 30_400 * 7 / 1e6,
+    })  # fmt: skip
+    assert keep_weights(found, costs, 45, 999) == pytest.approx({
+        "queue": 2 * 110_000 * 5 / 1e6, "weights": 102_400 * 7 / 1e6,
+    })  # fmt: skip
+
+
+def test_the_priced_circuit_is_shown_the_weights_that_were_judged() -> None:
+    (priced,) = (variant for variant in FRUGAL if variant.price)
+    assert priced.price == TERM_PRICE == CIRCUITS["n2_b3_priced"].price
+    names = [design.variant for design in DESIGNS]
+    assert {v.name for v in FRUGAL if v.act_bits == 8} < set(names)
+
+
+def test_frugal_networks_are_judged_once_on_the_same_pictures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def evaluate(name: str, variants: Any, **options: Any) -> Any:
+        asked.append(options)
+        rows = [Row("float", 1, 2, 2, 2), *(Row(v.name, 1, 2, 2, 2) for v in variants)]
+        mixes = {v.name: {"terms": {"conv1": 2}} for v in variants if v.cycles}
+        return type("Result", (), {"to_dict": lambda self: {
+            "rows": [vars(row) for row in rows], "mixes": mixes}})()  # fmt: skip
+
+    monkeypatch.setattr(energy_accuracy, "evaluate", evaluate)
+    entry = ACCURACY["networks"][0]
+    for _ in range(2):
+        found = with_frugal(entry, Stages(Console()), tmp_path)
+        assert [row["variant"] for row in found["rows"][-3:]] == [v.name for v in FRUGAL]
+        assert len(found["rows"]) == len(entry["rows"]) + 3
+        assert set(found["mixes"]) == {*entry["mixes"], FRUGAL[0].name}
+    known = [Sensitivity("conv1", 9, 0.1, 0.02, 0.01)]
+    assert asked == [{"limit": 200, "crops": 16, "known": known}] * len(FRUGAL)
+    other = {**entry, "network": "resnet8"}
+    assert with_frugal(other, Stages(Console()), tmp_path) == other
+
+
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def accesses(name: str, config: Any, measured: Mapping[str, Any] | None) -> Any:
-        found: dict[int | str, Accesses] = {1: ONE, 2: replace(ONE, beats=20_000)}
-        found |= {"int8": replace(ONE, read=ONE.read + 7), "int4": ONE}
-        return found | dict.fromkeys((measured or {}).get("mixes", {}), ONE)
+    def networks(name: str, measured: Any, config: Any) -> Any:
+        return dict.fromkeys([1, 2, "int8", "int4", *(measured or {}).get("mixes", {})])
 
+    def accesses(networks: Any, config: Any, maps: Any = None) -> Any:
+        less = replace(ONE, read=ONE.read - 20_000) if maps else ONE
+        found = dict.fromkeys(networks, less) | {2: replace(ONE, beats=20_000)}
+        return found | {"int8": replace(less, read=less.read + 7)}
+
+    def frugal(measured: Any, stages: Any) -> Any:
+        rows = [
+            {"variant": v.name, "top1": 119, "top5": 200, "agree": 180, "pictures": 200,
+             "divergence": 0.1, "bits_per_weight": 6.0, "mean_terms": 0.95} for v in FRUGAL
+        ]  # fmt: skip
+        return {**measured, "rows": measured["rows"] + rows}
+
+    monkeypatch.setattr(energy_bench, "_networks", networks)
+    monkeypatch.setattr(energy_bench, "_without_zeros", lambda name, config: {"a": None})
     monkeypatch.setattr(energy_bench, "_accesses", accesses)
+    monkeypatch.setattr(energy_bench, "with_frugal", frugal)
 
 
 def run(tmp_path: Path, *options: str) -> dict[str, Any]:
@@ -155,6 +252,7 @@ def test_the_command_compares_with_the_best_int8_array(counted: None, tmp_path: 
     rows = {row["design"]: row for row in document["rows"] if row["network"] == "squeezenet1_1"}
     assert list(rows) == [
         "int8", "int4", "N=1", "mixed 1.5", "N=2, one-term", "N=2, two-term", "N=2, B=3, two-term",
+        "N=2, B=3, few terms",
     ]  # fmt: skip
     assert rows["N=2, B=3, two-term"]["accesses"]["weight_bits"] == ONE.weight_bits * 6 // 4
     assert rows["int8"]["circuit"] == "int8_magnitude"
@@ -163,11 +261,24 @@ def test_the_command_compares_with_the_best_int8_array(counted: None, tmp_path: 
     assert rows["N=2, one-term"]["parts"]["array"] == 2 * rows["N=1"]["parts"]["array"]
     assert rows["N=1"]["accuracy"] == {"top1": 116, "top5": 200, "pictures": 200}
     assert rows["int4"]["accuracy"] is None
-    # 58 % is 2 points below 60, so N=1 does not count; what is mixed takes as much here.
-    part = rows["mixed 1.5"]["total"] / rows["int8"]["total"]
+    levers = {(row["lever"], row["design"]): row for row in document["levers"]}
+    assert len(levers) == len(document["levers"]) == 4 * len(LEVERS)  # nothing mixed by cycles here
+    of_base = {"as it is": 1, "maps without zeros": 20_000 * 20.3125 / 1e6}
+    for row in document["levers"]:
+        assert row["design"] in rows
+        assert sum(row["parts"].values()) == pytest.approx(row["total"])
+    usual, less = (levers[name, "int8"]["total"] for name in of_base)
+    assert usual - less == pytest.approx(of_base["maps without zeros"])
+    assert levers["as it is", "int8"]["total"] == rows["int8"]["total"]
+    halved = levers["half the memories", "N=1"]["parts"]
+    assert halved["sums"] < rows["N=1"]["parts"]["sums"]
+    assert halved["array"] == rows["N=1"]["parts"]["array"]
+    # 58 % is 2 points below 60, so N=1 does not count; what no engine has neither.
     said = verdict(document)
     assert said is not None
-    assert f"mixed 1.5: {part:.2f} of the int8 engine" in said
+    built = [row for row in document["levers"] if row["design"] == "N=2, B=3, few terms"][:4]
+    best = min(built, key=lambda row: alike(document, row))
+    assert f"N=2, B=3, few terms, {best['lever']}: {alike(document, best):.2f} of the int8" in said
     greedy = bench_energy(
         ["resnet8"], preset("base"), ARRAYS | {"rounded": False}, None, Stages(Console())
     )
@@ -182,6 +293,8 @@ def test_the_command_compares_with_the_best_int8_array(counted: None, tmp_path: 
     assert "**Not included**: clock tree" in page
     assert "**Not included**: control, address" in to_markdown(greedy, None)
     assert "## ResNet8" in page
+    assert "| both, weights kept | N=1 |" in page
+    assert "| N=1, B=4, compensated, 6-bit activations | 59.5 |" in page
     assert (tmp_path / "page/energy.svg").read_text().startswith("<svg")
     assert not any(row["accuracy"] for row in document["rows"] if row["network"] == "resnet8")
 
@@ -190,7 +303,8 @@ def test_costs_can_be_given(counted: None, tmp_path: Path) -> None:
     usual = run(tmp_path)["rows"][0]["parts"]
     given = run(tmp_path, "--external", "1", "--sums", "0")["rows"][0]["parts"]
     assert given["sums"] == 0
-    assert given["external"] == pytest.approx(usual["external"] * 64 / 1300)
+    for part in ("weights", "maps"):
+        assert given[part] == pytest.approx(usual[part] * 64 / 1300)
     assert given["buffer"] == usual["buffer"]
     other = run(tmp_path, "--control", "450")
     assert 2 * other["rows"][0]["parts"]["control"] == usual["control"]
