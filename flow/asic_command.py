@@ -26,7 +26,10 @@ def bench_asic(
     ] = None,
     power: Annotated[
         list[str] | None,
-        typer.Option(help="Engine whose power is measured; repeatable. Default: tiny."),
+        typer.Option(
+            help="Engine whose power is measured, or one of its arithmetics, like base/shift; "
+            "repeatable. Default: tiny."
+        ),
     ] = None,
     picture: Annotated[
         str | None, typer.Option(help="Picture it is measured on; a Fashion-MNIST one by default.")
@@ -50,6 +53,7 @@ def bench_asic(
     """
     from .asic.library import find_library
     from .asic.sta import need_sta
+    from .asic_bench import ARITHMETICS
     from .asic_bench import bench_asic as measure
     from .asic_page import power_table, to_table, write
     from .inputs import open_config
@@ -60,8 +64,9 @@ def bench_asic(
     known = [config.name for config in configs]
     default = {"tiny"} & set(known)
     run = {"--check": frozenset(check or default), "--power": frozenset(power or default)}
+    engines = [*known, *(f"{name}/{each}" for name in known for each in ARITHMETICS)]
     for option, wanted in run.items():
-        if unknown := wanted.difference(known):
+        if unknown := wanted.difference(engines if option == "--power" else known):
             raise ValueError(f"{option} {min(unknown)}: not among the engines, {', '.join(known)}")
     library = find_library(liberty, cells)
     need_sta()

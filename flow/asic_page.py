@@ -45,7 +45,7 @@ POWER = """\
 ## Power
 
 By OpenSTA at {mhz:.0f} MHz from the toggles of every net, while the netlist, with the delays of its
-cells, runs a real layer: the second convolution of the Fashion-MNIST network, 6 x 6
+cells, runs a real layer: the second convolution of the Fashion-MNIST network, 5 x 5
 pixels of its output for two blocks of columns, with the activations of a test picture; weights of
 one term rounded greedily, or integers rounded to nearest. {window} of every {every} cycles are
 recorded, from the first access to memory to the interrupt. Every byte written was equal to the

@@ -19,7 +19,7 @@ from .inputs import open_network, open_picture
 
 NETWORK = "fashion_mnist"
 LAYER = "conv2"
-SIZE = 6  # pixels a side of the output
+SIZE = 5  # pixels a side of the output
 
 
 @dataclass(frozen=True, eq=False)

@@ -127,6 +127,11 @@ def test_only_named_engines_are_run(
     assert main(["bench-asic", "tiny", "--check", "base", "-o", str(tmp_path)]) == 1
     wanted = "shiftwork: error: --check base: not among the engines, tiny\n"
     assert capsys.readouterr().err == wanted
+    mapped.clear()
+    (tmp_path / "build").rename(tmp_path / "before")
+    assert main(["bench-asic", "small", "--power", "small/int8", "-o", str(tmp_path)]) == 0
+    assert mapped == ["small int8 with delays"]
+    capsys.readouterr()
     assert main(["bench-asic", "tiny", "--power", "base", "-o", str(tmp_path)]) == 1
     assert capsys.readouterr().err == wanted.replace("--check", "--power")
 
