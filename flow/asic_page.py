@@ -46,10 +46,11 @@ POWER = """\
 
 By OpenSTA at {mhz:.0f} MHz from the toggles of every net, while the netlist, with the delays of its
 cells, runs a real layer: the second convolution of the Fashion-MNIST network, 5 x 5
-pixels of its output for two blocks of columns, with the activations of a test picture; weights of
-one term rounded greedily, or integers rounded to nearest. {window} of every {every} cycles are
-recorded, from the first access to memory to the interrupt. Every byte written was equal to the
-golden model's; one that differs, or less than 95 % of the pins with toggles, and the command fails.
+pixels of its output (3 x 3 with more than 64 lanes) for two blocks of columns, with the
+activations of a test picture; weights of one term rounded greedily, or integers rounded to
+nearest. {window} of every {every} cycles are recorded, from the first access to memory to the
+interrupt. Every byte written was equal to the golden model's; one that differs, or less than 95 %
+of the pins with toggles, and the command fails.
 Memories have no part in it, nor wires, clock tree and clock gates: every register's clock pin
 switches in every cycle, which is most of what stands still takes. *uJ per picture*: pJ per cycle
 times the cycles of the whole network on this engine, as the cycle model has them.

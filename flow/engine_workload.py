@@ -19,7 +19,8 @@ from .inputs import open_network, open_picture
 
 NETWORK = "fashion_mnist"
 LAYER = "conv2"
-SIZE = 5  # pixels a side of the output
+SIZE, LARGE_SIZE = 5, 3  # pixels a side of the output, and on engines of many lanes
+MANY = 64  # lanes; netlists of more take too long
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,18 +52,19 @@ class Scene:
 
 
 def corner(
-    config: EngineConfig, picture: str | None = None, blocks: int = 2, size: int = SIZE
+    config: EngineConfig, picture: str | None = None, blocks: int = 2, size: int = 0
 ) -> Scene:
     """Return a corner of the second convolution of the Fashion-MNIST network.
 
     The layer (3 x 3, stride 2, 16 input channels) has its own weights, those of its first output
     channels that fill ``blocks`` blocks of the engine's columns; the activations are what the
     network computes from ``picture``, the first test picture by default: what ``size`` x ``size``
-    pixels of the layer's output, from the middle, depend on.
+    pixels of the layer's output, from the middle, depend on; 0: 5, or 3 with more than 64 lanes.
 
     With shift arithmetic weights have one term, rounded greedily; integers are rounded to nearest;
     one scale per channel.
     """
+    size = size or (SIZE if config.lanes <= MANY else LARGE_SIZE)
     shifts = config.arithmetic == "shift"
     whole = open_network(
         NETWORK, terms=1 if shifts else None, bits=config.code_bits if shifts else None,
