@@ -7,10 +7,11 @@ modules of their own, which timing and simulation define in their own way.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .mapping import Cell
 
@@ -22,6 +23,16 @@ _PORTS = (  # of a memory: name, whether it goes in, and what its width is made 
     ("wr_clk", True, ("WR_PORTS",)), ("wr_en", True, ("WR_PORTS", "WIDTH")),
     ("wr_addr", True, ("WR_PORTS", "ABITS")), ("wr_data", True, ("WR_PORTS", "WIDTH")),
 )  # fmt: skip
+
+
+class MemoryKind(NamedTuple):
+    """Memories alike: their parameters, and the enable that each bit written has.
+
+    Bits that are always written together have one enable, and so one pin.
+    """
+
+    parameters: dict[str, int]
+    enables: tuple[int, ...]
 
 
 @dataclass
@@ -36,8 +47,8 @@ class Hierarchy:
         Its ports, and those of memories, have ``p_`` before their names.
     ports : list of (str, bool, int)
         The engine's: name, whether it goes in, bits.
-    memories : dict of str to dict of str to int
-        Parameters of the memories by module.
+    memories : dict of str to MemoryKind
+        Memories by module.
     cells : dict of str to Cell
         Every cell of the library by its path from what stands around the engine, as its nets are.
     scopes : list of str
@@ -47,7 +58,7 @@ class Hierarchy:
     top: str
     verilog: str = ""
     ports: list[tuple[str, bool, int]] = field(default_factory=list)
-    memories: dict[str, dict[str, int]] = field(default_factory=dict)
+    memories: dict[str, MemoryKind] = field(default_factory=dict)
     cells: dict[str, Cell] = field(default_factory=dict)
     scopes: list[str] = field(default_factory=list)
 
@@ -115,7 +126,7 @@ def _instances(
 
 def write_module(
     modules: Mapping[str, Any], name: str, names: Mapping[str, str],
-    memories: dict[str, dict[str, int]],
+    memories: dict[str, MemoryKind],
 ) -> str:  # fmt: skip
     """Return a module as Verilog; ``names`` has what modules become, ``memories`` is added to."""
     module, nets = modules[name], _nets(modules[name])
@@ -135,11 +146,12 @@ def write_module(
         if kind in names:
             kind, prefix = names[kind], "p_"
         elif kind == _MEMORY:
-            kind, prefix = _memory(cell["parameters"], memories), "p_"
-        pins = [
-            f".{prefix}{pin}({_joined([nets[bit] for bit in bits])})"
-            for pin, bits in cell["connections"].items() if bits
-        ]  # fmt: skip
+            kind, prefix = _memory(cell, memories), "p_"
+        pins = []
+        for pin, bits in cell["connections"].items():
+            shown = dict.fromkeys(bits) if kind in memories and pin == "wr_en" else bits
+            if shown:
+                pins.append(f".{prefix}{pin}({_joined([nets[bit] for bit in shown])})")
         lines.append(f"  {kind} {short} ({', '.join(pins)});")
     return "\n".join([*lines, "endmodule\n"])
 
@@ -148,8 +160,11 @@ def _joined(nets: list[str]) -> str:
     return nets[0] if len(nets) == 1 else f"{{{', '.join(reversed(nets))}}}"
 
 
-def _memory(parameters: Mapping[str, str], memories: dict[str, dict[str, int]]) -> str:
-    wanted = {name: int(value, 2) for name, value in parameters.items()}
+def _memory(cell: Mapping[str, Any], memories: dict[str, MemoryKind]) -> str:
+    bits = cell["connections"]["wr_en"]
+    order = {bit: index for index, bit in enumerate(dict.fromkeys(bits))}
+    parameters = {name: int(value, 2) for name, value in cell["parameters"].items()}
+    wanted = MemoryKind(parameters, tuple(order[bit] for bit in bits))
     for name, known in memories.items():
         if known == wanted:
             return name
@@ -176,12 +191,12 @@ def _walk(
             found.cells[prefix + short] = Cell(cell["type"], block_of(blocks), pins)
 
 
-def memory_ports(parameters: Mapping[str, int]) -> list[tuple[str, bool, int]]:
+def memory_ports(memory: MemoryKind) -> list[tuple[str, bool, int]]:
     """Return the ports of a memory: name, whether it goes in, bits."""
     found = []
     for name, inward, factors in _PORTS:
-        bits = 1
-        for factor in factors:
-            bits *= parameters[factor]
+        bits = math.prod(memory.parameters[factor] for factor in factors)
+        if name == "wr_en":
+            bits = max(memory.enables) + 1
         found.append((name, inward, bits))
     return found

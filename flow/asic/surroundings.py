@@ -23,8 +23,8 @@ def for_timing(hierarchy: Hierarchy, top: str) -> str:
     gives is taken or given at the clock, whatever it takes to read it.
     """
     parts = []
-    for name, parameters in hierarchy.memories.items():
-        ports = memory_ports(parameters)
+    for name, memory in hierarchy.memories.items():
+        ports = memory_ports(memory)
         taken = [p for p, inward, _ in ports if inward and not p.endswith("_clk")]
         width = sum(bits for p, _, bits in ports if p in taken)
         given = next(bits for p, inward, bits in ports if not inward)
@@ -60,10 +60,12 @@ def for_simulation(hierarchy: Hierarchy, top: str, work: Path, window: int, ever
     memory until the interrupt; and at the end ``cycles.txt``, how many those were.
     """
     parts = ["`timescale 1ns/1ps"]
-    for name, parameters in hierarchy.memories.items():
-        ports = memory_ports(parameters)
-        given = ", ".join(f".{n}({v})" for n, v in parameters.items())
-        pins = ", ".join(f".{p}(p_{p})" for p, _, _ in ports)
+    for name, memory in hierarchy.memories.items():
+        ports = memory_ports(memory)
+        given = ", ".join(f".{n}({v})" for n, v in memory.parameters.items())
+        pins = ", ".join(f".{p}(p_{p})" for p, _, _ in ports if p != "wr_en")
+        enables = ", ".join(f"p_wr_en[{index}]" for index in reversed(memory.enables))
+        pins += f", .wr_en({{{enables}}})"
         parts.append(
             f"module {name}({_ports(ports, 'p_')});\n"
             f"  shiftwork_memory #({given}) memory ({pins});\nendmodule"
