@@ -143,6 +143,7 @@ def bench_energy(
         "library": arrays["library"], "period_ns": arrays["period_ns"],
         "rounded": arrays["rounded"],
         "area_of_all_else": work.all_else,
+        "given": {n: value for n, value in asdict(changes).items() if value is not None},
         "control": None if changes.control is not None else control,
         "costs": {
             str(bits): asdict(work.costs(config, bits))

@@ -30,7 +30,7 @@ FRUGAL_COLUMNS = ("network", "top-1", "top-5", "agrees with float", "divergence"
 PREFACE = """\
 # Energy per picture
 
-`shiftwork energy --page docs/reference` writes this page, from what `bench-array` and `accuracy`
+`{command}` writes this page, from what `bench-array` and `accuracy`
 have measured. Energies in uJ of one picture on an engine of {rows} x {cols} lanes (`{name}`).
 
 **Measured**: energy per product of the array, by gate-level simulation with delays of three layers
@@ -210,7 +210,8 @@ def _control(document: dict[str, Any]) -> tuple[str, str]:
         ), ""
     pj = next(iter(document["costs"].values())).get("control", 0.0)
     if pj:
-        return f"{pj:,.0f} pJ\n  per cycle, as given.", ""
+        known = "[decision 016](../decisions/016-power-of-engines.md) has what was measured"
+        return f"{pj:,.0f} pJ\n  per cycle, as given; {known}.", ""
     return "not known\n  here, and 0.", "control, address generation, requantiser, buses, "
 
 
@@ -226,8 +227,9 @@ def to_markdown(document: dict[str, Any], image: str | None) -> str:
         45: ", the array's energy over 16 for 45 nm at 0.9 V (capacitance times voltage squared)",
     }[document["node"]]
     control, missing = _control(document)
+    given = "".join(f" --{name} {value:g}" for name, value in document["given"].items())
     lines = [PREFACE.format(
-        control=control, missing=missing,
+        command=f"shiftwork energy{given} --page docs/reference", control=control, missing=missing,
         rows=config["rows"], cols=config["cols"], name=config["name"],
         picture=document["picture"], library=document["library"], costs=_costs(document),
         source=SOURCE, scaled=scaled,

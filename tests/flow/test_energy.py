@@ -308,7 +308,10 @@ def test_costs_can_be_given(counted: None, tmp_path: Path) -> None:
     assert given["buffer"] == usual["buffer"]
     other = run(tmp_path, "--control", "450")
     assert 2 * other["rows"][0]["parts"]["control"] == usual["control"]
-    assert "450 pJ\n  per cycle, as given." in (tmp_path / "page/energy.md").read_text()
+    assert (
+        "450 pJ\n  per cycle, as given; [decision 016]" in (tmp_path / "page/energy.md").read_text()
+    )
+    assert "`shiftwork energy --control 450 --page" in (tmp_path / "page/energy.md").read_text()
     with pytest.raises(ValueError, match="--queue must be 0 or more pJ, not -1"):
         Changes(queue=-1)
 
