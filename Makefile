@@ -77,7 +77,7 @@ bench: $(WARM)  ## tiny and small on ECP5, the iCEBreaker, and ResNet8 beside ot
 bench-array: $(WARM) | build/.asic  ## area and energy of the array against 8-bit arithmetic
 	@$(BIN)/shiftwork bench-array -o $(OUT)/arrays --page docs/reference
 
-bench-asic: $(WARM) | build/.asic  ## area of whole engines in standard cells, shift, int8 and int4
+bench-asic: $(WARM) | build/.asic  ## area, timing, power of whole engines in standard cells
 	@$(BIN)/shiftwork bench-asic tiny base -o $(OUT)/asic --page docs/reference
 
 bench-train: $(READY)  ## DeepShift and two terms trained on Fashion-MNIST, under an hour
