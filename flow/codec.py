@@ -37,12 +37,12 @@ def codec(
 
     Example: shiftwork codec squeezenet1_1 --limit 40 --steps 0
     """
-    from ..model.codec import bench, detector_bench
+    from ..model.codec import bench, detector_bench, plan
     from . import codec_detector, codec_report
 
     detector = name == codec_report.DETECTOR
-    if name not in bench.NETWORKS and not detector:
-        known = ", ".join((*bench.NETWORKS, codec_report.DETECTOR))
+    if name not in plan.NETWORKS and not detector:
+        known = ", ".join((*plan.NETWORKS, codec_report.DETECTOR))
         raise ValueError(f"codec knows {known}, not {name!r}")
     if limit is not None and limit < 1:
         raise ValueError(f"--limit must be at least 1, not {limit}")

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..model.codec.bench import NETWORKS, PLANS, Bench, Row
+from ..model.codec.bench import HELD, Bench, Row
+from ..model.codec.plan import NETWORKS, PLANS
 from .accuracy_plots import STYLE
 from .codec_traffic import Traffic, measure_traffic
 from .codec_traffic import to_markdown as traffic_section
@@ -45,9 +46,10 @@ pictures with the reference's class, in percent; the divergence is that of the c
 from the reference's, in nats, and tells codes apart best.
 
 Codes were fitted to {crops} random crops of unlabelled pictures, none of them among the labelled
-ones; tuning ({steps} steps) was stopped by other such crops. `bits` are stored per value: exact for
-a fixed rate, else the mean over the labelled pictures, masks counted. `tables` is what the code's
-own thresholds and levels take, in kB.
+ones; {held} crops of others said when to stop tuning ({steps} steps). What the global average
+reads and gives stays raw. `bits` are stored per value: exact for a fixed rate, else the mean over
+the labelled pictures, masks counted. `tables` is what the code's own thresholds and levels take,
+in kB.
 
 - truncation: the upper bits. linear, companded: one grid for the whole map, stretched for the
   least squared error.
@@ -55,10 +57,14 @@ own thresholds and levels take, in kB.
   programming on histograms.
 - table: the same with every error weighted by how much it matters for the output (the squared
   gradient of the log probability of a class drawn from the network's own output).
+- table, plain means: the intervals of those, with the mean of what each holds as its level.
+- table, measured: of these three the one that costs least where that map alone is coded, measured
+  on {measured} held-out crops; behind the coded map nothing is rounded.
 {pairs}- tuned: levels, biases and channel scales trained end to end against the reference's output;
-  where two maps alone are coded thresholds too, and faster.
-- chosen per map: a rate for each map, fixed when a program is compiled, by predicted loss plus a
-  price in nats per stored bit: the lowest at which the mean is at most {fixed} bits.
+  where two maps alone are coded thresholds too, and faster. What is tuned are measured tables.
+- chosen per map: a table and a rate for each map, fixed when a program is compiled, by that
+  measured loss plus a price in nats per stored bit: the lowest at which the mean is at most
+  {fixed} bits.
 {masks}- ZVC, zero run-length, EBPC: lossless.
 """
 
@@ -185,8 +191,8 @@ def write_page(
     pairs = PAIRS if any(row.code == "pair" for row in rows) else ""
     preface = PREFACE.format(
         network=network, pictures=first.pictures, top1=first.top1, point=100 / first.pictures,
-        crops=crops, steps=steps, fixed=_listed(plan.fixed), masks=masks,
-        pairs=pairs, others=other_pages(network, folder),
+        crops=crops, steps=steps, fixed=_listed(plan.fixed), masks=masks, held=HELD,
+        measured=plan.measured, pairs=pairs, others=other_pages(network, folder),
     )  # fmt: skip
     write_atomic(folder / name, plot(rows))
     parts = [preface, f"![Divergence against bits per value]({name})", "", text]

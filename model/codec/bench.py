@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,72 +15,32 @@ from ..mixed import divergence
 from ..quantize import quantize
 from ..zoo import MODELS, imagenet
 from ..zoo.loader import Labelled
-from .choose import Choice, Option, Profile, masked_options, pick_at_most, profiles
+from .choose import Choice, pick_at_most
 from .coded import CodedGraph, Lossy
 from .ebpc import Ebpc
-from .levels import best_tables
 from .maps import stored_maps, values_of
+from .measure import measured
+from .options import Fit, Option, Profile, fit_tables, masked_options, profiles
 from .pair import JointMeans, best_pairs
 from .place import groups_of
 from .plain import companded, linear, truncation
+from .plan import NETWORKS, PLANS
 from .table import TableCode
 from .tune import Tuning, tune
 from .zeros import ZeroMask, ZeroRun
 
-SQ2 = ("fire2_squeeze1x1", "fire3_squeeze1x1")
 PAIR_BITS = (7, 5)
 CALIBRATION_PICTURES = 48
 CROPS, HELD = 240, 96
 BATCH = 12
 STEPS = 40
 GENTLY: dict[str, Any] = {"rate": 0.03, "network_rate": 0.003, "encoder": False}
+FITTED: dict[str, Fit] = {
+    "table, least squares": "squares", "table": "weighted", "table, plain means": "means",
+}  # fmt: skip
 FIXED, MASKED = "chosen per map", "chosen per map, masks"
 
 Tell = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is measured of one network.
-
-    Attributes
-    ----------
-    bits : tuple of int
-        Every k of the codes of one size; what is chosen per map is among them too.
-    subset : tuple of str
-        Maps of the set SQ2; empty where there is none.
-    fixed, masked : tuple of float
-        Most bits per value on average, over the crops, of what is chosen per map: with fixed
-        rates alone, and with masks of zeros.
-    masks : tuple of int
-        Every k behind a mask of zeros.
-    mask_prices : tuple of float
-        Nats per stored bit that the first interval of such codes is widened for.
-    tuned : Mapping[str, tuple of int]
-        Tables of one size that are tuned, by set of maps.
-    tuned_fixed, tuned_masked : tuple of float
-        Choices that are.
-    """
-
-    bits: tuple[int, ...] = (6, 5, 4, 3, 2)
-    subset: tuple[str, ...] = ()
-    fixed: tuple[float, ...] = (5, 4, 3)
-    masked: tuple[float, ...] = ()
-    masks: tuple[int, ...] = ()
-    mask_prices: tuple[float, ...] = ()
-    tuned: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    tuned_fixed: tuple[float, ...] = ()
-    tuned_masked: tuple[float, ...] = ()
-
-
-PLANS = {
-    "squeezenet1_1": Plan(
-        subset=SQ2, masked=(3, 2.7, 2.25, 2), masks=(3, 4), mask_prices=(4e-8, 1.5e-7, 6e-7),
-        tuned={"SQ2": (4, 3, 2), "ALL": (4,)}, tuned_fixed=(4,), tuned_masked=(2.7,),
-    ),
-    "efficientnet_lite0": Plan(bits=(5, 4, 3), fixed=(4.5, 4, 3.5), tuned_fixed=(4,)),
-}  # fmt: skip
-NETWORKS = tuple(PLANS)
 
 
 @dataclass(frozen=True)
@@ -172,9 +132,10 @@ class Bench:
         self.pictures: Labelled = loader.labelled(limit)
         self.crops = imagenet.rounding_crops(preprocess, crops, seed)
         self.held = imagenet.held_out_crops(preprocess, held, seed)
-        # conv10's map is read by the global average alone: stored as it is
-        last = graph.nodes[-1]
-        raw = last.inputs if isinstance(last, GlobalAverageNode) else ()
+        # what the global average reads, and gives: rarely far from zero, so that some hundred
+        # pictures do not show what decides, and too small for tables to pay
+        averages = [node for node in graph.nodes if isinstance(node, GlobalAverageNode)]
+        raw = {name for node in averages for name in (*node.inputs, node.output)}
         every = [m for m in stored_maps(graph) if m not in raw]
         self.integer = quantize(graph, frac_bits, terms=2, bits=4)
         self.groups = groups_of(self.integer, every)  # which maps the engine stores alike
@@ -186,7 +147,6 @@ class Bench:
         self.profiles = profiles(self.network, self.crops, every, seed)
         self.tell("histograms and gradients", 1, 1)
         self.reference = self._scores(self.network, {})
-        self._fitted: dict[tuple[str, bool], dict[int, TableCode]] = {}
 
     def _scores(self, network: CodedGraph, codes: Mapping[str, Lossy]) -> torch.Tensor:
         return network.scores(self.pictures.x, codes)
@@ -259,21 +219,46 @@ class Bench:
             for code, make in plain.items():
                 made = {n: make(c, k, self.network.zero[n]) for n, c in counts.items()}
                 yield self.row(maps, code, k, made)
-            squares = {n: self._fit(n, weighted=False)[k] for n in names}
-            yield self.row(maps, "table, least squares", k, squares)
-            yield self.row(maps, "table", k, self._tables(names, k))
+            for code, fit in FITTED.items():
+                yield self.row(maps, code, k, {n: self._fitted[n][fit][k] for n in names})
+            yield self.row(maps, "table, measured", k, self._tables(names, k))
         self.tell(f"{maps} fixed rate", len(sizes), len(sizes))
 
-    def _fit(self, name: str, weighted: bool = True) -> dict[int, TableCode]:
-        """Return a map's learned tables of every size; they are fitted once."""
-        if (name, weighted) not in self._fitted:
+    @cached_property
+    def _fitted(self) -> dict[str, dict[Fit, dict[int, TableCode]]]:
+        """Every map's learned tables."""
+        found: dict[str, dict[Fit, dict[int, TableCode]]] = {}
+        for name in self.sets["ALL"]:
+            found[name] = fit_tables(self.profiles[name], self.plan.bits)
+            self.tell("fit tables", len(found), len(self.sets["ALL"]))
+        return found
+
+    @cached_property
+    def _options(self) -> dict[str, list[Option]]:
+        """Every way to store each map, with its measured loss."""
+        options = {}
+        for name, fits in self._fitted.items():
             profile = self.profiles[name]
-            weights = profile.weights if weighted else profile.counts
-            self._fitted[name, weighted] = best_tables(weights, self.plan.bits)
-        return self._fitted[name, weighted]
+            options[name] = [
+                Option(code, False, profile.loss(code), float(k))
+                for codes in fits.values()
+                for k, code in codes.items()
+            ]
+            if _zeros(profile) > 0.25:  # a mask pays only then
+                for price in self.plan.mask_prices:
+                    options[name] += masked_options(profile, self.plan.masks, price)
+        return measured(
+            self.network, options, self.held[: self.plan.measured],
+            tell=lambda done, total: self.tell("measure codes", done, total),
+        )  # fmt: skip
 
     def _tables(self, names: Sequence[str], k: int) -> dict[str, TableCode]:
-        return {n: self._fit(n)[k] for n in names}
+        """Return for each map the table of a size that measured the least loss."""
+        return {n: self._best(n, k).code for n in names}
+
+    def _best(self, name: str, k: int) -> Option:
+        several = [o for o in self._options[name] if o.code.bits == k and not o.masked]
+        return min(several, key=lambda option: option.loss)
 
     def _pairs(self, maps: str, names: Sequence[str]) -> Iterator[Row]:
         for done, bits in enumerate(PAIR_BITS):
@@ -309,33 +294,11 @@ class Bench:
 
     def _choice(self, name: str, most: float) -> Choice:
         """Return the best choice of some mean rate, from unlabelled crops alone."""
-        options = dict(self._fixed_options)
-        if name == MASKED:
-            options |= {n: [*options[n], *several] for n, several in self._mask_options.items()}
+        options = {
+            n: [o for o in several if name == MASKED or not o.masked]
+            for n, several in self._options.items()
+        }
         return pick_at_most(options, self.values, most, self.groups)
-
-    @cached_property
-    def _fixed_options(self) -> dict[str, list[Option]]:
-        return {
-            name: [
-                Option(code, False, self.profiles[name].loss(code), float(k))
-                for k, code in self._fit(name).items()
-            ]
-            for name in self.sets["ALL"]
-        }
-
-    @cached_property
-    def _mask_options(self) -> dict[str, list[Option]]:
-        plan = self.plan
-        return {
-            name: [
-                option
-                for price in plan.mask_prices
-                for option in masked_options(profile, plan.masks, price)
-            ]
-            for name, profile in self.profiles.items()
-            if _zeros(profile) > 0.25  # a mask pays only then
-        }
 
     def _mean_bits(
         self, codes: Mapping[str, TableCode], masked: set[str], network: CodedGraph | None = None

@@ -1,10 +1,8 @@
-"""Which map is stored how: the least predicted loss for the bits stored in all.
+"""Which map is stored how: the least loss for the bits stored in all.
 
-A code's loss is predicted from histograms alone: half the squared error in every value, weighted
-by how much an error there matters (:func:`.coded.fisher_weights`), is the second-order estimate
-of the divergence of the class probabilities. Losses of several maps add. With a price per stored
-bit every map takes the option with the least loss plus price times bits; prices from high to low
-give the curve of loss against bits.
+Losses of several maps add, predicted ones or those that :func:`.measure.measured` found. With a
+price per stored bit every map takes the option with the least loss plus price times bits; prices
+from high to low give the curve of loss against bits.
 """
 
 from __future__ import annotations
@@ -16,108 +14,15 @@ from dataclasses import dataclass
 import torch
 
 from ..mixed import divergence
-from .coded import CodedGraph, fisher_weights, histograms
-from .levels import best_tables
+from .coded import CodedGraph
 from .maps import mean_bits, values_of
+from .measure import measured
+from .options import Option, Profile, fixed_options, profiles
 from .parts import joined, parts_of, with_parts
-from .table import VALUES, TableCode
+from .table import TableCode
 
-SHARE = 1e-3  # of a channel's weight that goes by how often a value occurs
-BATCH = 12
 PRICES_BETWEEN = (1e-15, 1e6)  # nats per stored bit: all raw, and the fewest bits everywhere
 RATES = (2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5)
-
-
-@dataclass(frozen=True, eq=False)
-class Profile:
-    """What is known of one map.
-
-    Attributes
-    ----------
-    counts : Tensor float64 (C, 256)
-        How often a channel has a value, per picture.
-    weights : Tensor float64 (C, 256)
-        Loss in nats per squared error in every occurrence of the value, per picture.
-    """
-
-    counts: torch.Tensor
-    weights: torch.Tensor
-
-    def loss(self, code: TableCode) -> float:
-        """Return the predicted divergence in nats when the map is stored so."""
-        values = torch.arange(VALUES, dtype=torch.float64)
-        return float((self.weights * (code.decoded.double() - values).square()).sum())
-
-
-@dataclass(frozen=True, eq=False)
-class Option:
-    """One way to store one map.
-
-    Attributes
-    ----------
-    code : TableCode
-    masked : bool
-        A mask of zeros before the codes that are not 0: a rate that depends on the picture.
-    loss : float
-        Predicted, in nats.
-    bits : float
-        Stored per value, on average over the pictures looked at.
-    """
-
-    code: TableCode
-    masked: bool
-    loss: float
-    bits: float
-
-    @property
-    def name(self) -> str:
-        """What the option is called."""
-        return f"{'mask + ' if self.masked else ''}{self.code.bits} bits"
-
-
-def profiles(
-    network: CodedGraph, pictures: torch.Tensor, names: Sequence[str], seed: int = 0
-) -> dict[str, Profile]:
-    """Return what choosing and fitting needs to know of each map, from unlabelled pictures.
-
-    Parameters
-    ----------
-    network : CodedGraph
-    pictures : Tensor uint8 (B, C, H, W)
-        Some hundred; the gradients are taken on every second batch of them.
-    names : sequence of str
-    seed : int
-        Of the classes that are drawn.
-    """
-    batches = pictures.split(BATCH)
-    counts = histograms(network, batches, names)
-    half = batches[::2]
-    weights = fisher_weights(network, half, names, seed)
-    looked = sum(map(len, half))
-    found = {}
-    for name in names:
-        count, weight = counts[name] / len(pictures), weights[name] / (2 * looked)
-        share = count / count.sum(1, keepdim=True).clamp(min=1e-300)
-        weight = weight + SHARE * weight.sum(1, keepdim=True) * share
-        found[name] = Profile(count, weight)
-    return found
-
-
-def fixed_options(profile: Profile, bits: Sequence[int]) -> list[Option]:
-    """Return the codes of fixed rate with the least predicted loss."""
-    codes = best_tables(profile.weights, bits)
-    return [Option(codes[k], False, profile.loss(codes[k]), float(k)) for k in bits]
-
-
-def masked_options(profile: Profile, bits: Sequence[int], price: float) -> list[Option]:
-    """Return codes behind a mask of zeros, best at a price in nats per stored bit."""
-    found = []
-    values = float(profile.counts.sum())
-    for k in bits:
-        code = best_tables(profile.weights, [k], zero_gain=price * k * profile.counts)[k]
-        used = float((profile.counts * (code.codes > 0)).sum())
-        found.append(Option(code, True, profile.loss(code), 1 + k * used / values))
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +34,7 @@ class Choice:
     options : dict[str, Option]
         Maps that are not named are stored raw.
     loss : float
-        Predicted for all maps together, in nats.
+        Of all maps together, the sum of their own, in nats.
     bits : float
         Mean per value over all maps asked about.
     price : float
@@ -274,7 +179,8 @@ def choose(
     names : sequence of str
         Maps that may be coded, of :func:`.parts.whole_maps`; their parts are coded with them.
     pictures, held : Tensor uint8 (B, C, H, W)
-        Unlabelled pictures to fit codes to, and others to measure on.
+        Unlabelled pictures to fit codes to, and others to measure on: each code of each map
+        by itself, and then choices.
     max_drop : float
         Points of top-1 accuracy that may be lost, estimated (:attr:`Measured.drop`).
     rates : sequence of float
@@ -309,6 +215,9 @@ def choose(
     for number, name in enumerate(names, start=1):
         options[name] = fixed_options(known[name], bits)
         tell("fit codes", number, len(names))
+    options = measured(
+        network, options, held, parts, lambda done, total: tell("measure codes", done, total)
+    )
     values = values_of(network.graph, list(names))
     reference = network.scores(held, {})
     curve: list[Measured] = []

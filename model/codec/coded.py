@@ -29,6 +29,9 @@ class CodedGraph:
     graph : Graph
     frac_bits : Mapping[str, int]
         f of every tensor, from calibration.
+    rounds : bool
+        Store whole numbers; otherwise values are only clipped, so that the scores are a smooth
+        function of every map.
 
     Attributes
     ----------
@@ -37,8 +40,8 @@ class CodedGraph:
         Zero point of every tensor.
     """
 
-    def __init__(self, graph: Graph, frac_bits: Mapping[str, int]) -> None:
-        self.graph, self.frac_bits = graph, dict(frac_bits)
+    def __init__(self, graph: Graph, frac_bits: Mapping[str, int], rounds: bool = True) -> None:
+        self.graph, self.frac_bits, self.rounds = graph, dict(frac_bits), rounds
         signed = signed_tensors(graph)
         names = (graph.input, *(node.output for node in graph.nodes))
         self.zero = {name: 128 if name in signed else 0 for name in names}
@@ -52,9 +55,11 @@ class CodedGraph:
         ]
 
     def stored(self, name: str, value: torch.Tensor) -> torch.Tensor:
-        """Return a tensor's stored values, float and integral, with straight-through gradients."""
+        """Return a tensor's stored values, float, with gradients that pass rounding straight."""
         scaled = value * 2.0 ** self.frac_bits[name] + self.zero[name]
         clipped = scaled.clamp(0, 255)
+        if not self.rounds:
+            return clipped
         if not scaled.requires_grad:
             return clipped.add_(0.5).floor_()
         return clipped + ((clipped + 0.5).floor() - clipped).detach()
@@ -106,7 +111,7 @@ class CodedGraph:
     def _wanted(self, known: Mapping[str, torch.Tensor]) -> set[str]:
         """Return the outputs of the nodes that have to run."""
         wanted: set[str] = set()
-        open_names = [self.graph.output]
+        open_names = list(self.graph.outputs)
         by_output = {node.output: node for node in self.graph.nodes}
         while open_names:
             name = open_names.pop()
@@ -145,6 +150,36 @@ class CodedGraph:
 
         parts = [self.run(self.inputs(part), watch, change) for part in x.split(BATCH)]
         return torch.cat(parts)
+
+    @torch.no_grad()
+    def scores_after(
+        self, x: torch.Tensor, kept: Mapping[str, torch.Tensor], codes: Mapping[str, Lossy]
+    ) -> torch.Tensor:
+        """Return the scores of one batch with some maps coded; only what is behind the first runs.
+
+        Parameters
+        ----------
+        x : Tensor uint8 (B, C, H, W)
+        kept : Mapping[str, Tensor uint8]
+            Stored values of every tensor of the batch without codes, as ``look`` of
+            :meth:`scores` is told them.
+        codes : Mapping[str, callable]
+            As in :meth:`scores`, not empty.
+        """
+        order = [node.output for node in self.graph.nodes]
+        first = min(order.index(name) for name in codes)
+        later = {name for node in self.graph.nodes[first + 1 :] for name in node.inputs}
+        known = self.inputs(x)
+        for name in order[: first + 1]:
+            if name in later or name in self.graph.outputs:
+                whole = codes[name](kept[name]) if name in codes else kept[name]
+                real = self.real(name, whole.float())
+                known[name] = real.contiguous(memory_format=torch.channels_last)
+
+        def watch(name: str, stored: torch.Tensor) -> torch.Tensor:
+            return codes[name](stored.round().to(torch.uint8)).float() if name in codes else stored
+
+        return self.run(known, watch)
 
 
 @torch.no_grad()

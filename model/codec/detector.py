@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -56,6 +56,3 @@ class CodedDetector(CodedGraph):
             counts = sure.amax(1, keepdim=True)
             total = total + (logs.gather(-1, bins).squeeze(-1) * counts).sum()
         return total
-
-    def _wanted(self, known: Mapping[str, torch.Tensor]) -> set[str]:
-        return {node.output for node in self.graph.nodes} - set(known)

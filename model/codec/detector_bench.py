@@ -14,10 +14,11 @@ from ..quantize import quantize
 from ..zoo import imagenet, nanodet
 from ..zoo.detect import Detection, decode, mean_average_precision
 from ..zoo.scenes import scene
-from .choose import Choice, Option, pick_at_most, profiles
+from .choose import Choice, pick_at_most
 from .detector import CodedDetector
 from .levels import best_tables
 from .maps import values_of
+from .options import Option, profiles
 from .parts import joined, parts_of, whole_maps, with_parts
 from .place import groups_of
 from .plain import companded, linear

@@ -15,7 +15,7 @@ import torch
 
 from .table import BITS_MAX, VALUES, TableCode
 
-CHUNK = 64  # channels solved at once: bounds the memory
+CHUNK = 4  # channels solved at once: what fits a cache is three times as fast
 BLOCK = 64  # ends of intervals looked at together
 PRIOR = 1e-6  # of a channel's weight, spread over all values: what was never seen has a level near
 
@@ -150,6 +150,24 @@ def best_tables(
         k: TableCode(k, found[1 << k].starts.to(torch.uint8), found[1 << k].levels.to(torch.uint8))
         for k in bits
     }
+
+
+def plain_means(code: TableCode, counts: torch.Tensor) -> TableCode:
+    """Return the code with the mean of what each of its intervals holds as its level.
+
+    Parameters
+    ----------
+    code : TableCode
+    counts : Tensor float64 (C, 256)
+        How often a channel has a value. Levels of intervals that hold nothing stay.
+    """
+    values = torch.arange(VALUES, dtype=torch.float64)
+    empty = torch.zeros(code.levels.shape, dtype=torch.float64)
+    index = code.codes.long()
+    mass = empty.scatter_add(1, index, counts)
+    first = empty.scatter_add(1, index, counts * values)
+    means = torch.where(mass > 0, (first / mass.clamp(min=1e-300)).round(), code.levels.double())
+    return TableCode(code.bits, code.thresholds, means.to(torch.uint8))
 
 
 def _favour_zero(

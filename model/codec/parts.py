@@ -14,7 +14,7 @@ from .maps import stored_maps
 from .table import TableCode
 
 if TYPE_CHECKING:
-    from .choose import Profile
+    from .options import Profile
 
 
 @dataclass(frozen=True)

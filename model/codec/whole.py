@@ -7,9 +7,9 @@ import torch
 from ..agreement import has_classes
 from ..graph import Graph
 from ..network import Network
-from .choose import profiles
 from .coded import CodedGraph
 from .levels import best_tables
+from .options import profiles
 from .parts import whole_maps
 from .place import code_network, groups_of
 

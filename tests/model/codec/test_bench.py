@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shiftwork.model.codec.bench import FIXED, MASKED, PLANS, SQ2, Bench
+from shiftwork.model.codec.bench import FIXED, MASKED, Bench
+from shiftwork.model.codec.plan import PLANS, SQ2
 
 
 @pytest.mark.slow

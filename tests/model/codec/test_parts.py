@@ -2,8 +2,9 @@
 
 import torch
 
-from shiftwork.model.codec.choose import choose, profiles
+from shiftwork.model.codec.choose import choose
 from shiftwork.model.codec.coded import CodedGraph
+from shiftwork.model.codec.options import profiles
 from shiftwork.model.codec.parts import Part, joined, parts_of, whole_maps, with_parts
 from shiftwork.model.codec.place import code_network, groups_of
 from shiftwork.model.golden import run

@@ -2,8 +2,9 @@
 
 import torch
 
-from shiftwork.model.codec.choose import Option, pick
+from shiftwork.model.codec.choose import pick
 from shiftwork.model.codec.levels import best_tables
+from shiftwork.model.codec.options import Option
 from shiftwork.model.codec.place import code_network, groups_of
 from shiftwork.model.golden import run
 from shiftwork.model.graph import AddNode, ConcatNode, ConvNode, GlobalAverageNode, Graph
