@@ -90,7 +90,7 @@ class Coding:
                     "drop_estimated": point.drop,
                     "agree_percent": point.agree,
                     "divergence": point.divergence,
-                    "predicted": point.choice.loss,
+                    "each_alone": point.choice.loss,
                     "chosen": point is self.best,
                     "maps": {name: option.code.bits for name, option in options.items()},
                 }

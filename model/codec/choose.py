@@ -213,7 +213,7 @@ def choose(
     known = known or joined(profiles(network, pictures, [*names, *parts]), parts)
     options = {}
     for number, name in enumerate(names, start=1):
-        options[name] = fixed_options(known[name], bits)
+        options[name] = fixed_options(known[name], bits, network.zero[name])
         tell("fit codes", number, len(names))
     options = measured(
         network, options, held, parts, lambda done, total: tell("measure codes", done, total)

@@ -15,6 +15,7 @@ import torch
 
 from .coded import BATCH, CodedGraph, fisher_weights, histograms
 from .levels import best_tables, plain_means
+from .plain import companded, linear
 from .table import VALUES, TableCode
 
 SHARE = 1e-3  # of a channel's weight that goes by how often a value occurs
@@ -112,13 +113,11 @@ def fit_tables(profile: Profile, bits: Sequence[int]) -> dict[Fit, dict[int, Tab
     }
 
 
-def fixed_options(profile: Profile, bits: Sequence[int]) -> list[Option]:
-    """Return the codes of fixed rate, all of :func:`fit_tables`, with predicted losses."""
-    return [
-        Option(code, False, profile.loss(code), float(k))
-        for codes in fit_tables(profile, bits).values()
-        for k, code in codes.items()
-    ]
+def fixed_options(profile: Profile, bits: Sequence[int], zero_point: int = 0) -> list[Option]:
+    """Return codes of fixed rate with predicted losses: :func:`fit_tables`, linear, companded."""
+    codes = [code for several in fit_tables(profile, bits).values() for code in several.values()]
+    codes += [make(profile.counts, k, zero_point) for make in (linear, companded) for k in bits]
+    return [Option(code, False, profile.loss(code), float(code.bits)) for code in codes]
 
 
 def masked_options(profile: Profile, bits: Sequence[int], price: float) -> list[Option]:

@@ -42,7 +42,7 @@ class Plan:
     tuned: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     tuned_fixed: tuple[float, ...] = ()
     tuned_masked: tuple[float, ...] = ()
-    measured: int = 48
+    measured: int = 24
 
 
 PLANS = {
@@ -50,6 +50,6 @@ PLANS = {
         subset=SQ2, masked=(3, 2.7, 2.25, 2), masks=(3, 4), mask_prices=(4e-8, 1.5e-7, 6e-7),
         tuned={"SQ2": (4, 3, 2), "ALL": (4,)}, tuned_fixed=(4,), tuned_masked=(2.7,),
     ),
-    "efficientnet_lite0": Plan(fixed=(5, 4.5, 4, 3.5), tuned_fixed=(4,), measured=24),
+    "efficientnet_lite0": Plan(bits=(5, 4, 3), fixed=(4.5, 4, 3.5), tuned_fixed=(4,), measured=12),
 }  # fmt: skip
 NETWORKS = tuple(PLANS)

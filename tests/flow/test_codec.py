@@ -51,7 +51,7 @@ def test_rows_become_tables_json_plot_and_page(tmp_path: Path) -> None:
     write(other, TRAFFIC, "efficientnet_lite0", tmp_path, tmp_path / "page", crops=24, steps=0)
     page = (tmp_path / "page" / "codec-efficientnet_lite0.md").read_text()
     assert "Of other networks: [squeezenet1_1](codec.md).\n" in page
-    assert "## SQ2" not in page and "  5, 4.5, 4 or 3.5 bits" in page
+    assert "## SQ2" not in page and "  4.5, 4 or 3.5 bits" in page
     picture = (tmp_path / "page" / "codec_squeezenet1_1.svg").read_text()
     assert "chosen per map, masks<" in picture and "table, tuned<" in picture
     assert picture == (tmp_path / "codec_squeezenet1_1.svg").read_text()
