@@ -19,6 +19,7 @@ from .plain import companded, linear
 from .table import VALUES, TableCode
 
 SHARE = 1e-3  # of a channel's weight that goes by how often a value occurs
+NEVER = 1e-7  # of the mean channel's weight: what has less never mattered
 Fit = Literal["weighted", "means", "squares"]
 FITS: tuple[Fit, ...] = get_args(Fit)
 
@@ -93,7 +94,10 @@ def profiles(
     for name in names:
         count, weight = counts[name] / len(pictures), weights[name] / (2 * looked)
         share = count / count.sum(1, keepdim=True).clamp(min=1e-300)
-        weight = weight + SHARE * weight.sum(1, keepdim=True) * share
+        total = weight.sum(1, keepdim=True)
+        # a channel that never mattered goes by its counts alone: a code that is good for nothing
+        # would wake it up
+        weight = weight + SHARE * total.clamp(min=NEVER * float(total.mean())) * share
         found[name] = Profile(count, weight)
     return found
 

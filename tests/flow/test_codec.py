@@ -42,6 +42,7 @@ def test_rows_become_tables_json_plot_and_page(tmp_path: Path) -> None:
     assert document["traffic"][0]["millijoules"] == pytest.approx(12e6 * 8 * 20.3125e-9)
     table = to_markdown(ROWS)
     assert "| table | 4 | 2.00 | 29 (-2.5) | 2 | 1 | 38 | 90.0 | 0.0310 | 1.0 |" in table
+    assert "| table, tuned, 20 steps | 4 | 2.00 | 30 (+0.0) |" in table
     assert "| raw | 8 | 1.00 | 30 (+0.0) | 0 | 0 | 38 | 100.0 | 0.0000 |  |" in table
     page = (tmp_path / "page" / "codec.md").read_text()
     assert "40 labelled pictures" in page and "30 right" in page and "(40 steps)" in page

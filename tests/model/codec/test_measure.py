@@ -1,6 +1,7 @@
 """What codes of one map measure, against the whole network run with them."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from shiftwork.model.codec.coded import CodedGraph
 from shiftwork.model.codec.measure import measured
 from shiftwork.model.codec.options import FITS, fit_tables, fixed_options, profiles
 from shiftwork.model.codec.parts import parts_of
+from shiftwork.model.graph import ConvNode
 from shiftwork.model.mixed import divergence
 
 from .test_parts import branching
@@ -87,3 +89,19 @@ def test_parts_are_coded_with_their_whole() -> None:
     assert all(b.loss != a.loss for a, b in zip(alone, both, strict=True))
     with pytest.raises(ValueError, match="needs one picture or more, not 0"):
         measured(network, options, x[:0])
+
+
+def test_a_channel_that_never_matters_goes_by_its_values(
+    coded: CodedGraph, pictures: torch.Tensor
+) -> None:
+    last = next(n for n in coded.graph.nodes if n.output == "f")
+    assert isinstance(last, ConvNode)
+    weight = last.weight.clone()
+    weight[:, 3] = 0
+    nodes = [replace(last, weight=weight) if n is last else n for n in coded.graph.nodes]
+    deaf = CodedGraph(replace(coded.graph, nodes=nodes), coded.frac_bits)
+    fits = fit_tables(profiles(deaf, pictures, ["e"])["e"], (3,))
+    weighted, squares = fits["weighted"][3], fits["squares"][3]
+    assert torch.equal(weighted.levels[3], squares.levels[3])
+    assert torch.equal(weighted.thresholds[3], squares.thresholds[3])
+    assert not torch.equal(weighted.levels, squares.levels)
