@@ -30,6 +30,11 @@ PAGES = {"squeezenet1_1": "codec.md"}  # and codec-NETWORK.md for others
 PAIRS = """\
 - pair: two channels share an odd number of bits. joint means: decoded by one table for both.
 """
+TUNED = """\
+- tuned: levels, biases and channel scales trained end to end against the reference's output for
+  {steps} steps; where two maps alone are coded thresholds too, and faster. It begins with measured
+  tables; the state with the least divergence on {held} held-out crops stays, 0 steps being untuned.
+"""
 MASKS = """\
 - chosen per map, masks: a mask of zeros before the codes that are not 0 is one of the options; the
   mean that the price is found by, at most {masked} bits, is that of the unlabelled crops.
@@ -46,10 +51,9 @@ pictures with the reference's class, in percent; the divergence is that of the c
 from the reference's, in nats, and tells codes apart best.
 
 Codes were fitted to {crops} random crops of unlabelled pictures, none of them among the labelled
-ones; {held} crops of others said when to stop tuning ({steps} steps). What the global average
-reads and gives stays raw. `bits` are stored per value: exact for a fixed rate, else the mean over
-the labelled pictures, masks counted. `tables` is what the code's own thresholds and levels take,
-in kB.
+ones; others are held out. What the global average reads and gives stays raw. `bits` are stored per
+value: exact for a fixed rate, else the mean over the labelled pictures, masks counted. `tables` is
+what the code's own thresholds and levels take, in kB.
 
 - truncation: the upper bits. linear, companded: one grid for the whole map, stretched for the
   least squared error.
@@ -60,11 +64,8 @@ in kB.
 - table, plain means: the intervals of those, with the mean of what each holds as its level.
 - table, measured: of these three the one that costs least where that map alone is coded, measured
   on {measured} held-out crops; behind the coded map nothing is rounded.
-{pairs}- tuned: levels, biases and channel scales trained end to end against the reference's output;
-  where two maps alone are coded thresholds too, and faster. It begins with measured tables; the
-  state with the least divergence on the held-out crops stays, that of 0 steps is untuned.
-- chosen per map: a table and a rate for each map, fixed when a program is compiled, by that
-  measured loss plus a price in nats per stored bit: the lowest at which the mean is at most
+{pairs}{tuned}- chosen per map: a table and a rate for each map, fixed when a program is compiled,
+  by that loss plus a price in nats per stored bit: the lowest at which the mean is at most
   {fixed} bits.
 {masks}- ZVC, zero run-length, EBPC: lossless.
 """
@@ -191,10 +192,12 @@ def write_page(
     first, plan = rows[0], PLANS[network]
     masks = MASKS.format(masked=_listed(plan.masked)) if plan.masked else ""
     pairs = PAIRS if any(row.code == "pair" for row in rows) else ""
+    several = any(row.step is not None for row in rows)
+    tuned = TUNED.format(steps=steps, held=HELD) if several else ""
     preface = PREFACE.format(
         network=network, pictures=first.pictures, top1=first.top1, point=100 / first.pictures,
-        crops=crops, steps=steps, fixed=_listed(plan.fixed), masks=masks, held=HELD,
-        measured=plan.measured, pairs=pairs, others=other_pages(network, folder),
+        crops=crops, fixed=_listed(plan.fixed), masks=masks, tuned=tuned, measured=plan.measured,
+        pairs=pairs, others=other_pages(network, folder),
     )  # fmt: skip
     write_atomic(folder / name, plot(rows))
     parts = [preface, f"![Divergence against bits per value]({name})", "", text]

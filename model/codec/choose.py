@@ -22,6 +22,7 @@ from .parts import joined, parts_of, with_parts
 from .table import TableCode
 
 PRICES_BETWEEN = (1e-15, 1e6)  # nats per stored bit: all raw, and the fewest bits everywhere
+ALONE = 24  # pictures that every code is measured on by itself
 RATES = (2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5)
 
 
@@ -180,7 +181,7 @@ def choose(
         Maps that may be coded, of :func:`.parts.whole_maps`; their parts are coded with them.
     pictures, held : Tensor uint8 (B, C, H, W)
         Unlabelled pictures to fit codes to, and others to measure on: each code of each map
-        by itself, and then choices.
+        by itself, on 24 of them, and then choices on all.
     max_drop : float
         Points of top-1 accuracy that may be lost, estimated (:attr:`Measured.drop`).
     rates : sequence of float
@@ -216,7 +217,11 @@ def choose(
         options[name] = fixed_options(known[name], bits, network.zero[name])
         tell("fit codes", number, len(names))
     options = measured(
-        network, options, held, parts, lambda done, total: tell("measure codes", done, total)
+        network,
+        options,
+        held[:ALONE],
+        parts,
+        lambda done, total: tell("measure codes", done, total),
     )
     values = values_of(network.graph, list(names))
     reference = network.scores(held, {})

@@ -50,6 +50,6 @@ PLANS = {
         subset=SQ2, masked=(3, 2.7, 2.25, 2), masks=(3, 4), mask_prices=(4e-8, 1.5e-7, 6e-7),
         tuned={"SQ2": (4, 3, 2), "ALL": (4,)}, tuned_fixed=(4,), tuned_masked=(2.7,),
     ),
-    "efficientnet_lite0": Plan(bits=(5, 4, 3), fixed=(4.5, 4, 3.5), tuned_fixed=(4,), measured=12),
+    "efficientnet_lite0": Plan(bits=(5, 4, 3), fixed=(4.5, 4, 3.5), measured=12),
 }  # fmt: skip
 NETWORKS = tuple(PLANS)

@@ -45,7 +45,7 @@ def test_rows_become_tables_json_plot_and_page(tmp_path: Path) -> None:
     assert "| table, tuned, 20 steps | 4 | 2.00 | 30 (+0.0) |" in table
     assert "| raw | 8 | 1.00 | 30 (+0.0) | 0 | 0 | 38 | 100.0 | 0.0000 |  |" in table
     page = (tmp_path / "page" / "codec.md").read_text()
-    assert "40 labelled pictures" in page and "30 right" in page and "(40 steps)" in page
+    assert "40 labelled pictures" in page and "30 right" in page and "for\n  40 steps" in page
     assert table in page and "  5, 4 or 3 bits" in page and "at most 3, 2.7, 2.25 or 2" in page
     assert "Of other networks" not in page
     other = [row for row in ROWS if row.maps == "ALL"]
