@@ -137,7 +137,7 @@ def test_power_without_toggles_is_refused(timed: tuple[Timed, Path]) -> None:
 @pytest.mark.slow
 def test_an_engine_runs_with_delays(library: Library, tmp_path: Path) -> None:
     config = EngineConfig(name="pair", rows=2, cols=2, hold=8, buffer_words=1024, max_terms=2,
-                          burst_beats=8, weight_fifo=8, max_fan_in=256)  # fmt: skip
+                          burst_beats=8, weight_fifo=8, max_fan_in=512)  # fmt: skip
     emitted = emit(config, tmp_path)
     work = tmp_path / "work"
     work.mkdir()
