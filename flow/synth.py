@@ -84,11 +84,12 @@ def target_for(config: EngineConfig) -> Target:
     """Return the ECP5 an engine is placed on unless another is asked for.
 
     An ECP5-25F has room for 64 lanes and an activation buffer of 64 KiB (56 block memories of
-    2 KiB, and the rest of an engine takes some), but not for the tables of `small` with a codec
-    of 64 planes beside them; anything larger is tried on an ECP5-85F.
+    2 KiB, and the rest of an engine takes some), but not for what `small` has beside them with a
+    codec or `zero_maps`; anything larger is tried on an ECP5-85F.
     """
     buffer = config.buffer_words * config.rows * config.act_bits // 8  # bytes
-    fits = config.lanes <= 64 and buffer <= 64 << 10 and not config.codec_bits
+    coded = config.codec_bits or config.zero_maps
+    fits = config.lanes <= 64 and buffer <= 64 << 10 and not coded
     return ECP5_25F if fits else ECP5_85F
 
 

@@ -114,8 +114,8 @@ def test_large_engines_go_to_the_large_device() -> None:
     assert devices == {
         "tiny": "ECP5-25F", "small": "ECP5-25F", "base": "ECP5-85F", "large": "ECP5-85F",
     }  # fmt: skip
-    assert target_for(PRESETS["small"].replace(buffer_words=16384)).name == "ECP5-85F"
-    assert target_for(PRESETS["small"].replace(codec_bits=4)).name == "ECP5-85F"
+    for more in ({"buffer_words": 16384}, {"codec_bits": 4}, {"zero_maps": True}):
+        assert target_for(PRESETS["small"].replace(**more)).name == "ECP5-85F"
 
 
 def test_a_silent_stop_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
