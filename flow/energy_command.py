@@ -62,8 +62,14 @@ def energy(
     right = read_json(accuracy, "accuracy") if accuracy.exists() else None
     whole = read_json(engines, "bench-asic") if engines.exists() else None
     chosen = list(dict.fromkeys(networks or NETWORKS))
-    with Stages(log) as stages:
-        document = bench_energy(chosen, config, measured, right, stages, node, given, whole)
+    try:
+        with Stages(log) as stages:
+            document = bench_energy(chosen, config, measured, right, stages, node, given, whole)
+    except KeyError as error:
+        raise ValueError(
+            f"{error} is missing in {arrays}, {accuracy} or {engines}, written by an earlier "
+            "version: run bench-array, accuracy and bench-asic again"
+        ) from error
     written = write(document, out_dir, page)
     if as_json:
         typer.echo(json.dumps(document, indent=2))

@@ -30,6 +30,8 @@ class Design:
         fewer terms.
     arithmetic : "shift", "int8" or "int4"
         Of the engine that the program is compiled for.
+    built : bool
+        Whether an engine has such lanes.
     """
 
     title: str
@@ -39,6 +41,7 @@ class Design:
     variant: str
     rounded: bool = False
     arithmetic: Arithmetic = "shift"
+    built: bool = True
 
 
 DESIGNS = (
@@ -48,13 +51,20 @@ DESIGNS = (
     Design("mixed 1.25", ("n1",), 4, None, "mixed 1.25, B=4, compensated"),
     Design("mixed 1.5", ("n1",), 4, None, "mixed 1.5, B=4, compensated"),
     Design("N=2, one-term", ("n1",), 4, 2, "N=2, B=4, compensated"),
-    Design("N=2, two-term", ("n2",), 8, 1, "N=2, B=4, compensated"),
+    Design("N=2, two-term", ("n2",), 8, 1, "N=2, B=4, compensated", built=False),
     Design("mixed by cycles", ("n1",), 4, None, "mixed, 1.1 x the cycles, B=4, compensated"),
-    Design("N=2, B=3, two-term", ("n2_b3",), 6, 1, "N=2, B=3, compensated", True),
+    Design("N=2, B=3, two-term", ("n2_b3",), 6, 1, "N=2, B=3, compensated", True, built=False),
     Design(
-        "N=2, B=3, few terms", ("n2_b3_priced",), 6, 1, "N=2, B=3, compensated, price 0.02", True
+        "N=2, B=3, few terms",
+        ("n2_b3_priced",),
+        6,
+        1,
+        "N=2, B=3, compensated, price 0.02",
+        True,
+        built=False,
     ),
 )
+UNBUILT = {design.title for design in DESIGNS if not design.built}
 LEVERED = ("int8", "int4", "N=1", "mixed by cycles", "N=2, B=3, few terms")
 
 

@@ -195,12 +195,12 @@ def count_toggles(vcd: Path, undefined: bool = False) -> dict[str, int]:
         found: Counter[str] = Counter()
         last: dict[bytes, int] = {}
         bit_changes: Counter[tuple[bytes, int]] = Counter()
-        counting = False
+        counting = counted = False
         for part, lines in _parts(file):
             if part == b"$dumpoff":
                 counting = False
             elif part in (b"$dumpvars", b"$dumpon"):  # values, not changes
-                counting = True
+                counting = counted = True
                 for line in lines:
                     if line[:1] == b"b":
                         bits, code = line[1:].split()
@@ -217,7 +217,7 @@ def count_toggles(vcd: Path, undefined: bool = False) -> dict[str, int]:
                     while changed:
                         bit_changes[code, changed.bit_length() - 1] += 1
                         changed &= ~(1 << (changed.bit_length() - 1))
-    if counting:
+    if counting or not counted:
         raise ToolError(f"{vcd.name} was cut short")
     for line, count in changes.items():
         for name in names[line[1:]]:

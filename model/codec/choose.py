@@ -180,8 +180,8 @@ def choose(
     names : sequence of str
         Maps that may be coded, of :func:`.parts.whole_maps`; their parts are coded with them.
     pictures, held : Tensor uint8 (B, C, H, W)
-        Unlabelled pictures to fit codes to, and others to measure on: each code of each map
-        by itself, on 24 of them, and then choices on all.
+        Unlabelled pictures to fit codes to and, 24 of them, to measure each code of each map
+        on by itself; and others that only choices are measured on.
     max_drop : float
         Points of top-1 accuracy that may be lost, estimated (:attr:`Measured.drop`).
     rates : sequence of float
@@ -219,7 +219,7 @@ def choose(
     options = measured(
         network,
         options,
-        held[:ALONE],
+        pictures[:ALONE],
         parts,
         lambda done, total: tell("measure codes", done, total),
     )
