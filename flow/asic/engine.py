@@ -19,9 +19,14 @@ from .mapping import ABC
 ADDERS, MEMORY, MEMORY_MAP = (
     GATES.with_name(name) for name in ("adders.v", "memory.v", "memory_map.v")
 )
-SOURCES = (  # that decide what a netlist is
+SOURCES = (  # that decide what a netlist is, and what is measured of it
     ADDERS, MEMORY, MEMORY_MAP, Path(__file__),
-    *(GATES.with_name(f"{name}.py") for name in ("hierarchy", "surroundings", "engine_power")),
+    *(
+        GATES.with_name(f"{name}.py")
+        for name in (
+            "hierarchy", "surroundings", "engine_power", "mapping", "simulate", "liberty", "sta",
+        )
+    ),
 )  # fmt: skip
 _MEMORY = "shiftwork_memory"
 _ARRAY = "array"  # the block whose lanes depend on the arithmetic
