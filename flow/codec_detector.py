@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,8 @@ from rich.console import Console
 
 from ..model.codec.detector_bench import DetectorBench, DetectorRow
 from .codec_report import DETECTOR, bars, other_pages, page_name
-from .codec_traffic import Traffic, measure_traffic
-from .codec_traffic import to_markdown as traffic_section
-from .files import write_atomic, write_json
+from .codec_traffic import Traffic, measure_traffic, write_measured
+from .files import write_atomic
 from .progress import Bars
 from .tables import markdown_table
 
@@ -59,14 +57,7 @@ def write(
     crops: int,
 ) -> dict[str, Any]:
     """Write ``codec.json`` and ``codec.md``, and the page; return what is in the first."""
-    document = {
-        "network": DETECTOR,
-        "rows": [asdict(row) for row in rows],
-        "traffic": [asdict(row) | {"millijoules": row.millijoules} for row in traffic],
-    }
-    text = "\n".join([to_markdown(rows), traffic_section(traffic)])
-    write_json(folder / "codec.json", document)
-    write_atomic(folder / "codec.md", text)
+    document, text = write_measured(DETECTOR, rows, traffic, to_markdown(rows), folder)
     if page is not None:
         preface = PREFACE.format(
             others=other_pages(DETECTOR, page), scenes=rows[0].scenes, objects=rows[0].objects,

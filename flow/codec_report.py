@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..model.codec.bench import HELD, Bench, Row
 from ..model.codec.plan import NETWORKS, PLANS
 from .accuracy_plots import STYLE
-from .codec_traffic import Traffic, measure_traffic
-from .codec_traffic import to_markdown as traffic_section
-from .files import write_atomic, write_json
+from .codec_traffic import Traffic, measure_traffic, write_measured
+from .files import write_atomic
 from .progress import Bars
 
 TITLES = {
@@ -103,14 +101,7 @@ def write(
     steps: int,
 ) -> dict[str, Any]:
     """Write ``codec.json``, ``codec.md`` and the plot; return what is in the first."""
-    document = {
-        "network": network,
-        "rows": [asdict(row) for row in rows],
-        "traffic": [asdict(row) | {"millijoules": row.millijoules} for row in traffic],
-    }
-    text = "\n".join([to_markdown(rows), traffic_section(traffic)])
-    write_json(folder / "codec.json", document)
-    write_atomic(folder / "codec.md", text)
+    document, text = write_measured(network, rows, traffic, to_markdown(rows), folder)
     write_atomic(folder / f"codec_{network}.svg", plot(rows))
     if page is not None:
         write_page(rows, text, network, page, crops=crops, steps=steps)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from ..hw.config import preset
 from ..model.codec.place import code_network
@@ -12,6 +14,7 @@ from ..model.compile import compile_network
 from ..model.cycles import predict_cycles
 from ..model.network import Network
 from .energy_cost import DRAM, SOURCE
+from .files import write_atomic, write_json
 from .tables import markdown_table
 
 PRESET = "base"
@@ -123,3 +126,29 @@ def to_markdown(rows: Sequence[Traffic]) -> str:
         "`codec_bits`", "`codec_planes`", "mJ",
     )  # fmt: skip
     return "\n".join([PREFACE, *markdown_table(columns, cells), ""])
+
+
+def write_measured(
+    network: str, rows: Sequence[Any], traffic: Sequence[Traffic], tables: str, folder: Path
+) -> tuple[dict[str, Any], str]:
+    """Write ``codec.json`` and ``codec.md`` of a network; return what is in them.
+
+    Parameters
+    ----------
+    network : str
+    rows : sequence of dataclass instances
+        What was measured of each code.
+    traffic : sequence of Traffic
+    tables : str
+        The rows as Markdown; the section of memory and traffic comes behind.
+    folder : Path
+    """
+    document = {
+        "network": network,
+        "rows": [asdict(row) for row in rows],
+        "traffic": [asdict(row) | {"millijoules": row.millijoules} for row in traffic],
+    }
+    text = "\n".join([tables, to_markdown(traffic)])
+    write_json(folder / "codec.json", document)
+    write_atomic(folder / "codec.md", text)
+    return document, text

@@ -12,7 +12,7 @@ from typing import Any
 from ..netlist import read_netlist
 from ..synth import run_yosys
 from ..tools import ToolError
-from .hierarchy import block_of, is_module
+from .hierarchy import MEMORY_CELL, block_of, is_module
 from .library import GATES, Library
 from .mapping import ABC
 
@@ -28,7 +28,6 @@ SOURCES = (  # that decide what a netlist is, and what is measured of it
         )
     ),
 )  # fmt: skip
-_MEMORY = "shiftwork_memory"
 _ARRAY = "array"  # the block whose lanes depend on the arithmetic
 
 
@@ -139,7 +138,7 @@ write_verilog -noattr netlist.v
     memories: Counter[tuple[int, int, bool]] = Counter()
     for block, cell in _cells(modules, top):
         kind = cell["type"]
-        if kind == _MEMORY:
+        if kind == MEMORY_CELL:
             number = {n: int(v, 2) for n, v in cell["parameters"].items()}
             memories[number["SIZE"], number["WIDTH"], number["RD_CLOCKED"] > 0] += 1
             continue

@@ -118,7 +118,7 @@ def run_engine(
         program, config, [source, work / "engine.v", *models], inputs, expected, "icarus",
         waveform=False, period=PERIOD, work=folder, module=timed.design.top,
     )  # fmt: skip
-    _same(config, result)
+    require_equal(config, result)
     log = (folder / "sim.log").read_text("utf-8", "replace")
     lost = next((line for line in log.splitlines() if "SDF " in line), None)
     if lost:
@@ -134,7 +134,8 @@ def run_engine(
     )  # fmt: skip
 
 
-def _same(config: EngineConfig, result: SimResult) -> None:
+def require_equal(config: EngineConfig, result: SimResult) -> None:
+    """Raise a ToolError unless a netlist's run compared bytes, and all are the golden model's."""
     if not result.ok or not result.checked_bytes:
         raise ToolError(
             f"the netlist of engine {config.name}, {config.arithmetic}, differs from the golden "

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from .mapping import Cell
 
 DUT = "i_dut"  # instance of the engine in what stands around it
-_MEMORY = "shiftwork_memory"
+MEMORY_CELL = "shiftwork_memory"
 _PORTS = (  # of a memory: name, whether it goes in, and what its width is made of
     ("rd_clk", True, ("RD_PORTS",)), ("rd_en", True, ("RD_PORTS",)),
     ("rd_addr", True, ("RD_PORTS", "ABITS")), ("rd_data", False, ("RD_PORTS", "WIDTH")),
@@ -145,7 +145,7 @@ def write_module(
         kind, prefix = cell["type"], ""
         if kind in names:
             kind, prefix = names[kind], "p_"
-        elif kind == _MEMORY:
+        elif kind == MEMORY_CELL:
             kind, prefix = _memory(cell, memories), "p_"
         pins = []
         for pin, bits in cell["connections"].items():
@@ -183,7 +183,7 @@ def _walk(
     for short, known, cell in _instances(modules, module):
         if is_module(modules, cell["type"]):
             _walk(modules, cell["type"], (*path, short), (*blocks, known), found)
-        elif cell["type"] != _MEMORY:
+        elif cell["type"] != MEMORY_CELL:
             pins = {
                 pin: prefix + nets[bits[0]] if isinstance(bits[0], int) else None
                 for pin, bits in cell["connections"].items() if bits

@@ -20,7 +20,7 @@ from .coded import CodedGraph, Lossy
 from .ebpc import Ebpc
 from .maps import stored_maps, values_of
 from .measure import measured
-from .options import Fit, Option, Profile, fit_tables, masked_options, profiles
+from .options import Fit, Option, Profile, fit_tables, masked_options, of_fixed_rate, profiles
 from .pair import JointMeans, best_pairs
 from .place import groups_of
 from .plain import companded, linear, truncation
@@ -239,11 +239,9 @@ class Bench:
         options = {}
         for name, fits in self._fitted.items():
             profile = self.profiles[name]
-            options[name] = [
-                Option(code, False, profile.loss(code), float(k))
-                for codes in fits.values()
-                for k, code in codes.items()
-            ]
+            options[name] = of_fixed_rate(
+                profile, (code for codes in fits.values() for code in codes.values())
+            )
             if _zeros(profile) > 0.25:  # a mask pays only then
                 for price in self.plan.mask_prices:
                     options[name] += masked_options(profile, self.plan.masks, price)

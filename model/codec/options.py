@@ -7,7 +7,7 @@ of the divergence of the class probabilities. :func:`.measure.measured` tells wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -117,11 +117,16 @@ def fit_tables(profile: Profile, bits: Sequence[int]) -> dict[Fit, dict[int, Tab
     }
 
 
+def of_fixed_rate(profile: Profile, codes: Iterable[TableCode]) -> list[Option]:
+    """Return codes as options, with predicted losses."""
+    return [Option(code, False, profile.loss(code), float(code.bits)) for code in codes]
+
+
 def fixed_options(profile: Profile, bits: Sequence[int], zero_point: int = 0) -> list[Option]:
     """Return codes of fixed rate with predicted losses: :func:`fit_tables`, linear, companded."""
     codes = [code for several in fit_tables(profile, bits).values() for code in several.values()]
     codes += [make(profile.counts, k, zero_point) for make in (linear, companded) for k in bits]
-    return [Option(code, False, profile.loss(code), float(code.bits)) for code in codes]
+    return of_fixed_rate(profile, codes)
 
 
 def masked_options(profile: Profile, bits: Sequence[int], price: float) -> list[Option]:
