@@ -131,6 +131,7 @@ def code_maps(
     frac_bits: dict[str, int],
     network: Network,
     pictures: torch.Tensor,
+    source: torch.Tensor,
     max_drop: float,
     config: EngineConfig | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -149,6 +150,8 @@ def code_maps(
         What the graph became.
     pictures : Tensor uint8 (B, C, H, W)
         Unlabelled, some dozens or more.
+    source : Tensor int64 (B,)
+        Number of the picture that each is, or is cut from: all of a picture are fitted to, or none.
     max_drop : float
         Points of top-1 accuracy that may be lost, as estimated from agreement.
     config : EngineConfig, optional
@@ -171,9 +174,13 @@ def code_maps(
         )
     if not has_classes(graph):
         raise ValueError(f"--codec auto needs one score per class, which {graph.name} has not")
-    if len(pictures) < 2 * SHARE:
-        raise ValueError(f"--codec auto needs {2 * SHARE} pictures or more, not {len(pictures)}")
-    index = torch.arange(len(pictures)) % SHARE == 0
+    number = len(source.unique())
+    if number < 2 * SHARE:
+        raise ValueError(
+            f"--codec auto needs {2 * SHARE} pictures or more beside the fifth that judges, "
+            f"not {number}"
+        )
+    index = source % SHARE == 0
     groups = groups_of(network, whole_maps(graph))
     names = [name for name in whole_maps(graph) if any(name in group for group in groups)]
     best, curve = None, []

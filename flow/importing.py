@@ -211,7 +211,7 @@ def convert_network(request: Request, console: Console) -> Converted:
         raise ValueError(f"{what} needs --calibration: a folder of pictures")
     if request.budget is not None and request.scale == "layer":
         raise ValueError("--budget rounds with one scale per channel: leave out --scale layer")
-    chosen = chosen or split(stored, looks)
+    chosen = chosen or split(stored, crops)
     if request.budget is not None and not chosen.apart:
         raise ValueError(f"a budget needs at least {SHARE} pictures, not {len(stored)}")
     fixed = _fixed(graph)
@@ -235,8 +235,7 @@ def convert_network(request: Request, console: Console) -> Converted:
     network = quantize(graph, frac_bits, scale=scale, rounded=rounded, book=book)
     coding = None
     if drop is not None:
-        fitted = chosen.rounding if len(chosen.rounding) else stored
-        coding = _code(graph, frac_bits, network, fitted, drop, config, console)
+        coding = _code(graph, frac_bits, network, chosen, drop, config, console)
         network = coding.network
     agreement = None
     if has_classes(graph) and len(chosen.judges):
@@ -344,8 +343,8 @@ def _mix(
 
 
 def _code(
-    graph: Graph, frac_bits: dict[str, int], network: Network, pictures: torch.Tensor, drop: float,
-    config: EngineConfig | None, console: Console,
+    graph: Graph, frac_bits: dict[str, int], network: Network, pictures: RoundingPictures,
+    drop: float, config: EngineConfig | None, console: Console,
 ) -> Coding:  # fmt: skip
     """Return the network with the codes that keep the drop."""
     from .coding import code_maps
@@ -353,7 +352,9 @@ def _code(
     columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         tell = Bars(progress, str.capitalize)
-        return code_maps(graph, frac_bits, network, pictures, drop, config, tell)
+        return code_maps(
+            graph, frac_bits, network, pictures.rounding, pictures.source, drop, config, tell
+        )
 
 
 def _complete(graph: Graph) -> bool:

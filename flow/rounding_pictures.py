@@ -26,11 +26,14 @@ class RoundingPictures:
         To round with, and to compare the result with the float network on.
     apart : bool
         No judge is rounded with, nor a crop of the same picture.
+    source : Tensor int64 (P,)
+        Of what is rounded with: the number of the picture each is, or is cut from.
     """
 
     rounding: torch.Tensor
     judges: torch.Tensor
     apart: bool
+    source: torch.Tensor
 
 
 def split(stored: torch.Tensor, looks: bool) -> RoundingPictures:
@@ -43,11 +46,16 @@ def split(stored: torch.Tensor, looks: bool) -> RoundingPictures:
         Whether the rounding looks at pictures; otherwise all of them may judge it.
     """
     if not looks:
-        return RoundingPictures(stored[:0], stored, apart=True)
+        return _each(stored[:0], stored, apart=True)
     if len(stored) < SHARE:
-        return RoundingPictures(stored, stored, apart=False)
+        return _each(stored, stored, apart=False)
     held = held_back(len(stored))
-    return RoundingPictures(stored[~held], stored[held], apart=True)
+    return _each(stored[~held], stored[held], apart=True)
+
+
+def _each(rounding: torch.Tensor, judges: torch.Tensor, apart: bool) -> RoundingPictures:
+    """Return pictures of which each is another one."""
+    return RoundingPictures(rounding, judges, apart, torch.arange(len(rounding)))
 
 
 def held_back(count: int) -> torch.Tensor:
@@ -56,9 +64,12 @@ def held_back(count: int) -> torch.Tensor:
 
 
 def from_zoo(loader: Loader, count: int) -> RoundingPictures:
-    """Return the random crops that ``make accuracy`` rounds with, if as many are asked for."""
+    """Return the random crops that ``make accuracy`` rounds with, if as many are asked for.
+
+    By default they are fewer than the pictures, so each is of another one.
+    """
     assert loader.crops is not None
-    return RoundingPictures(loader.crops(count, False), loader.crops(JUDGES, True), apart=True)
+    return _each(loader.crops(count, False), loader.crops(JUDGES, True), apart=True)
 
 
 def from_crops(
@@ -84,10 +95,12 @@ def from_crops(
     held = held_back(len(paths)) if len(paths) >= SHARE else torch.zeros(len(paths)).bool()
     free = [path for path, out in zip(paths, held.tolist(), strict=True) if not out]
     used = spread(len(free), count)
-    parts = []
+    parts, source = [], []
     for number, index in enumerate(used):
         share = (count - number + len(used) - 1) // len(used)  # as even as can be, count in all
         parts.append(crops([read_picture(free[index])], preprocess, share, seed=index))
+        source += [number] * share
         advance(share)
     apart = bool(held.any())
-    return RoundingPictures(torch.cat(parts), stored[held] if apart else stored, apart)
+    judges = stored[held] if apart else stored
+    return RoundingPictures(torch.cat(parts), judges, apart, torch.tensor(source))

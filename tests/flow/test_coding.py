@@ -62,6 +62,15 @@ def test_maps_are_coded_and_the_curve_is_written(arguments: list[str], capsys: C
     assert not Path("net/codec.json").exists() and not Path("net/codec.svg").exists()
 
 
+def test_crops_of_one_picture_are_all_fitted_to_or_none(
+    arguments: list[str], capsys: Capture
+) -> None:
+    coded = [*arguments, "--codec", "auto", "--max-drop", "100", "--crops", "32"]
+    assert main([*coded, "--json"]) == 0
+    # 16 of the 20 pictures, two crops each; 4 of them are measured on
+    assert json.loads(capsys.readouterr().out)["codec_measured_on"] == 8
+
+
 def test_a_drop_that_nothing_keeps_leaves_maps_as_they_are(
     arguments: list[str], capsys: Capture
 ) -> None:
@@ -86,7 +95,7 @@ def test_a_drop_that_nothing_keeps_leaves_maps_as_they_are(
         ),
         (["--codec", "auto", "--set", "codec_bits=4"], "--set codec_bits=4 changes the engine of"),
         (["--preset", "tiny"], "--preset tiny is the engine of a --budget or of --codec: give one"),
-        (["--codec", "auto", "--pictures", "9"], "--codec auto needs 10 pictures or more, not 9"),
+        (["--codec", "auto", "--pictures", "9"], "beside the fifth that judges, not 7"),
     ],
 )
 def test_what_cannot_be_is_refused(
