@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,7 +21,7 @@ def beat_layout(config: EngineConfig) -> data.StructLayout:
         "load": 1,  # first beat of a block: take the next codes
         "first": 1,  # first block of a column block: start the sums anew
         "maximum": 1,
-        "post_shift": range(config.max_terms),
+        "post_shift": range(config.max_passes),  # passes to come
         "bank": 1,
         "pixel": range(config.hold),
         "landing": 1,  # last beat of a column block
@@ -49,7 +49,8 @@ class Array(wiring.Component):
     acts : In(rows x act_bits)           activations of the beat in stage C
     separate : In(1)                     stage C: column c takes lane c of ``taps`` instead
     taps : In(window x rows x act_bits)  stage C: the words of the window
-    codes : In(rows * cols * code_bits)  next block of codes, column after column
+    codes : In(rows * cols * weight_bits)
+        Next block of codes: those of a lane's first term, column after column, then of its second.
     landed : Out(1)                      pulse: the beat marked ``landing`` has been written
     drain : In(1), drain_bank : In(1), drain_address : In
         Read accumulator ``drain_address`` of the bank that is not being filled.
@@ -75,7 +76,7 @@ class Array(wiring.Component):
             "separate": In(1),
             "taps": In(data.ArrayLayout(data.ArrayLayout(config.act_bits, config.rows),
                                         config.window)),
-            "codes": In(config.lanes * config.code_bits),
+            "codes": In(config.lanes * config.weight_bits),
             "landed": Out(1),
             "drain": In(1),
             "drain_bank": In(1),
@@ -132,7 +133,12 @@ class Array(wiring.Component):
                         column.acts[tap].eq(self.taps[tap][index]) for tap in range(config.window)
                     ]
             m.d.comb += [
-                column.codes.eq(self.codes.word_select(index, width)),
+                column.codes.eq(
+                    Cat(
+                        self.codes.word_select(term * config.cols + index, width)
+                        for term in range(config.lane_terms)
+                    )
+                ),
                 column.load.eq(loads[group]),
                 column.d1_address0.eq(reads[0][group].stored),
                 column.d1_address1.eq(reads[1][group].stored),

@@ -86,7 +86,7 @@ def _sizes(config: EngineConfig, d: data.View) -> list[Value]:
     wrong = [d[name] == 0 for name in POSITIVE]
     wrong += [
         d.tile > config.hold,
-        d.passes > config.max_terms,
+        d.passes > config.max_passes,
         d.tail_taps > config.window,
         d.weight_beats[-byte_bits:] != 0,  # more than the address space holds
         # Held weights are one block: its beats would hold off the watchdog for months.

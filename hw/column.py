@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -36,10 +36,11 @@ class Column(wiring.Component):
     Members
     -------
     acts : In(rows x act_bits)         activations of the beat (stage C, or C0)
-    codes : In(rows * code_bits)       the next block's codes of this column
+    codes : In(rows * weight_bits)     the next block's codes of this column, term after term
     load : In(1)                       take ``codes`` at the end of this cycle (stage B, or C0)
     d1_address0, d1_address1 : In      accumulator read address per bank
-    d2_bank, d2_post_shift : In        bank of the beat; left shift of its sum (N - n)
+    d2_bank, d2_post_shift : In        bank of the beat; passes to come, each worth a left shift
+                                       of its sum by lane_terms
     d3_first, d3_maximum : In(1)       start anew; keep the larger value instead of adding
     e_write0, e_write1, e_address : In write enable per bank, and address
     drain_bank : In(1)                 bank shown at ``drained``
@@ -66,12 +67,12 @@ class Column(wiring.Component):
         self.group = group
         super().__init__({
             "acts": In(data.ArrayLayout(config.act_bits, config.rows)),
-            "codes": In(config.rows * config.code_bits),
+            "codes": In(config.rows * config.weight_bits),
             "load": In(1),
             "d1_address0": In(range(config.hold)),
             "d1_address1": In(range(config.hold)),
             "d2_bank": In(1),
-            "d2_post_shift": In(range(config.max_terms)),
+            "d2_post_shift": In(range(config.max_passes)),
             "d3_first": In(1),
             "d3_maximum": In(1),
             "e_write0": In(1),
@@ -92,20 +93,22 @@ class Column(wiring.Component):
         m.d.comb += near.eq(copy(m, "near", acts, self.group).value if wide else acts)
         layout = active_layout(config)
         terms: list[Value] = []
-        for row in range(config.rows):
-            active = Plain(layout, name=f"active{row}")
-            code = self.codes.word_select(row, config.code_bits)
+        for index in range(config.lane_terms * config.rows):
+            place, row = divmod(index, config.rows)
+            active = Plain(layout, name=f"active{index}")
+            code = self.codes.word_select(index, config.code_bits)
             with m.If(self.load):
                 m.d.sync += active.as_value().eq(decode(config, code))
-            term = pick(m, config, near[row], active, f"term{row}")
+            term = pick(m, config, near[row], active, f"term{index}")
             if wide:
-                picked = Plain(len(term), name=f"picked{row}")
+                picked = Plain(len(term), name=f"picked{index}")
                 m.d.sync += picked.eq(term)
                 term = picked
-            terms.append(term)
+            # A term is worth twice as much as the one that follows it.
+            terms.append(Cat(Const(0, config.lane_terms - 1 - place), term))
         parts = []
         together = 4 if wide else 2
-        for index in range(0, config.rows, together):
+        for index in range(0, len(terms), together):
             total = tree_sum(terms[index : index + together])
             part = Plain(total.shape(), name=f"part{index // together}")
             m.d.sync += part.eq(total)
@@ -116,8 +119,10 @@ class Column(wiring.Component):
         m.d.sync += column_sum.eq(tree_sum(parts))
 
         # Stage D2: weight of the pass. Reads of D1 arrive here.
-        shifted = Plain(config.sum_max.bit_length() + config.max_terms - 1)
-        m.d.sync += shifted.eq(column_sum << self.d2_post_shift)
+        most = config.lane_terms * (config.max_passes - 1)
+        shifted = Plain(config.sum_max.bit_length() + most)
+        by = Cat(Const(0, config.lane_terms - 1), self.d2_post_shift)  # so many times lane_terms
+        m.d.sync += shifted.eq(column_sum << by)
         reads = []
         writes = []
         # All that addresses reach, where copies of them may be inverted.

@@ -57,6 +57,9 @@ class EngineConfig:
     max_terms : int
         Largest number of terms per weight (N) a layer may use, 1..4. With integer arithmetic 1,
         whatever is given: a weight is one number, and a layer one pass.
+    lane_terms : int
+        Terms of a weight that a lane takes at once, 1 or 2, at most ``max_terms``: a layer of N
+        terms is ceil(N / lane_terms) passes. With integer arithmetic 1, whatever is given.
     max_fan_in : int
         Largest kernel height x kernel width x input channels of one output; sizes the accumulator.
     hold : int
@@ -103,6 +106,7 @@ class EngineConfig:
     act_bits: int = 8
     code_bits: int = 4
     max_terms: int = 3
+    lane_terms: int = 1
     max_fan_in: int = 4608
     hold: int = 256
     buffer_words: int = 8192
@@ -126,11 +130,11 @@ class EngineConfig:
         limits = {
             "rows": (1, 64), "cols": (1, 64), "act_bits": (2, 8),
             "code_bits": (2, 5) if self.arithmetic == "shift" else (4, 8),
-            "max_terms": (1, 4), "max_fan_in": (1, 1 << 20), "hold": (4, 4096),
-            "buffer_words": (16, 1 << 16), "requantise_lanes": (1, 16), "bus_bits": (64, 128),
-            "burst_beats": (1, 256), "weight_fifo": (2, 1024), "max_layers": (1, 1024),
-            "window": (1, 4), "watchdog_bits": (6, 32), "codec_bits": (0, 7),
-            "codec_planes": (1, 256),
+            "max_terms": (1, 4), "lane_terms": (1, 2), "max_fan_in": (1, 1 << 20),
+            "hold": (4, 4096), "buffer_words": (16, 1 << 16), "requantise_lanes": (1, 16),
+            "bus_bits": (64, 128), "burst_beats": (1, 256), "weight_fifo": (2, 1024),
+            "max_layers": (1, 1024), "window": (1, 4), "watchdog_bits": (6, 32),
+            "codec_bits": (0, 7), "codec_planes": (1, 256),
         }  # fmt: skip
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
             raise ValueError(
@@ -140,6 +144,10 @@ class EngineConfig:
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 raise ValueError(f"{field} must be an integer in {low}..{high}, not {value!r}")
+        if self.lane_terms > self.max_terms:
+            raise ValueError(
+                f"lane_terms must be at most max_terms ({self.max_terms}), not {self.lane_terms}"
+            )
         if self.bus_bits not in (64, 128):
             raise ValueError(f"bus_bits must be 64 or 128, not {self.bus_bits}")
         if self.window not in (1, 2, 4) or self.rows % self.window:
@@ -185,11 +193,26 @@ class EngineConfig:
             )
         object.__setattr__(self, "code_bits", bits)
         object.__setattr__(self, "max_terms", 1)
+        object.__setattr__(self, "lane_terms", 1)
 
     @property
     def lanes(self) -> int:
-        """Terms selected and added per cycle."""
+        """Weights multiplied per cycle, each by ``lane_terms`` of its terms."""
         return self.rows * self.cols
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of one weight in a block: the codes of the terms taken at once."""
+        return self.lane_terms * self.code_bits
+
+    def passes(self, terms: int) -> int:
+        """Return how often the array goes through a layer of so many terms per weight."""
+        return -(-terms // self.lane_terms)
+
+    @property
+    def max_passes(self) -> int:
+        """Most passes of a layer."""
+        return self.passes(self.max_terms)
 
     @property
     def magnitudes(self) -> int:
@@ -207,7 +230,7 @@ class EngineConfig:
 
     @property
     def term_max(self) -> int:
-        """Largest term: what one lane adds at most."""
+        """Largest term: what one lane adds at most for one code."""
         factor = 1 << self.shift_max if self.arithmetic == "shift" else reach(self.code_bits)
         return ((1 << self.act_bits) - 1) * factor
 
@@ -219,7 +242,7 @@ class EngineConfig:
     @property
     def sum_max(self) -> int:
         """Largest sum of one column's terms in one beat."""
-        return self.rows * self.term_max
+        return self.rows * self.term_max * ((1 << self.lane_terms) - 1)
 
     @property
     def acc_max(self) -> int:
@@ -243,8 +266,8 @@ class EngineConfig:
 
     @property
     def block_beats(self) -> int:
-        """Bus beats of one weight block (rows x cols codes, padded to a whole beat)."""
-        return -(-self.lanes * self.code_bits // self.bus_bits)
+        """Bus beats of one weight block (rows x cols weights, padded to a whole beat)."""
+        return -(-self.lanes * self.weight_bits // self.bus_bits)
 
     @property
     def parameter_beats(self) -> int:
@@ -256,12 +279,14 @@ class EngineConfig:
         """32 bits that differ between engines that cannot share a program.
 
         Of every parameter but those of `NOT_IN_FINGERPRINT`, so that a new one counts until it is
-        shown not to matter. What came later counts where it is on: ``zero_maps``, and arithmetic
-        other than shifts.
+        shown not to matter. What came later counts where it is on: ``zero_maps``, arithmetic other
+        than shifts, and lanes of more than one term.
         """
         kept = {n: v for n, v in sorted(asdict(self).items()) if n not in NOT_IN_FINGERPRINT}
         if self.arithmetic == "shift":
             del kept["arithmetic"]
+        if self.lane_terms == 1:
+            del kept["lane_terms"]
         if not self.zero_maps:
             del kept["zero_maps"]
         return zlib.crc32(repr(kept).encode())

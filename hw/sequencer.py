@@ -176,7 +176,7 @@ class Sequencer(wiring.Component):
         )
         tap_base = bases[-1]
         tap_y, tap_x = taps = tuple(Signal(signed(far), name=n) for n in ("tap_y", "tap_x"))
-        post_shift = Signal(range(config.max_terms))
+        post_shift = Signal(range(config.max_passes))
 
         # Accumulator banks. Two tokens at most are under way, so their queue is never full.
         bank, oldest = Signal(), Signal()

@@ -46,7 +46,7 @@ class Weights(wiring.Component):
     request : Out(stream)                reads of the memory
     layer : Out(16)                      layer that the request is for
     data : In(stream of bus_bits)        what they return, in order
-    codes : Out(rows * cols * code_bits) the next block
+    codes : Out(rows * cols * weight_bits)  the next block
     ready : Out(1)                       ``codes`` is complete, from the next cycle on
     last : Out(1)                        it is the last block of its column block
     wrong : Out(1), wrong_layer : Out(16)   pulse: a stream is longer or shorter than its blocks
@@ -80,7 +80,7 @@ class Weights(wiring.Component):
             "request": Out(stream.Signature(REQUEST)),
             "layer": Out(LAYER_BITS),
             "data": In(stream.Signature(config.bus_bits)),
-            "codes": Out(config.lanes * config.code_bits),
+            "codes": Out(config.lanes * config.weight_bits),
             "ready": Out(1),
             "last": Out(1),
             "wrong": Out(1),

@@ -100,7 +100,7 @@ def _conv(
     window, step, tail = _window(layer, info, out, place.planes, config, mode, separate=False)
     return Lowered(
         layer.name, "conv", (layer.input,), layer.output, window, Op.SUM, mode, blocks, False,
-        place.planes, codes.shape[0], _conv_records(layer, info, config),
+        place.planes, config.passes(codes.shape[0]), _conv_records(layer, info, config),
         layer.requantiser.lo, layer.requantiser.hi, info.zero_point,
         layer.weights.codes[0].numel() * out.height * out.width, tail, step,
     )  # fmt: skip
@@ -138,8 +138,9 @@ def _depthwise(
     window, step, tail = _window(layer, info, out, place.planes, config, mode, separate=True)
     return Lowered(
         layer.name, "depthwise", (layer.input,), layer.output, window, Op.SUM, mode, blocks, False,
-        row_blocks, codes.shape[0], records, layer.requantiser.lo, layer.requantiser.hi,
-        info.zero_point, layer.weights.codes[0].numel() * out.height * out.width, tail, step,
+        row_blocks, config.passes(codes.shape[0]), records, layer.requantiser.lo,
+        layer.requantiser.hi, info.zero_point,
+        layer.weights.codes[0].numel() * out.height * out.width, tail, step,
     )  # fmt: skip
 
 

@@ -140,7 +140,7 @@ class Faults:
         """Every size that is zero or larger than the engine, in one descriptor each."""
         config = self.config
         changes = [{name: 0} for name in _SIZES]
-        for name, limit in (("tile", config.hold), ("passes", config.max_terms),
+        for name, limit in (("tile", config.hold), ("passes", config.max_passes),
                             ("tail_taps", config.window)):  # fmt: skip
             changes += [{name: limit + 1}, {name: (1 << FIELD[name].width) - 1}]
         beats = (1 << 32) // config.bus_bytes

@@ -18,6 +18,16 @@ def parts(config: EngineConfig, codes: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.where(codes > 0, size, 0), np.where(codes < 0, size, 0)
 
 
+def lane_sum(config: EngineConfig, codes: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return what lanes add for codes (lane_terms, ...), a term worth twice the following one."""
+    top = (1 << config.act_bits) - 1
+    total = np.int64(0)
+    for each in codes:
+        plus, minus = parts(config, each)
+        total = 2 * total + plus * x + minus * (top - x)
+    return np.asarray(total)
+
+
 def digit_parts(code: int, bits: int) -> tuple[int, int]:
     """Return the sum of the positive and of the negative radix-4 digits of an integer's code."""
     fields = [int(code) >> i & 3 for i in range(0, bits, 2)]

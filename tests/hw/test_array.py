@@ -10,7 +10,7 @@ from shiftwork.hw.array import Array
 from shiftwork.hw.config import EngineConfig
 from shiftwork.hw.geometry import DRAIN_READ, MIN_BLOCK_BEATS
 from tests.hw.bench import count_high, simulate
-from tests.terms import parts
+from tests.terms import lane_sum
 
 CONFIGS = [
     EngineConfig(rows=1, cols=1, hold=4),
@@ -20,6 +20,9 @@ CONFIGS = [
     EngineConfig(rows=4, cols=3, hold=6, code_bits=2, max_terms=1),
     EngineConfig(rows=4, cols=3, hold=6, code_bits=3, act_bits=5, select="mux"),
     EngineConfig(rows=14, cols=5, hold=5),
+    EngineConfig(rows=3, cols=2, hold=5, code_bits=3, lane_terms=2, max_terms=4),
+    EngineConfig(rows=1, cols=1, hold=4, lane_terms=2, max_terms=2, select="mux"),
+    EngineConfig(rows=12, cols=6, hold=5, lane_terms=2),
 ]
 INTEGER_CONFIGS = [
     EngineConfig(rows=3, cols=4, hold=6, arithmetic="int8"),
@@ -30,11 +33,11 @@ INTEGER_CONFIGS = [
 
 @dataclass
 class Block:
-    """One block of codes (cols x rows) held for a word of activations per pixel."""
+    """One block of codes (lane_terms x cols x rows) held for a word of activations per pixel."""
 
     first: bool
     landing: bool
-    codes: list[list[int]]
+    codes: np.ndarray
     post_shift: int
     words: list[list[int]]
     idle: int
@@ -44,16 +47,16 @@ def random_blocks(config: EngineConfig, rng: random.Random, count: int) -> list[
     top, peak = config.magnitudes, (1 << config.act_bits) - 1
     blocks = []
     for index in range(count):
-        shape = range(config.cols), range(config.rows)
-        codes = [[rng.randint(-top, top) for _ in shape[1]] for _ in shape[0]]
+        shape = config.lane_terms, config.cols, config.rows
+        codes = np.array([rng.randint(-top, top) for _ in range(np.prod(shape))]).reshape(shape)
         if index == 0:  # the largest and the smallest term side by side
-            codes = [[-1 if (r + c) % 2 else top for r in shape[1]] for c in shape[0]]
+            codes = np.where(np.indices(shape).sum(0) % 2, -1, top)
         words = [
-            [rng.choice([0, peak, rng.randint(0, peak)]) for _ in shape[1]]
+            [rng.choice([0, peak, rng.randint(0, peak)]) for _ in range(config.rows)]
             for _ in range(config.hold)
         ]
         blocks.append(
-            Block(index % 3 == 0, index % 3 == 2, codes, rng.randrange(config.max_terms), words,
+            Block(index % 3 == 0, index % 3 == 2, codes, rng.randrange(config.max_passes), words,
                   rng.randrange(3))
         )  # fmt: skip
     return blocks
@@ -66,11 +69,9 @@ def reference(config: EngineConfig, blocks: list[Block], maximum: bool) -> list[
     for block in blocks:
         bank ^= block.first
         for pixel, word in enumerate(block.words):
-            for col, codes in enumerate(block.codes):
-                plus, minus = parts(config, np.array(codes))
-                x = np.array(word)
-                terms = plus * x + minus * ((1 << config.act_bits) - 1 - x)
-                total = int(terms.sum()) << block.post_shift
+            sums = lane_sum(config, block.codes, np.array(word)).sum(1)
+            for col in range(config.cols):
+                total = int(sums[col]) << config.lane_terms * block.post_shift
                 before = acc[bank][pixel][col]
                 if block.first:
                     acc[bank][pixel][col] = total
@@ -88,8 +89,7 @@ def drive(dut: Array, blocks: list[Block], maximum: bool, expected: list[list[li
         for block in blocks:
             bank ^= block.first
             packed = 0
-            flat = [code for column in block.codes for code in column]
-            for index, code in enumerate(flat):
+            for index, code in enumerate(block.codes.flatten().tolist()):
                 mask = (1 << config.code_bits) - 1
                 packed |= (code & mask) << (index * config.code_bits)
             ctx.set(dut.codes, packed)
@@ -123,7 +123,7 @@ def drive(dut: Array, blocks: list[Block], maximum: bool, expected: list[list[li
 @pytest.mark.parametrize(
     "config",
     CONFIGS + INTEGER_CONFIGS,
-    ids=lambda c: f"{c.rows}x{c.cols}{c.arithmetic}-{c.select}B{c.code_bits}",
+    ids=lambda c: f"{c.rows}x{c.cols}{c.arithmetic}{c.lane_terms}-{c.select}B{c.code_bits}",
 )
 def test_sums_of_terms(config: EngineConfig) -> None:
     assert config.hold >= MIN_BLOCK_BEATS
@@ -137,15 +137,13 @@ def test_sums_of_terms(config: EngineConfig) -> None:
 
 @pytest.mark.parametrize(
     "config",
-    CONFIGS[:3] + INTEGER_CONFIGS[:2],
-    ids=lambda c: f"{c.rows}x{c.cols}{c.arithmetic}-{c.select}",
+    CONFIGS[:3] + CONFIGS[-3:] + INTEGER_CONFIGS[:2],
+    ids=lambda c: f"{c.rows}x{c.cols}{c.arithmetic}{c.lane_terms}-{c.select}",
 )
 def test_maximum_with_identity_codes(config: EngineConfig) -> None:
     blocks = random_blocks(config, random.Random(2), 6)
     for block in blocks:
         block.post_shift = 0
-        block.codes = [
-            [config.shift_code(0) if r == c else 0 for r in range(config.rows)]
-            for c in range(config.cols)
-        ]
+        block.codes[:-1] = 0
+        block.codes[-1] = config.shift_code(0) * np.eye(config.cols, config.rows, dtype=int)
     simulate(dut := Array(config), drive(dut, blocks, True, reference(config, blocks, True)))

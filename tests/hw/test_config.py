@@ -18,7 +18,7 @@ from tests.terms import digit_parts
 
 LIMITS = {
     "rows": (1, 64), "cols": (1, 64), "act_bits": (2, 8), "code_bits": (2, 5),
-    "max_terms": (1, 4), "max_fan_in": (1, 1 << 20), "hold": (4, 4096),
+    "max_terms": (1, 4), "lane_terms": (1, 2), "max_fan_in": (1, 1 << 20), "hold": (4, 4096),
     "buffer_words": (16, 1 << 16), "requantise_lanes": (1, 16), "bus_bits": (64, 128),
     "burst_beats": (1, 256), "weight_fifo": (2, 1024), "max_layers": (1, 1024),
 }  # fmt: skip
@@ -155,6 +155,24 @@ def test_the_largest_column_sum(rows: int) -> None:
     assert config.sum_max == rows * max(terms_of(config))
 
 
+@pytest.mark.parametrize("max_terms", [2, 3, 4])
+def test_lanes_of_two_terms(max_terms: int) -> None:
+    one = EngineConfig(rows=3, act_bits=3, code_bits=3, max_terms=max_terms)
+    two = one.replace(lane_terms=2)
+    most = max(terms_of(one))
+    assert (one.max_passes, two.max_passes) == (max_terms, (max_terms + 1) // 2)
+    assert [two.passes(terms) for terms in (1, 2, 3, 4)] == [1, 1, 2, 2]
+    assert (two.weight_bits, two.sum_max) == (6, 3 * (2 * most + most))
+    assert two.acc_max == one.acc_max  # a network's sums do not depend on the lanes
+    assert two.replace(rows=8, cols=8).block_beats == 6
+
+
+def test_lanes_take_no_more_terms_than_weights_have() -> None:
+    with pytest.raises(ValueError, match=r"^lane_terms must be at most max_terms \(1\), not 2$"):
+        EngineConfig(lane_terms=2, max_terms=1)
+    assert EngineConfig(lane_terms=2, arithmetic="int8").lane_terms == 1
+
+
 @pytest.mark.parametrize("rows", range(1, 65))
 def test_a_pixel_word_is_the_next_power_of_two(rows: int) -> None:
     config = EngineConfig(rows=rows)
@@ -175,6 +193,7 @@ def test_every_parameter_counts_in_the_fingerprint_unless_it_is_excused() -> Non
     config = EngineConfig(rows=8, cols=8)
     others = {
         "name": "other", "rows": 16, "cols": 4, "act_bits": 7, "code_bits": 3, "max_terms": 2,
+        "lane_terms": 2,
         "max_fan_in": 64, "hold": 64, "buffer_words": 64, "requantise_lanes": 2, "bus_bits": 128,
         "burst_beats": 8, "weight_fifo": 99, "max_layers": 3, "window": 2, "leaky": True,
         "watchdog_bits": 8, "select": "mux", "arithmetic": "int4", "codec_bits": 4,

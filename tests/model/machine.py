@@ -15,7 +15,7 @@ from shiftwork.hw.array import has_separate
 from shiftwork.hw.codec.layout import word_bytes
 from shiftwork.hw.config import PARAMETER_BYTES, EngineConfig
 from shiftwork.hw.descriptor import DESCRIPTOR_BYTES, Mode, Op, unpack_descriptor
-from tests.terms import parts
+from tests.terms import lane_sum
 
 from .streams import Record, block, read_record
 
@@ -245,20 +245,19 @@ class Machine:
     ) -> tuple[np.ndarray, bytes]:
         """Return the accumulators (pixels, cols) of a column block, and the stream's rest."""
         config = self.config
-        top, size = (1 << config.act_bits) - 1, config.block_beats * config.bus_bytes
+        size = config.block_beats * config.bus_bytes
         acc = np.zeros((len(pixels), config.cols), np.int64)
         taps = np.ndindex(d["kernel_h"], d["kernel_w"], d["row_blocks"], d["passes"])
         codes = None
-        for ky, kx, plane, term in taps:
+        for ky, kx, plane, number in taps:
             if codes is None or not d["hold_weights"]:
                 codes, stream = block(stream[:size], config), stream[size:]
             base = d["buffer_base"] + plane * d["row_step"]
             if d["depthwise"]:
                 base += column * config.cols // config.rows * d["plane_words"]
             x = self.rows(d["mode"], self.words(d, pixels, base, ky, kx))
-            plus, minus = parts(config, codes)
-            terms = plus * x + minus * (top - x)
-            sums = terms.sum(2) << d["passes"] - 1 - term
+            to_come = config.lane_terms * (d["passes"] - 1 - number)
+            sums = lane_sum(config, codes, x).sum(2) << to_come
             acc = np.maximum(acc, sums) if d["op"] == Op.MAX else acc + sums
             assert acc.max(initial=0) < 1 << config.acc_bits
         return acc, stream

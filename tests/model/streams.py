@@ -36,16 +36,17 @@ def read_record(data: bytes) -> Record:
 
 
 def block(data: bytes, config: EngineConfig) -> np.ndarray:
-    """Return the codes of one block, int64 (cols, rows)."""
+    """Return the codes of one block, int64 (lane_terms, cols, rows)."""
     word, bits = int.from_bytes(data, "little"), config.code_bits
-    assert word >> config.lanes * bits == 0
-    raw = [word >> i * bits & (1 << bits) - 1 for i in range(config.lanes)]
+    count = config.lane_terms * config.lanes
+    assert word >> count * bits == 0
+    raw = [word >> i * bits & (1 << bits) - 1 for i in range(count)]
     signed = [code - (code >> bits - 1 << bits) for code in raw]
-    return np.array(signed).reshape(config.cols, config.rows)
+    return np.array(signed).reshape(config.lane_terms, config.cols, config.rows)
 
 
 def pack_block(codes: list[int], config: EngineConfig) -> bytes:
-    """Return the bytes of one block of (column, row) codes, padded to whole beats."""
+    """Return the bytes of one block of (term, column, row) codes, padded to whole beats."""
     bits = config.code_bits
     word = sum((code & (1 << bits) - 1) << i * bits for i, code in enumerate(codes))
     return word.to_bytes(config.block_beats * config.bus_bytes, "little")

@@ -46,7 +46,7 @@ def check(builder: NetworkBuilder, config: EngineConfig, mode: Mode, codes: Code
         for column in range(first, first + d["col_blocks"]):
             stream = stream[config.cols * PARAMETER_BYTES :]
             for where in np.ndindex(loops):
-                got, stream = block(stream[:size], config), stream[size:]
+                (got,), stream = block(stream[:size], config), stream[size:]
                 for col, row in np.ndindex(config.cols, config.rows):
                     want = codes(column, *where, col, row)
                     assert got[col, row] == want, (column, *where, col, row)

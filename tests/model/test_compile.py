@@ -32,6 +32,11 @@ CONFIGS = {
     "window4": EngineConfig(name="window4", rows=8, cols=8, hold=32, buffer_words=512, window=4),
     "window2": EngineConfig(name="window2", rows=4, cols=8, hold=9, buffer_words=512, window=2),
     "small": preset("small"),
+    "two": EngineConfig(name="two", rows=4, cols=4, hold=8, buffer_words=512, lane_terms=2),
+    "two_odd": EngineConfig(name="two_odd", rows=3, cols=5, hold=8, buffer_words=512,
+                            lane_terms=2),
+    "two_wide": EngineConfig(name="two_wide", rows=8, cols=8, hold=8, buffer_words=512, window=4,
+                             lane_terms=2, bus_bits=128),
 }  # fmt: skip
 
 
@@ -129,6 +134,25 @@ def test_an_integer_engine_runs_one_term_of_powers_of_two_in_one_pass() -> None:
     builder = NetworkBuilder(1, 5, 7, 6)
     builder.conv(6, (3, 3), terms=2, bits=3)
     assert run(builder, INTEGER_CONFIGS["int8"]).layers[0].passes == 1
+
+
+@pytest.mark.parametrize("bits", [3, 4])
+@pytest.mark.parametrize("terms", [1, 2, 3, 4])
+def test_lanes_of_two_terms_give_the_golden_bytes(terms: int, bits: int) -> None:
+    """In half the passes, of dense layers and of those that keep channels apart."""
+    config = EngineConfig(name="two", rows=3, cols=5, hold=8, buffer_words=512, lane_terms=2,
+                          max_terms=4, code_bits=bits)  # fmt: skip
+    builder = NetworkBuilder(terms, 5, 7, 6, 128)
+    builder.conv(6, (3, 3), padding=(1, 1, 1, 1), terms=terms, bits=bits, zero_point=128)
+    left = builder.depthwise((3, 3), padding=(1, 1, 1, 1), terms=terms, bits=bits)
+    right = builder.conv(6, zero_point=128, terms=terms, bits=3)
+    builder.add(left, right, (config.shift_max, 0), zero_point=128)
+    builder.average_pool((2, 2), (2, 2))
+    builder.upsample()
+    builder.depthwise((2, 2), channels=9, groups=3, terms=terms, bits=bits)
+    passes = [plan.passes for plan in run(builder, config).layers]
+    each = (terms + 1) // 2
+    assert passes == [each, each, each, 1, 1, 1, each]
 
 
 def test_a_program_may_lie_anywhere() -> None:
@@ -232,9 +256,10 @@ def test_the_weight_stream_is_as_stated(name: str) -> None:
             )  # fmt: skip
         for y, x in np.ndindex(height, width):
             for plane in range(0, inputs, config.rows):
-                for n in range(terms):
+                for n in range(-(terms % config.lane_terms), terms, config.lane_terms):
                     lanes = [
-                        int(codes[n, c, i, y, x]) if c < outputs and i < inputs else 0
+                        int(codes[k, c, i, y, x]) if c < outputs and i < inputs and k >= 0 else 0
+                        for k in range(n, n + config.lane_terms)
                         for c in range(column, column + config.cols)
                         for i in range(plane, plane + config.rows)
                     ]
