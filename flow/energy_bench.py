@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..hw.config import INTEGER_BITS, EngineConfig
+from ..hw.config import EngineConfig
 from ..model.coded import with_zeros_left_out
 from ..model.compile import compile_network
 from ..model.golden import run
@@ -24,7 +24,7 @@ from ..model.zoo.loader import BATCH
 from .energy_accuracy import with_frugal
 from .energy_cost import Costs, default_costs, keep_weights, picture_energy
 from .energy_count import Accesses, count_accesses
-from .energy_designs import DESIGNS, KEPT, LEVERED, LEVERS, Design, Lever
+from .energy_designs import DESIGNS, KEPT, LEVERED, LEVERS, Design, Lever, Weights
 from .inputs import open_network, open_picture
 from .progress import Stages
 
@@ -95,7 +95,7 @@ def bench_energy(
     networks : sequence of str
         Of the zoo.
     config : EngineConfig
-        The engine, with lanes of one term.
+        The engine; what its lanes are is the designs'.
     arrays : mapping
         ``arrays.json`` of ``bench-array``.
     accuracy : mapping, optional
@@ -128,15 +128,15 @@ def bench_energy(
     for name in networks:
         entry = measured.get(name)
         with stages.stage(f"{MODELS[name].title}: count accesses", name):
-            found = _networks(name, entry, config)
-            rows += work.rows(name, entry, DESIGNS, _accesses(found, config), config)
+            found = _networks(name, entry)
+            rows += work.rows(name, entry, DESIGNS, _accesses(found, DESIGNS, config), config)
             if name != TARGET_NETWORK:
                 continue
             maps = _without_zeros(name, config)
             designs = [design for design in DESIGNS if design.title in LEVERED]
             for lever in LEVERS:
                 engine = lever.engine(config)
-                counted = _accesses(found, engine, maps if lever.zeros else None)
+                counted = _accesses(found, designs, engine, maps if lever.zeros else None)
                 levers += work.rows(name, entry, designs, counted, engine, lever)
     return {
         "config": config.to_dict(), "node": node, "picture": arrays["picture"],
@@ -169,21 +169,16 @@ class _Work:
 
     def rows(
         self, name: str, measured: Mapping[str, Any] | None, designs: Sequence[Design],
-        found: Mapping[int | str, Accesses], config: EngineConfig, lever: Lever = LEVERS[0],
+        found: Mapping[str, Accesses], config: EngineConfig, lever: Lever = LEVERS[0],
     ) -> list[dict[str, Any]]:  # fmt: skip
         """Return a row for every design that can be told of."""
         rows: list[dict[str, Any]] = []
         for design in designs:
-            key = design.variant if design.terms is None else design.terms
-            if design.arithmetic != "shift":
-                key = design.arithmetic
-            if key not in found or (design.rounded and not self.arrays["rounded"]):
+            if design.title not in found or (design.rounded and not self.arrays["rounded"]):
                 continue
             circuit = choose_circuit(design.circuits, self.arrays)
             costs = self.costs(config, circuit["acc_bits"])
-            moved = found[key]
-            if design.arithmetic == "shift":
-                moved = moved.with_weights(design.weight_bits, config.code_bits)
+            moved = found[design.title]
             parts = picture_energy(moved, circuit, config, costs)
             if lever.kept:
                 parts |= keep_weights(moved, costs, self.node, KEPT)
@@ -228,22 +223,23 @@ def _area_of_all_else(engines: Mapping[str, Any] | None, name: str) -> float:
     return 0.0
 
 
-def _networks(
-    name: str, measured: Mapping[str, Any] | None, config: EngineConfig
-) -> dict[int | str, Network]:
-    """Return networks by terms, arithmetic, and names of mixed variants, however rounded."""
+def _networks(name: str, measured: Mapping[str, Any] | None) -> dict[Weights, Network]:
+    """Return networks by `Design.weights`, however rounded."""
     graph = MODELS[name].load_float()
     frac_bits = calibrate(graph, MODELS[name].calibration(BATCH).split(BATCH))
     convs = [node.name for node in graph.nodes if isinstance(node, ConvNode)]
-    chosen: dict[int | str, Mapping[str, int]] = {n: dict.fromkeys(convs, n) for n in (1, 2)}
-    for variant, mix in (measured or {}).get("mixes", {}).items():
-        chosen[variant] = mix["terms"]
-    found: dict[int | str, Network] = {
-        key: mixed_network(graph, frac_bits, terms, config.code_bits)
-        for key, terms in chosen.items()
-    }
-    for arithmetic, bits in INTEGER_BITS.items():
-        found[arithmetic] = quantize(graph, frac_bits, scale="channel", book=IntegerBook(bits))
+    mixes = (measured or {}).get("mixes", {})
+    found: dict[Weights, Network] = {}
+    for arithmetic, terms, bits in dict.fromkeys(design.weights for design in DESIGNS):
+        if arithmetic != "shift":
+            network = quantize(graph, frac_bits, scale="channel", book=IntegerBook(bits))
+        elif isinstance(terms, int):
+            network = mixed_network(graph, frac_bits, dict.fromkeys(convs, terms), bits)
+        elif terms in mixes:
+            network = mixed_network(graph, frac_bits, mixes[terms]["terms"], bits)
+        else:
+            continue
+        found[arithmetic, terms, bits] = network
     return found
 
 
@@ -260,15 +256,25 @@ def _without_zeros(name: str, config: EngineConfig) -> dict[str, Any]:
 
 
 def _accesses(
-    networks: Mapping[int | str, Network], config: EngineConfig,
+    networks: Mapping[Weights, Network], designs: Sequence[Design], config: EngineConfig,
     maps: Mapping[str, Any] | None = None,
-) -> dict[int | str, Accesses]:  # fmt: skip
-    """Count what every network needs; ``maps`` are stored without zeros."""
-    found: dict[int | str, Accesses] = {}
-    for key, network in networks.items():
-        stored = with_zeros_left_out(network, maps) if maps else network
-        engine = config.replace(arithmetic=key) if key in INTEGER_BITS else config
-        found[key] = count_accesses(compile_network(stored, engine), engine, maps)
+) -> dict[str, Accesses]:  # fmt: skip
+    """Count what every design needs of whose weights there is a network, by its title.
+
+    ``maps`` are stored without zeros.
+    """
+    counted: dict[tuple[Weights, EngineConfig], Accesses] = {}
+    found: dict[str, Accesses] = {}
+    for design in designs:
+        if design.weights not in networks:
+            continue
+        engine = design.engine(config)
+        key = design.weights, engine
+        if key not in counted:
+            network = networks[design.weights]
+            stored = with_zeros_left_out(network, maps) if maps else network
+            counted[key] = count_accesses(compile_network(stored, engine), engine, maps)
+        found[design.title] = counted[key]
     return found
 
 

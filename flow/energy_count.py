@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..hw.config import EngineConfig
@@ -25,7 +25,7 @@ class Accesses:
     blocks : int
         Blocks of weights the array takes: in so many beats its weight registers change.
     weight_bits : int
-        Bits of codes among the bits read from external memory, at B bits per code.
+        Bits of codes among the bits read from external memory.
     buffer_read, buffer_written : int
         Bits of the activation buffer.
     sums : int
@@ -54,17 +54,6 @@ class Accesses:
     def map_bits(self) -> int:
         """Bits of external memory but for codes: maps, and what describes layers."""
         return self.read + self.written - self.weight_bits
-
-    def with_weights(self, bits: int, code_bits: int) -> Accesses:
-        """Return the same with weights of ``bits`` bits in place of ``code_bits``."""
-        more = self.weight_bits * bits // code_bits - self.weight_bits
-        streams = tuple(
-            (once * bits // code_bits, read * bits // code_bits) for once, read in self.streams
-        )
-        return replace(
-            self, weight_bits=self.weight_bits + more, fifo=self.fifo + more,
-            read=self.read + more, streams=streams,
-        )  # fmt: skip
 
 
 def count_accesses(

@@ -8,42 +8,55 @@ from ..hw.config import Arithmetic, EngineConfig
 
 INT8 = ("int8_booth", "int8_magnitude")  # the one that takes less is the baseline
 KEPT = 32 << 10  # bytes of weights on chip that no engine has yet
+Weights = tuple[Arithmetic, int | str, int]  # arithmetic, N or who says it by layer, bits
 
 
 @dataclass(frozen=True)
 class Design:
-    """An engine: its arithmetic and how often its array runs.
+    """An engine: its arithmetic and lanes, and the weights of the networks it runs.
 
     Attributes
     ----------
     title : str
     circuits : tuple of str
         Circuits of the array; the one of least energy is taken.
-    weight_bits : int
-        Bits per weight and pass in memory.
+    bits : int
+        Bits per code, or per integer.
     terms : int or None
-        Passes per weight; None: as many as the layer has terms in ``variant``.
+        N; None: as many as the layer has terms in ``variant``.
     variant : str
         Row of ``accuracy.json`` whose accuracy stands beside it, "" for none.
     rounded : bool
         Whether only weights rounded for accuracy tell its energy: greedily rounded ones have far
         fewer terms.
     arithmetic : "shift", "int8" or "int4"
-        Of the engine that the program is compiled for.
-    built : bool
-        Whether an engine has such lanes.
+    lane_terms : int
+        Terms that a lane takes at once; where it is 2, no layer has more.
     """
 
     title: str
     circuits: tuple[str, ...]
-    weight_bits: int
+    bits: int
     terms: int | None
     variant: str
     rounded: bool = False
     arithmetic: Arithmetic = "shift"
-    built: bool = True
+    lane_terms: int = 1
+
+    @property
+    def weights(self) -> Weights:
+        """What its networks' weights are: arithmetic, N or the variant that mixes it, and bits."""
+        return self.arithmetic, self.variant if self.terms is None else self.terms, self.bits
+
+    def engine(self, config: EngineConfig) -> EngineConfig:
+        """Return the engine that its programs are compiled for, all else as in ``config``."""
+        if self.arithmetic != "shift":
+            return config.replace(arithmetic=self.arithmetic)
+        most = config.max_terms if self.lane_terms == 1 else self.lane_terms
+        return config.replace(code_bits=self.bits, lane_terms=self.lane_terms, max_terms=most)
 
 
+_B3 = "N=2, B=3, compensated"
 DESIGNS = (
     Design("int8", INT8, 8, 1, "int8, nearest", arithmetic="int8"),
     Design("int4", ("int4_magnitude", "int4_booth"), 4, 1, "int4, compensated", arithmetic="int4"),
@@ -51,20 +64,13 @@ DESIGNS = (
     Design("mixed 1.25", ("n1",), 4, None, "mixed 1.25, B=4, compensated"),
     Design("mixed 1.5", ("n1",), 4, None, "mixed 1.5, B=4, compensated"),
     Design("N=2, one-term", ("n1",), 4, 2, "N=2, B=4, compensated"),
-    Design("N=2, two-term", ("n2",), 8, 1, "N=2, B=4, compensated", built=False),
+    Design("N=2, two-term", ("n2",), 4, 2, "N=2, B=4, compensated", lane_terms=2),
     Design("mixed by cycles", ("n1",), 4, None, "mixed, 1.1 x the cycles, B=4, compensated"),
-    Design("N=2, B=3, two-term", ("n2_b3",), 6, 1, "N=2, B=3, compensated", True, built=False),
+    Design("N=2, B=3, two-term", ("n2_b3",), 3, 2, _B3, True, lane_terms=2),
     Design(
-        "N=2, B=3, few terms",
-        ("n2_b3_priced",),
-        6,
-        1,
-        "N=2, B=3, compensated, price 0.02",
-        True,
-        built=False,
+        "N=2, B=3, few terms", ("n2_b3_priced",), 3, 2, f"{_B3}, price 0.02", True, lane_terms=2
     ),
 )
-UNBUILT = {design.title for design in DESIGNS if not design.built}
 LEVERED = ("int8", "int4", "N=1", "mixed by cycles", "N=2, B=3, few terms")
 
 

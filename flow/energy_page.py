@@ -9,7 +9,7 @@ from rich.table import Table
 
 from ..model.zoo import MODELS
 from .energy_cost import PARTS, SOURCE
-from .energy_designs import KEPT, UNBUILT
+from .energy_designs import KEPT
 from .files import write_atomic, write_json
 from .pareto import COLUMNS as PARETO
 from .pareto import pareto_rows, top1
@@ -50,9 +50,9 @@ the program's descriptors, which agree with the Verilog's counters ([zoo.md](zoo
 - *control*: all of the engine but array and memories, registers and requantiser among it: {control}
 - *few terms*: N=2, B=3 rounded with a price for each non-zero term. *mixed by cycles*: a second
   term where it costs few cycles, 1.1 times those of N=1 in all.
-- int8 and int4 are programs of their own, for engines of that arithmetic. Lanes of two terms
-  (*two-term*, *few terms*), **which no engine has yet**, are those of one with twice the bits of
-  weights in one pass; one-term lanes take N passes.
+- Every engine runs programs of its own: those of int8 and int4 (`arithmetic`), those of lanes that
+  take two terms at once (`lane_terms=2`: *two-term*, *few terms*) and those of one-term lanes, in
+  N passes.
 
 **Not included**: {missing}clock tree, wires, and the leakage of memories. The circuits are those of
 `hw/arrays`; the emitted Verilog still has plainer lanes. It also reads every bank of its memories
@@ -142,7 +142,7 @@ def verdict(document: dict[str, Any]) -> str | None:
     """Return whether the target is reached, None where it cannot be told.
 
     The engine of shifts is compared with int8's that has the same memories; what none has yet does
-    not count, and is told behind.
+    not count.
     """
     baseline = _baseline(document["levers"])
     best = top1(baseline) if baseline else None
@@ -154,25 +154,16 @@ def verdict(document: dict[str, Any]) -> str | None:
         and (points := top1(row)) is not None and points >= best - TARGET_POINTS
     ]  # fmt: skip
 
-    def told(row: dict[str, Any]) -> str:
-        return (
-            f"{row['design']}, {row['lever']}: {alike(document, row):.2f} of the int8 engine that "
-            f"has the same memories, {row['total'] / baseline['total']:.2f} of int8's as it is"
-        )
-
-    def least(built: bool) -> dict[str, Any] | None:
-        rows = (row for row in found if (row["design"] not in UNBUILT) == built)
-        return min(rows, key=lambda row: alike(document, row), default=None)
-
     within = f"within {TARGET_POINTS:.0f} point of its accuracy"
-    there, to_come = least(built=True), least(built=False)
-    said = f"SqueezeNet: no engine is {within}."
-    if there is not None:
-        reached = wanted(alike(document, there), TARGET)
-        said = f"SqueezeNet, {told(there)}, {within}, {reached}."
-    if to_come is not None:
-        said += f" With lanes that no engine has yet: {told(to_come)}."
-    return said
+    if not found:
+        return f"SqueezeNet: no engine is {within}."
+    row = min(found, key=lambda row: alike(document, row))
+    part = alike(document, row)
+    return (
+        f"SqueezeNet, {row['design']}, {row['lever']}: {part:.2f} of the int8 engine that has the "
+        f"same memories, {row['total'] / baseline['total']:.2f} of int8's as it is, {within}, "
+        f"{wanted(part, TARGET)}."
+    )
 
 
 def lever_rows(document: dict[str, Any]) -> list[list[str]]:

@@ -27,5 +27,10 @@ ENGINES = (
                  weight_fifo=4, requantise_lanes=4, zero_maps=True),
     EngineConfig(name="fuzz9", rows=3, cols=6, act_bits=7, max_terms=4, hold=12, buffer_words=256,
                  bus_bits=128, burst_beats=8, weight_fifo=8, leaky=True, zero_maps=True),
+    EngineConfig(name="fuzz10", rows=4, cols=4, code_bits=3, lane_terms=2, max_terms=4, hold=16,
+                 buffer_words=512, window=4, burst_beats=8, weight_fifo=16, requantise_lanes=2),
+    EngineConfig(name="fuzz11", rows=6, cols=12, lane_terms=2, hold=24, buffer_words=256, window=2,
+                 bus_bits=128, burst_beats=16, weight_fifo=16, requantise_lanes=3, leaky=True,
+                 select="mux", zero_maps=True),
 )  # fmt: skip
 """Rows more and fewer than columns, buffers of 64 to 2048 words, both buses, every window."""
