@@ -68,6 +68,11 @@ class TableCode:
         return len(self.levels)
 
     @property
+    def bits_per_value(self) -> float:
+        """Bits stored per value."""
+        return float(self.bits)
+
+    @property
     def table_bits(self) -> int:
         """Bits of the code's own tables: 8 for each threshold and level."""
         return 8 * (self.thresholds.numel() + self.levels.numel())
@@ -139,7 +144,10 @@ class TableCode:
         bits = data.get("bits")
         if not isinstance(bits, int) or isinstance(bits, bool):
             raise ValueError(f"codec bits must be an integer, not {bits!r}")
-        return cls(bits, _table(data, "thresholds"), _table(data, "levels"))
+        tables = [
+            integers(data, name, 0, VALUES - 1).to(torch.uint8) for name in ("thresholds", "levels")
+        ]
+        return cls(bits, *tables)
 
 
 def look_up(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
@@ -160,12 +168,22 @@ def look_up(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     return table.reshape(-1).index_select(0, flat.flatten()).view(index.shape)
 
 
-def _table(data: Mapping[str, Any], name: str) -> torch.Tensor:
-    """Return a field of lists as a tensor uint8."""
+def integers(
+    data: Mapping[str, Any], name: str, low: int, high: int, where: str = ""
+) -> torch.Tensor:
+    """Return a field of lists of integers ``low``..``high`` as a tensor int64.
+
+    Raises
+    ------
+    ValueError
+        If the field, whose name follows ``where`` in the message, is anything else.
+    """
     try:
         table = torch.tensor(data[name])
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"codec {name} must be lists of equal lengths of integers") from error
-    if table.dtype != torch.int64 or (table < 0).any() or (table >= VALUES).any():
-        raise ValueError(f"codec {name} must be integers 0..{VALUES - 1}")
-    return table.to(torch.uint8)
+        raise ValueError(
+            f"codec {where}{name} must be lists of equal lengths of integers"
+        ) from error
+    if table.dtype != torch.int64 or (table < low).any() or (table > high).any():
+        raise ValueError(f"codec {where}{name} must be integers {low}..{high}")
+    return table

@@ -8,20 +8,17 @@ it was given (arXiv 1808.05285; its released code used real weights and lost a p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from .frozen import TOP, A, Form, FrozenPlanes, Kind, Layer, Mode, layer_sums
 from .planes import from_planes, to_planes
+from .table import look_up
 
-Kind = Literal["channel", "spatial"]
-Mode = Literal["ternary", "int8"]
-A = 8
 UNIT: dict[str, float] = {"ternary": 1.0, "int8": 64.0}  # integer weight of a latent weight 1
-TOP: dict[str, int] = {"ternary": 1, "int8": 127}
 WIDTH = 2.0  # in units: how far from its threshold a sum still has a gradient
 DEAD = 0.05  # latent weights start within this of 0, or at 1
 
@@ -39,49 +36,6 @@ class _Step(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
         (z,) = ctx.saved_tensors
         return grads[0] * (z.abs() < ctx.width) / (2 * ctx.width), None
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One layer in integers: the definition of what is computed.
-
-    Attributes
-    ----------
-    weights : Tensor int8
-        (out, in / groups, kh, kw), or (in, out / groups, kh, kw) of a mirrored layer.
-    thresholds : Tensor int32 (out,)
-    stride, groups : int
-    mirrored : bool
-        Transposed: from a smaller map to a larger one.
-    """
-
-    weights: torch.Tensor
-    thresholds: torch.Tensor
-    stride: int
-    groups: int
-    mirrored: bool
-
-    def __call__(self, bits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        """Return the bits uint8 (B, out, *size) of bits uint8 (B, in, H, W)."""
-        sums = _sums(
-            bits.long(), self.weights.long(), self.stride, self.groups, self.mirrored, size
-        )  # fmt: skip
-        return (sums >= self.thresholds.long().view(-1, 1, 1)).to(torch.uint8)
-
-
-def _sums(
-    x: torch.Tensor, w: torch.Tensor, stride: int, groups: int, mirrored: bool,
-    size: tuple[int, int],
-) -> torch.Tensor:  # fmt: skip
-    """Return a layer's sums, for integers and for floats."""
-    border = w.shape[2] // 2
-    if not mirrored:
-        return F.conv2d(x, w, None, stride, border, 1, groups)
-    spare = [
-        s - ((n - 1) * stride - 2 * border + w.shape[2])
-        for s, n in zip(size, x.shape[2:], strict=True)
-    ]
-    return F.conv_transpose2d(x, w, None, stride, border, (spare[0], spare[1]), groups)
 
 
 class ThresholdLayer(nn.Module):
@@ -117,7 +71,7 @@ class ThresholdLayer(nn.Module):
     def forward(self, bits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """Return bits 0.0 or 1.0 (B, out, *size) of bits (B, in, H, W)."""
         weights, level = self._integers()
-        sums = _sums(bits, weights, self.stride, self.groups, self.mirrored, size)
+        sums = layer_sums(bits, weights, self.stride, self.groups, self.mirrored, size)
         return _Step.apply(sums - level.view(-1, 1, 1), WIDTH * UNIT[self.mode])  # type: ignore[no-any-return]
 
     def frozen(self) -> Layer:
@@ -143,6 +97,8 @@ class PlaneCode(nn.Module):
     group : int
         G: runs of channels that are coded by themselves; all together by default.
     seed : int
+    hidden : int
+        Planes per channel between two layers.
 
     Raises
     ------
@@ -152,107 +108,111 @@ class PlaneCode(nn.Module):
 
     def __init__(
         self, channels: int, bits: int, *, kind: Kind = "channel", depth: int = 1,
-        mode: Mode = "ternary", group: int | None = None, seed: int = 0,
+        mode: Mode = "ternary", group: int | None = None, seed: int = 0, hidden: int = A,
     ) -> None:  # fmt: skip
         super().__init__()
         group = channels if group is None else group
-        if channels < 1 or group < 1 or channels % group:
-            raise ValueError(f"groups of {group} do not divide {channels} channels")
-        if not 1 <= bits <= A:
-            raise ValueError(f"bits must be 1..{A}, not {bits}")
-        if depth not in (1, 2) or kind not in ("channel", "spatial") or mode not in UNIT:
-            raise ValueError(f"no code of kind {kind!r}, depth {depth} and mode {mode!r}")
-        self.channels, self.bits, self.kind, self.group = channels, bits, kind, group
-        self.groups = channels // group
+        form = Form(channels, bits, kind, mode, group, depth, hidden)
         generator = torch.Generator().manual_seed(seed)
-        k = 3 if kind == "spatial" else 1
-        # the upper planes go through; where a depth is 2, the outer layer hands them on
-        sizes = [(A, bits)] if depth == 1 else [(A, A), (A, bits)]
-        there, back = [], []
-        for number, (source, kept) in enumerate(sizes):
-            last = number == len(sizes) - 1
-            kernel = k if last else 1
-            shape = (self.groups * kept * group, source * group, kernel, kernel)
+        self.form = form
+
+        def layer(number: int, back: bool) -> ThresholdLayer:
+            shape, wide = form.shape(number, back), form.wide(number)
             latent = torch.rand(shape, generator=generator).mul_(2 * DEAD).sub_(DEAD)
-            _identity(latent, source, kept, self.groups, group, mirrored=False)
-            there.append(
-                ThresholdLayer(latent, self.groups, k - 1 if k > 1 and last else 1, False, mode)
-            )
-            mirrored = kernel > 1
-            shape = (self.groups * kept * group, source * group, kernel, kernel)
-            if not mirrored:
-                shape = (self.groups * source * group, kept * group, 1, 1)
-            latent = torch.rand(shape, generator=generator).mul_(2 * DEAD).sub_(DEAD)
-            _identity(latent, source, kept, self.groups, group, mirrored, back=True)
-            back.append(ThresholdLayer(latent, self.groups, 2 if mirrored else 1, mirrored, mode))
-        self.there, self.back = nn.ModuleList(there), nn.ModuleList(back[::-1])
+            # the upper planes go through; where a depth is 2, the outer layer hands them on
+            _identity(latent, form, number, back)
+            return ThresholdLayer(latent, form.groups, 2 if wide else 1, back and wide, mode)
+
+        pairs = [(layer(number, False), layer(number, True)) for number in range(depth)]
+        self.there = nn.ModuleList(there for there, _ in pairs)
+        self.back = nn.ModuleList(back for _, back in reversed(pairs))
+
+    @classmethod
+    def of(cls, code: FrozenPlanes, group: int | None = None) -> PlaneCode:
+        """Return the trainable form of a code in integers, which computes the same.
+
+        Parameters
+        ----------
+        code : FrozenPlanes
+        group : int, optional
+            Put that many channels, groups of the code, together: weights between them start at 0.
+
+        Raises
+        ------
+        ValueError
+            If a new group is not made of whole ones.
+        """
+        form = code.form
+        wider = form.group if group is None else group
+        if wider % form.group:
+            raise ValueError(f"groups of {form.group} do not make up groups of {wider}")
+        made = cls(
+            form.channels, form.bits, kind=form.kind, depth=form.depth, mode=form.mode,
+            group=wider, hidden=form.hidden,
+        )  # fmt: skip
+        unit = UNIT[form.mode]
+        with torch.no_grad():
+            for back, layers in ((False, code.there), (True, code.back)):
+                for place, layer in enumerate(layers):
+                    number = form.number(place, back)
+                    whole = _widened(layer, form, made.form, number, back)
+                    target = made._layers(back)[place]
+                    target.latent.copy_(whole.weights / unit)
+                    target.level.copy_((whole.thresholds - 0.5) / unit)
+        return made
+
+    def _layers(self, back: bool) -> Sequence[ThresholdLayer]:
+        return list(self.back if back else self.there)  # type: ignore[arg-type]
 
     @property
     def bits_per_value(self) -> float:
         """Bits stored per value of a map of even height and width."""
-        return self.bits / 4 if self.kind == "spatial" else float(self.bits)
+        return self.form.bits_per_value
 
     @property
     def weight_bits(self) -> int:
         """Bits of the code's own weights and thresholds: 2 or 8, and 16."""
-        each = 2 if self.there[0].mode == "ternary" else 8
-        layers = [*self.there, *self.back]
-        return sum(each * lay.latent.numel() + 16 * lay.level.numel() for lay in layers)  # type: ignore[operator,union-attr]
-
-    def _shrunk(self, size: tuple[int, int]) -> tuple[int, int]:
-        return (-(-size[0] // 2), -(-size[1] // 2)) if self.kind == "spatial" else size
-
-    def _split(self, planes: torch.Tensor, kept: int) -> torch.Tensor:
-        """Return planes (B, kept C, ...) with those of a group of channels side by side."""
-        parts = planes.unflatten(1, (kept, self.groups, self.group))
-        return parts.transpose(1, 2).flatten(1, 3)
-
-    def _joined(self, planes: torch.Tensor, kept: int) -> torch.Tensor:
-        parts = planes.unflatten(1, (self.groups, kept, self.group))
-        return parts.transpose(1, 2).flatten(1, 3)
+        return self.frozen().table_bits
 
     def forward(self, stored: torch.Tensor) -> torch.Tensor:
         """Return what is read back of stored values, both float and integral (B, C, H, W)."""
         size = (stored.shape[2], stored.shape[3])
-        small = self._shrunk(size)
-        bits = self._split(to_planes(stored, A), A)
+        small = self.form.shrunk(size)
+        bits = self.form.split(to_planes(stored, A), A)
         for number, layer in enumerate(self.there, start=1):
             bits = layer(bits, small if number == len(self.there) else size)
         for layer in self.back:
             bits = layer(bits, size)
-        return from_planes(self._joined(bits, A), A)
+        return from_planes(self.form.joined(bits, A), A)
+
+    def frozen(self) -> FrozenPlanes:
+        """Return the code in integers: what the forward pass computes."""
+        there, back = (
+            tuple(lay.frozen() for lay in self._layers(which)) for which in (False, True)
+        )
+        return FrozenPlanes(self.form, there, back)
 
     def encode(self, a: torch.Tensor) -> torch.Tensor:
         """Return the stored bits uint8 (B, k C, H', W') of a map uint8, in integers."""
-        size = (a.shape[2], a.shape[3])
-        planes = torch.cat([(a >> j) & 1 for j in range(A)], 1)
-        bits = self._split(planes, A)
-        for number, layer in enumerate(self.there, start=1):
-            bits = layer.frozen()(bits, self._shrunk(size) if number == len(self.there) else size)  # type: ignore[operator,union-attr]
-        return bits
+        return self.frozen().encode(a)
 
     def decode(self, bits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """Return the map uint8 (B, C, *size) of stored bits, in integers."""
-        for layer in self.back:
-            bits = layer.frozen()(bits, size)  # type: ignore[operator,union-attr]
-        planes = self._joined(bits, A).unflatten(1, (A, self.channels)).long()
-        powers = 1 << torch.arange(A)
-        return (planes * powers.view(-1, 1, 1, 1)).sum(1).to(torch.uint8)
+        return self.frozen().decode(bits, size)
 
 
-def _identity(
-    latent: torch.Tensor, source: int, kept: int, groups: int, group: int, mirrored: bool,
-    back: bool = False,
-) -> None:  # fmt: skip
-    """Let the upper ``kept`` of ``source`` planes through, there or back."""
-    size = latent.shape[2]
-    taps = [size // 2] if not mirrored else [1, 2]  # the mirror copies a pixel to four
-    for g in range(groups):
-        for plane in range(kept):
+def _identity(latent: torch.Tensor, form: Form, number: int, back: bool) -> None:
+    """Let the upper planes through a layer, there or back."""
+    source, kept = form.sizes[number]
+    group, wide = form.group, form.wide(number)
+    through = min(source, kept)
+    taps = [latent.shape[2] // 2] if not (back and wide) else [1, 2]  # a pixel copied to four
+    for g in range(form.groups):
+        for plane in range(through):
             for channel in range(group):
-                small = plane * group + channel
-                large = (plane + source - kept) * group + channel
-                if back and not mirrored:
+                small = (plane + kept - through) * group + channel
+                large = (plane + source - through) * group + channel
+                if back and not wide:
                     at = (g * source * group + large, small)
                 else:  # there, and the mirror, whose weights are (in, out)
                     at = (g * kept * group + small, large)
@@ -261,31 +221,75 @@ def _identity(
                         latent[(*at, y, x)] = 1.0
 
 
+def _widened(layer: Layer, old: Form, new: Form, number: int, back: bool) -> Layer:
+    """Return a layer for wider groups that computes the same."""
+    source, kept = old.sizes[number]
+    wide = old.wide(number)
+    rows, columns = (source, kept) if back and not wide else (kept, source)
+    weights = torch.zeros(new.shape(number, back), dtype=torch.int8)
+    for first in range(0, old.channels, old.group):
+        # where the planes of this old group lie in the order of the old and of the new groups
+        (old_rows, new_rows), (old_columns, new_columns) = (
+            _positions(first, planes, old, new) for planes in (rows, columns)
+        )
+        inside_old, inside_new = old_columns % (columns * old.group), new_columns % (
+            columns * new.group
+        )  # fmt: skip
+        weights[new_rows[:, None], inside_new] = layer.weights[old_rows[:, None], inside_old]
+    outputs = source if back else kept
+    thresholds = new.split(old.joined(layer.thresholds[None], outputs), outputs)[0]
+    return new.layer(number, back, weights, thresholds)
+
+
+def _positions(
+    first: int, planes: int, old: Form, new: Form
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    """Return where the planes of the group of channel ``first`` lie, in both orders."""
+    plane = torch.arange(planes)[:, None]
+    channel = first + torch.arange(old.group)
+    found = []
+    for form in (old, new):
+        g, inside = channel // form.group, channel % form.group
+        found.append((g * planes * form.group + plane * form.group + inside).flatten())
+    return found[0], found[1]
+
+
 def fit(
-    code: PlaneCode, maps: torch.Tensor, *, steps: int = 200, batch: int = 8, rate: float = 0.003,
-    seed: int = 0,
+    code: PlaneCode, maps: torch.Tensor, *, worth: torch.Tensor | None = None, steps: int = 200,
+    batch: int = 8, rate: float = 0.003, seed: int = 0,
 ) -> list[float]:  # fmt: skip
     """Train a code by itself on maps uint8 (B, C, H, W); the best state seen is kept.
+
+    Parameters
+    ----------
+    worth : Tensor (C, 256), optional
+        How much a squared error in a value of a channel matters; 1 everywhere by default.
 
     Returns
     -------
     list[float]
-        Mean squared error on all maps: before, and every tenth of the steps.
+        Mean of the squared errors times their worth on all maps: before, and every tenth of the
+        steps.
     """
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(code.parameters(), lr=rate)
+    matters = torch.ones(code.form.channels, 256) if worth is None else worth.float()
+
+    def loss(some: torch.Tensor) -> torch.Tensor:
+        stored = some.float()
+        return ((code(stored) - stored).square() * look_up(matters, some)).mean()
 
     def error() -> float:
         with torch.no_grad():
-            return float((code(maps.float()) - maps.float()).square().mean())
+            parts = maps.split(batch)
+            return sum(float(loss(part)) * len(part) for part in parts) / len(maps)
 
     errors = [error()]
     best = {name: value.clone() for name, value in code.state_dict().items()}
     for step in range(1, steps + 1):
-        chosen = maps[torch.randint(len(maps), (batch,), generator=generator)].float()
-        loss = (code(chosen) - chosen).square().mean()
+        chosen = loss(maps[torch.randint(len(maps), (batch,), generator=generator)])
         optimiser.zero_grad()
-        loss.backward()
+        chosen.backward()
         for part in optimiser.param_groups:
             part["lr"] = rate * (1 - (step - 1) / steps)
         optimiser.step()

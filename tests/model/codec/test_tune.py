@@ -9,7 +9,8 @@ from shiftwork.model.codec.levels import best_tables
 from shiftwork.model.codec.maps import mean_bits, stored_maps, values_of
 from shiftwork.model.codec.options import fixed_options, masked_options, profiles
 from shiftwork.model.codec.pair import JointMeans, PairCode, best_pairs
-from shiftwork.model.codec.tune import SoftTable, Tuning, tune
+from shiftwork.model.codec.soft import SoftTable
+from shiftwork.model.codec.tune import Tuning, tune
 from shiftwork.model.codec.zeros import ZeroMask
 from shiftwork.model.mixed import divergence
 from shiftwork.model.quantize import activations_only
