@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..model.codec.bench import HELD, Bench, Row
+from ..model.codec.learned_rows import PICTURES
 from ..model.codec.plan import NETWORKS, PLANS
 from .accuracy_plots import STYLE
 from .codec_traffic import Traffic, measure_traffic, write_measured
@@ -28,10 +29,24 @@ PAGES = {"squeezenet1_1": "codec.md"}  # and codec-NETWORK.md for others
 PAIRS = """\
 - pair: two channels share an odd number of bits. joint means: decoded by one table for both.
 """
+NEIGHBOURS = """\
+- table, 4 by left neighbour: four tables per channel; into which of four ranges what is read back
+  of the left neighbour falls says which one. Fitted to {neighbours} of the crops, weighted as
+  tables are.
+- difference to left neighbour: one table of the difference to what is read back of it.
+"""
+PLANES = """\
+- planes, ternary, int8: one layer of thresholded sums of a channel's 8 planes there and one back,
+  weights -1..1 or -127..127, the weighted error brought down by coordinate descent over
+  functions. Two layers: the measured table as int8 sums, which compute the same. 3x3 stride 2:
+  8 planes of the upper left one of 2 x 2 pixels, ternary weights over all channels.
+  `tables` are weights, of 2 or 8 bits, and thresholds of 16.
+"""
 TUNED = """\
 - tuned: levels, biases and channel scales trained end to end against the reference's output for
   {steps} steps; where two maps alone are coded thresholds too, and faster. It begins with measured
   tables; the state with the least divergence on {held} held-out crops stays, 0 steps being untuned.
+  Of planes and of what goes by the neighbour the code stays, and the network is tuned around it.
 """
 MASKS = """\
 - chosen per map, masks: a mask of zeros before the codes that are not 0 is one of the options; the
@@ -62,7 +77,7 @@ what the code's own thresholds and levels take, in kB.
 - table, plain means: the intervals of those, with the mean of what each holds as its level.
 - table, measured: of these three the one that costs least where that map alone is coded, measured
   on {measured} held-out crops; behind the coded map nothing is rounded.
-{pairs}{tuned}- chosen per map: a table and a rate for each map, fixed when a program is compiled,
+{more}- chosen per map: a table and a rate for each map, fixed when a program is compiled,
   by that loss plus a price in nats per stored bit: the lowest at which the mean is at most
   {fixed} bits.
 {masks}- ZVC, zero run-length, EBPC: lossless.
@@ -183,12 +198,14 @@ def write_page(
     first, plan = rows[0], PLANS[network]
     masks = MASKS.format(masked=_listed(plan.masked)) if plan.masked else ""
     pairs = PAIRS if any(row.code == "pair" for row in rows) else ""
+    neighbours = NEIGHBOURS.format(neighbours=PICTURES) if plan.ranges else ""
+    planes = PLANES if plan.planes else ""
     several = any(row.step is not None for row in rows)
     tuned = TUNED.format(steps=steps, held=HELD) if several else ""
     preface = PREFACE.format(
         network=network, pictures=first.pictures, top1=first.top1, point=100 / first.pictures,
-        crops=crops, fixed=_listed(plan.fixed), masks=masks, tuned=tuned, measured=plan.measured,
-        pairs=pairs, others=other_pages(network, folder),
+        crops=crops, fixed=_listed(plan.fixed), masks=masks, measured=plan.measured,
+        more=pairs + neighbours + planes + tuned, others=other_pages(network, folder),
     )  # fmt: skip
     write_atomic(folder / name, plot(rows))
     parts = [preface, f"![Divergence against bits per value]({name})", "", text]

@@ -18,6 +18,7 @@ from ..zoo.loader import Labelled
 from .choose import Choice, pick_at_most
 from .coded import CodedGraph, Lossy
 from .ebpc import Ebpc
+from .learned_rows import neighbour_rows, plane_rows
 from .maps import stored_maps, values_of
 from .measure import measured
 from .options import Fit, Option, Profile, fit_tables, masked_options, of_fixed_rate, profiles
@@ -178,6 +179,8 @@ class Bench:
             yield from self._fixed(maps, names)
             if self.plan.subset:
                 yield from self._pairs(maps, names)
+        yield from neighbour_rows(self)
+        yield from plane_rows(self)
         yield from self._chosen()
         if self.steps:
             yield from self._tuned()
@@ -186,7 +189,7 @@ class Bench:
         """Return the codes whose traffic is of interest, by what to call them."""
         choice = self._choice(FIXED, 4)
         return {
-            "tables of 4 bits": self._tables(self.sets["ALL"], 4),
+            "tables of 4 bits": self.tables(self.sets["ALL"], 4),
             f"chosen per map, {choice.bits:.3g} bits": choice.codes,
         }
 
@@ -220,12 +223,12 @@ class Bench:
                 made = {n: make(c, k, self.network.zero[n]) for n, c in counts.items()}
                 yield self.row(maps, code, k, made)
             for code, fit in FITTED.items():
-                yield self.row(maps, code, k, {n: self._fitted[n][fit][k] for n in names})
-            yield self.row(maps, "table, measured", k, self._tables(names, k))
+                yield self.row(maps, code, k, {n: self.fitted[n][fit][k] for n in names})
+            yield self.row(maps, "table, measured", k, self.tables(names, k))
         self.tell(f"{maps} fixed rate", len(sizes), len(sizes))
 
     @cached_property
-    def _fitted(self) -> dict[str, dict[Fit, dict[int, TableCode]]]:
+    def fitted(self) -> dict[str, dict[Fit, dict[int, TableCode]]]:
         """Every map's learned tables."""
         found: dict[str, dict[Fit, dict[int, TableCode]]] = {}
         for name in self.sets["ALL"]:
@@ -237,7 +240,7 @@ class Bench:
     def _options(self) -> dict[str, list[Option]]:
         """Every way to store each map, with its measured loss."""
         options = {}
-        for name, fits in self._fitted.items():
+        for name, fits in self.fitted.items():
             profile = self.profiles[name]
             options[name] = of_fixed_rate(
                 profile, (code for codes in fits.values() for code in codes.values())
@@ -250,7 +253,7 @@ class Bench:
             tell=lambda done, total: self.tell("measure codes", done, total),
         )  # fmt: skip
 
-    def _tables(self, names: Sequence[str], k: int) -> dict[str, TableCode]:
+    def tables(self, names: Sequence[str], k: int) -> dict[str, TableCode]:
         """Return for each map the table of a size that measured the least loss."""
         return {n: self._best(n, k).code for n in names}
 
@@ -318,7 +321,7 @@ class Bench:
         recipe = Tuning(steps=self.steps, every=max(1, self.steps // 4), seed=self.seed)
         jobs: list[tuple[str, str, float, dict[str, TableCode], set[str]]] = []
         for maps, several in self.plan.tuned.items():
-            jobs += [(maps, "table", k, self._tables(self.sets[maps], k), set()) for k in several]
+            jobs += [(maps, "table", k, self.tables(self.sets[maps], k), set()) for k in several]
         wanted = [(FIXED, most) for most in self.plan.tuned_fixed]
         wanted += [(MASKED, most) for most in self.plan.tuned_masked]
         for name, most in wanted:

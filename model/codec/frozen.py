@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import torch
 import torch.nn.functional as F
 
-from .table import TableCode, integers
+from .table import integers
 
 Kind = Literal["channel", "spatial"]
 Mode = Literal["ternary", "int8"]
@@ -313,19 +313,3 @@ def _check(name: str, value: torch.Tensor, shape: tuple[int, ...], low: int, hig
         raise ValueError(
             f"{name} must be {low}..{high}, not {int(value.min())}..{int(value.max())}"
         )
-
-
-def code_from_dict(data: Mapping[str, Any]) -> TableCode | FrozenPlanes:
-    """Return the code that the ``to_dict`` of any kind of code wrote.
-
-    Raises
-    ------
-    ValueError
-        If the kind is unknown, or as the kind's own ``from_dict``.
-    """
-    if data.get("kind") == "table":
-        return TableCode.from_dict(data)
-    if data.get("kind") in get_args(Kind):
-        return FrozenPlanes.from_dict(data)
-    known = ", ".join(("table", *get_args(Kind)))
-    raise ValueError(f"codec kind must be one of {known}, not {data.get('kind')!r}")

@@ -29,6 +29,12 @@ class Plan:
         Tables of one size that are tuned, by set of maps.
     tuned_fixed, tuned_masked : tuple of float
         Choices that are.
+    planes, tuned_planes : tuple of int
+        Every k of plane codes of one pixel on SQ2, and of those that are tuned.
+    ranges : Mapping[str, tuple of int]
+        Tables of a channel that the left neighbour chooses from, as powers of two, by set of maps.
+    switched : Mapping[str, tuple of int]
+        Every k of these, and on SQ2 of differences to the left neighbour.
     measured : int
         Crops, of those held out, that codes are measured on, one map at a time.
     """
@@ -42,6 +48,10 @@ class Plan:
     tuned: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     tuned_fixed: tuple[float, ...] = ()
     tuned_masked: tuple[float, ...] = ()
+    planes: tuple[int, ...] = ()
+    tuned_planes: tuple[int, ...] = ()
+    ranges: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    switched: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     measured: int = 24
 
 
@@ -49,7 +59,9 @@ PLANS = {
     "squeezenet1_1": Plan(
         subset=SQ2, masked=(3, 2.7, 2.25, 2), masks=(3, 4), mask_prices=(4e-8, 1.5e-7, 6e-7),
         tuned={"SQ2": (4, 3, 2), "ALL": (4,)}, tuned_fixed=(4,), tuned_masked=(2.7,),
+        planes=(4, 3), tuned_planes=(3,),
+        ranges={"SQ2": (1, 2, 3), "ALL": (2,)}, switched={"SQ2": (4, 3, 2), "ALL": (4, 3)},
     ),
-    "efficientnet_lite0": Plan(bits=(5, 4, 3), fixed=(4.5, 4, 3.5), measured=12),
+    "efficientnet_lite0": Plan(fixed=(4.5, 4, 3.5), measured=12),
 }  # fmt: skip
 NETWORKS = tuple(PLANS)

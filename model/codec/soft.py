@@ -13,7 +13,7 @@ import torch
 
 from ..graph import ConvNode
 from ..train.method import straight_through
-from .coded import CodedGraph
+from .coded import CodedGraph, Lossy
 from .frozen import FrozenPlanes
 from .plain import nearest_starts
 from .table import VALUES, TableCode, look_up
@@ -87,7 +87,40 @@ class SoftPlanes(torch.nn.Module):
 
     def forward(self, stored: torch.Tensor) -> torch.Tensor:
         """Return what is read back of stored values, float (B, C, H, W), with gradients."""
-        return self.code(stored.detach()) + (stored - stored.detach())
+        read = self.code(stored.detach())
+        return read + (stored - stored.detach())
+
+
+class SoftFixed(torch.nn.Module):
+    """A code that does not learn, and lets the network around it do so.
+
+    Parameters
+    ----------
+    code : callable
+        Stored values uint8 to what is read back of them.
+    """
+
+    def __init__(self, code: Lossy) -> None:
+        super().__init__()
+        self.code = code
+
+    def frozen(self) -> Lossy:
+        """Return the code."""
+        return self.code
+
+    def settle(self) -> None:
+        """Do nothing."""
+
+    def forward(self, stored: torch.Tensor) -> torch.Tensor:
+        """Return what is read back of stored values, float (B, C, H, W), with gradients."""
+        return straight_through(stored, self.code(stored.detach().to(torch.uint8)).float())
+
+
+def soft(code: Lossy, encoder: bool, planes: bool) -> SoftTable | SoftPlanes | SoftFixed:
+    """Return what learns of a code: tables always, plane codes where ``planes``, others never."""
+    if isinstance(code, TableCode):
+        return SoftTable(code, encoder)
+    return SoftPlanes(code) if planes and isinstance(code, FrozenPlanes) else SoftFixed(code)
 
 
 class Trim(torch.nn.Module):

@@ -18,13 +18,11 @@ import torch
 
 from ..graph import ConvNode
 from ..mixed import divergence
-from .coded import CodedGraph
-from .frozen import FrozenPlanes
-from .soft import Rounder, SoftPlanes, SoftTable, Trim
-from .table import TableCode
+from .coded import CodedGraph, Lossy
+from .soft import Rounder, SoftTable, Trim, soft
 
 Progress = Callable[[int, float], None]
-Code = TypeVar("Code", TableCode, FrozenPlanes)
+Code = TypeVar("Code", bound=Lossy)
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Tuning:
     every: int = 15
     encoder: bool = True
     seed: int = 0
-    plane_rate: float = 1e-4
+    plane_rate: float = 0.0
     weight_rate: float = 0.0
 
     def __post_init__(self) -> None:
@@ -78,7 +76,8 @@ class Tuned(Generic[Code]):
 
     Attributes
     ----------
-    codes : dict[str, TableCode] or dict[str, FrozenPlanes]
+    codes : dict[str, callable]
+        Of the kinds that were given.
     network : CodedGraph
         With the tuned biases, scales and weights.
     history : list[tuple[int, float]]
@@ -109,8 +108,9 @@ def tune(
     Parameters
     ----------
     network : CodedGraph
-    codes : Mapping[str, TableCode] or Mapping[str, FrozenPlanes]
-        To begin with, by name of map.
+    codes : Mapping[str, callable]
+        To begin with, by name of map. Tables learn; plane codes where there is a rate for them;
+        any other code stays, and the network learns around it.
     pictures, held : Tensor uint8 (B, C, H, W)
         Pictures to learn from, and others that decide which state is kept.
     recipe : Tuning, optional
@@ -136,9 +136,8 @@ def tune(
         )
     generator = torch.Generator().manual_seed(recipe.seed)
     want, judge = ((teacher or network).scores(x, {}) for x in (pictures, held))
-    soft = {
-        name: SoftTable(code, recipe.encoder) if isinstance(code, TableCode) else SoftPlanes(code)
-        for name, code in codes.items()
+    learning = {
+        name: soft(code, recipe.encoder, recipe.plane_rate > 0) for name, code in codes.items()
     }
     trim = Trim(network, rounder)
     groups = [
@@ -146,7 +145,7 @@ def tune(
             "params": list(code.parameters()),
             "lr": recipe.rate if isinstance(code, SoftTable) else recipe.plane_rate,
         }
-        for code in soft.values()
+        for code in learning.values()
     ]
     if recipe.network_rate:
         groups += [
@@ -165,10 +164,10 @@ def tune(
         with torch.no_grad():
             nodes = [trim(n) if isinstance(n, ConvNode) else n for n in network.graph.nodes]
         changed = CodedGraph(replace(network.graph, nodes=nodes), network.frac_bits)
-        return {name: code.frozen() for name, code in soft.items()}, changed  # type: ignore[misc]
+        return {name: code.frozen() for name, code in learning.items()}, changed  # type: ignore[misc]
 
     def watch(name: str, stored: torch.Tensor) -> torch.Tensor:
-        return soft[name](stored) if name in soft else stored
+        return learning[name](stored) if name in learning else stored
 
     best = Tuned(dict(codes), network)
     least = divergence(judge, network.scores(held, codes))
@@ -186,7 +185,7 @@ def tune(
         loss.backward()
         optimiser.step()
         schedule.step()
-        for code in soft.values():
+        for code in learning.values():
             code.settle()
         if step % recipe.every == 0 or step == recipe.steps:
             found, changed = state()

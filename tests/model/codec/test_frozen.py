@@ -13,10 +13,10 @@ from shiftwork.model.codec.frozen import (
     Kind,
     Layer,
     Mode,
-    code_from_dict,
     layer_sums,
 )
 from shiftwork.model.codec.levels import best_tables
+from shiftwork.model.codec.saved import code_from_dict
 from shiftwork.model.codec.table import TableCode
 from shiftwork.model.codec.threshold import PlaneCode
 
@@ -96,7 +96,7 @@ def damaged(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("kind",), "gates", "kind must be one of table, channel, spatial, not 'gates'"),
+        (("kind",), "gates", "kind must be one of table, switched, channel, spatial, not 'gates'"),
         (("mode",), "float", "mode must be 'ternary' or 'int8', not 'float'"),
         (("channels",), 4.0, r"channels must be an integer, not 4\.0"),
         (("bits",), True, "bits must be an integer, not True"),

@@ -1,5 +1,7 @@
 """Coded networks, choosing and tuning, on a small network with random weights."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,8 +12,10 @@ from shiftwork.model.codec.maps import mean_bits, stored_maps, values_of
 from shiftwork.model.codec.options import fixed_options, masked_options, profiles
 from shiftwork.model.codec.pair import JointMeans, PairCode, best_pairs
 from shiftwork.model.codec.soft import SoftTable
+from shiftwork.model.codec.start import of_table
 from shiftwork.model.codec.tune import Tuning, tune
 from shiftwork.model.codec.zeros import ZeroMask
+from shiftwork.model.graph import ConvNode
 from shiftwork.model.mixed import divergence
 from shiftwork.model.quantize import activations_only
 
@@ -126,6 +130,52 @@ def test_tuning_lowers_the_divergence_and_gives_what_it_computed(
         assert all(torch.equal(tuned.codes[n].thresholds, codes[n].thresholds) for n in codes)
 
 
+def test_plane_codes_are_tuned_as_tables_are(coded: CodedGraph, pictures: torch.Tensor) -> None:
+    counts = histograms(coded, [pictures], ["b", "e"])
+    tables = {name: best_tables(counts[name], [2])[2] for name in counts}
+    codes = {name: of_table(code) for name, code in tables.items()}
+    start = divergence(coded.scores(pictures[72:], {}), coded.scores(pictures[72:], tables))
+    for rate in (0.0, 0.001):
+        recipe = Tuning(steps=8, every=4, plane_rate=rate)
+        tuned = tune(coded, codes, pictures[:72], pictures[72:], recipe)
+        assert tuned.history[0][1] == pytest.approx(start)
+        least = min(loss for _, loss in tuned.history)
+        reference = coded.scores(pictures[72:], {})
+        found = divergence(reference, tuned.network.scores(pictures[72:], tuned.codes))
+        assert found == pytest.approx(least) and least < start
+        same = [tuned.codes[n].to_dict() == codes[n].to_dict() for n in codes]
+        assert all(same) or rate
+
+
+def test_weights_learn_as_they_are_stored(coded: CodedGraph, pictures: torch.Tensor) -> None:
+    counts = histograms(coded, [pictures], ["b"])
+    codes = {"b": best_tables(counts["b"], [2])[2]}
+    step = 1 / 64
+
+    def rounder(name: str, weight: torch.Tensor) -> torch.Tensor:
+        return (weight / step).round() * step
+
+    nodes = [
+        replace(n, weight=rounder(n.name, n.weight)) if isinstance(n, ConvNode) else n
+        for n in coded.graph.nodes
+    ]
+    rounded = CodedGraph(replace(coded.graph, nodes=nodes), coded.frac_bits)
+    recipe = Tuning(steps=12, every=4, network_rate=0, weight_rate=0.02)
+    tuned = tune(
+        rounded, codes, pictures[:72], pictures[72:], recipe, teacher=coded, rounder=rounder
+    )  # fmt: skip
+    assert tuned.step > 0
+    before = {n.name: n.weight for n in nodes if isinstance(n, ConvNode)}
+    after = {n.name: n.weight for n in tuned.network.graph.nodes if isinstance(n, ConvNode)}
+    assert all(torch.equal(w, rounder(name, w)) for name, w in after.items())
+    assert any(not torch.equal(w, before[name]) for name, w in after.items())
+    found = divergence(
+        coded.scores(pictures[72:], {}), tuned.network.scores(pictures[72:], tuned.codes)
+    )
+    assert found == pytest.approx(min(loss for _, loss in tuned.history))
+    assert found < tuned.history[0][1]
+
+
 def test_a_soft_table_computes_what_its_frozen_code_does() -> None:
     counts = torch.rand(4, 256, generator=torch.Generator().manual_seed(3)).double()
     soft = SoftTable(best_tables(counts, [3])[3])
@@ -146,6 +196,8 @@ def test_bad_recipes_are_refused(coded: CodedGraph, pictures: torch.Tensor) -> N
         Tuning(rate=0.0)
     with pytest.raises(ValueError, match="at least one coded map"):
         tune(coded, {}, pictures, pictures)
+    with pytest.raises(ValueError, match="plane_rate must not be negative, not -1"):
+        Tuning(plane_rate=-1)
 
 
 @pytest.mark.parametrize("bits", [5, 7, 8])

@@ -1,0 +1,105 @@
+"""Tables that the left neighbour switches, and differences to it."""
+
+import json
+
+import pytest
+import torch
+
+from shiftwork.model.codec.levels import best_tables
+from shiftwork.model.codec.options import Profile
+from shiftwork.model.codec.saved import code_from_dict
+from shiftwork.model.codec.switched import Difference, Neighbours, SwitchedTable
+from shiftwork.model.codec.table import TableCode
+
+
+@pytest.fixture(scope="module")
+def maps() -> torch.Tensor:
+    """Return maps whose values resemble their left neighbours."""
+    generator = torch.Generator().manual_seed(4)
+    steps = torch.randn(8, 3, 12, 20, generator=generator)
+    walk = torch.zeros(8, 3, 12)
+    columns = []
+    for step in steps.unbind(3):
+        walk = 0.9 * walk + 0.5 * step
+        columns.append(walk)
+    return (torch.stack(columns, 3).relu() * 60).clamp(0, 255).to(torch.uint8)
+
+
+def gathered(a: torch.Tensor, bits: int, ranges: int) -> tuple[TableCode, Neighbours]:
+    """Return the plain table of a map and what is known of its neighbours."""
+    counts = torch.stack(
+        [torch.bincount(a[:, c].flatten().long(), minlength=256) for c in range(a.shape[1])]
+    ).double()
+    counts /= len(a)
+    found = best_tables(counts, [bits, ranges])
+    neighbours = Neighbours(Profile(counts, counts), found[bits], found[ranges])
+    neighbours.add(a[:4])
+    neighbours.add(a[4:])
+    return found[bits], neighbours
+
+
+def error(read: torch.Tensor, a: torch.Tensor) -> float:
+    return float((read.double() - a.double()).square().mean())
+
+
+@pytest.mark.parametrize("ranges", [1, 2])
+@pytest.mark.parametrize("bits", [2, 4])
+def test_a_neighbour_lowers_the_error_of_maps_that_hang_together(
+    maps: torch.Tensor, bits: int, ranges: int
+) -> None:
+    table, neighbours = gathered(maps, bits, ranges)
+    code = neighbours.switched(bits)
+    assert error(code(maps), maps) < 0.75 * error(table(maps), maps)
+    stored = code.encode(maps)
+    assert stored.shape == maps.shape and int(stored.max()) < 1 << bits
+    assert torch.equal(code.decode(stored), code(maps))
+    assert code.table_bits == 8 * 3 * ((1 << ranges) * ((2 << bits) - 1) + (1 << ranges) - 1)
+    assert code.bits_per_value == bits and code.channels == 3
+
+
+def test_it_is_what_a_pixel_after_the_other_gives(maps: torch.Tensor) -> None:
+    _, neighbours = gathered(maps, 3, 2)
+    code, a = neighbours.switched(3), maps[:1, :, :2]
+    read = code(a)
+    for c in range(3):
+        for y in range(2):
+            left = 0
+            for x in range(a.shape[3]):
+                number = int(code.ranges.codes[c, left])
+                own = code.tables.select(4 * c + number, 4 * c + number + 1)
+                left = int(own(a[:, c : c + 1, y : y + 1, x : x + 1]))
+                assert left == int(read[0, c, y, x])
+
+
+def test_one_table_for_all_ranges_is_that_table(maps: torch.Tensor) -> None:
+    table, neighbours = gathered(maps, 3, 1)
+    same = TableCode(3, *(t.repeat_interleave(2, 0) for t in (table.thresholds, table.levels)))
+    assert torch.equal(SwitchedTable(neighbours.ranges, same)(maps), table(maps))
+
+
+def test_differences_come_back(maps: torch.Tensor) -> None:
+    _, neighbours = gathered(maps, 3, 1)
+    found = [error(neighbours.difference(k)(maps), maps) for k in (2, 4, 6)]
+    assert found == sorted(found, reverse=True) and found[-1] < 1.5
+    fine = torch.arange(0, 256, 2, dtype=torch.uint8)[None]  # every other difference
+    code = Difference(TableCode(7, fine[:, 1:].contiguous(), fine))
+    a = (torch.randint(64, (2, 1, 3, 9)) * 2).to(torch.uint8)
+    assert torch.equal(code(a), a)
+
+
+def test_a_switched_table_is_saved_and_damage_is_refused(maps: torch.Tensor) -> None:
+    _, neighbours = gathered(maps, 2, 1)
+    code = neighbours.switched(2)
+    data = json.loads(json.dumps(code.to_dict()))
+    again = code_from_dict(data)
+    assert isinstance(again, SwitchedTable) and torch.equal(again(maps), code(maps))
+    with pytest.raises(ValueError, match="ranges must be a table code, not None"):
+        code_from_dict({"kind": "switched"})
+    with pytest.raises(ValueError, match=r"levels must be integers 0\.\.255"):
+        code_from_dict({**data, "tables": {**data["tables"], "levels": [[300] * 4] * 6}})
+    with pytest.raises(ValueError, match="tables must be 6, one for each range, not 3"):
+        SwitchedTable(code.ranges, code.tables.select(0, 3))
+    with pytest.raises(ValueError, match="must be 'switched', not 'table'"):
+        SwitchedTable.from_dict({"kind": "table"})
+    with pytest.raises(ValueError, match="codes must have 2 bits, not value 4"):
+        code.decode(torch.full((1, 3, 1, 2), 4, dtype=torch.uint8))
