@@ -33,11 +33,10 @@ async def send(dut: Any, name: str, words: list[int], rng: random.Random) -> Non
 
 
 async def fill(dut: Any) -> None:
-    """Write the tables."""
-    dut.w_en.value = 1
-    for number, entry in JOB["tables"]:
-        dut.w_entry.value = number
-        dut.w_values.value = entry
+    """Write the tables: what each port is, cycle by cycle."""
+    for ports in JOB["tables"]:
+        for name, value in ports.items():
+            getattr(dut, name).value = value
         await RisingEdge(dut.clk)
     dut.w_en.value = 0
 
