@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..plain import Plain
+from .beats import Beats
 from .units import Units
-from .unpacker import move_units
 
 
 class Cutter(wiring.Component):
     """Cut runs of words out of the beats they lie in, each of as many units as it says.
 
-    As `unpacker.Unpacker` but that words differ. Each run that has units begins in a beat of its
-    own; only beats that a word needs are taken, so a run takes those it lies in and none without
-    units. A word per cycle where it is no longer than a beat, else a beat per cycle; 1 cycle is
-    lost from run to run. Latency 1 cycle from the beat that completes a word to the word, 1 from a
-    word's size. Reset: empty.
+    Each run that has units begins in a beat of its own, one without units has no beat; what is left
+    of a run's last beat is dropped. A word per cycle where it is no longer than a beat, else a beat
+    per cycle; 1 cycle is lost from run to run. Latency 1 cycle from the beat that completes a word
+    to the word, 1 from a word's size. Beats are taken ahead of the words. Reset: empty.
 
     Parameters
     ----------
@@ -40,7 +39,7 @@ class Cutter(wiring.Component):
         starts. ``last`` marks the run's last word.
     i : In(stream of beats)
     o : Out(stream of {word, beside})
-        Units beyond a word's own are undefined.
+        Units beyond a word's own are undefined and may change while it waits.
     """
 
     size: stream.Interface
@@ -62,39 +61,52 @@ class Cutter(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        size, most, room = self.units.beat, self.units.most, self.units.held
+        size, most = self.units.beat, self.units.most
+        low = size.bit_length() - 1
         coming: Any = self.size.payload
-        there = Signal()  # a word is at hand
-        word: Any = Plain(coming.shape(), name="at_hand")
-        empty = Plain(name="no_units")
-        # Units held; below 0 in a new run, whose first beat starts with what is not its own.
-        count = Signal(signed(room.bit_length() + 1))
-        place = Signal.like(count)  # of the beat that comes
-        held = Plain(data.ArrayLayout(self.units.bits, room), name="held")
-        enough, take, accept, wanted, more = (
-            Signal(name=n) for n in ("enough", "take", "accept", "wanted", "more")
-        )
+        m.submodules.beats = beats = Beats(self.units)
+        wiring.connect(m, wiring.flipped(self.i), beats.i)
+
+        # The word at hand: the units of the first beat where it starts and ends, the beats it lies
+        # in, and whether its run has had any unit.
+        there, begun = Signal(), Signal()
+        last, beside = Plain(name="at_last"), Plain(coming.beside.shape(), name="at_beside")
+        at, end = Plain(beats.at.shape(), name="at"), Plain(range(size + most), name="end")
+        need = Plain(beats.held.shape(), name="need")
+        take = Signal()
         m.d.comb += [
-            enough.eq(empty | (count >= word.units)),
-            self.o.valid.eq(there & enough),
-            self.o.payload.word.eq(Cat(held[unit] for unit in range(most))),
-            self.o.payload.beside.eq(word.beside),
+            beats.at.eq(at),
+            self.o.valid.eq(there & (beats.held >= need)),
+            self.o.payload.word.eq(beats.word),
+            self.o.payload.beside.eq(beside),
             take.eq(self.o.valid & self.o.ready),
-            self.size.ready.eq(~there | take),
-            place.eq(Mux(take, count - word.units, count)),
-            # A beat for the word at hand, or for the next one of the run.
-            more.eq(self.size.valid & (coming.units != 0) & (place < coming.units)),
-            wanted.eq((there & ~enough) | (take & ~word.last & more)),
-            self.i.ready.eq(wanted),
-            accept.eq(wanted & self.i.valid),
-        ]  # fmt: skip
-        m.d.sync += count.eq(Mux(accept, place + size, place))
+            self.size.ready.eq(~there | (take & ~last)),
+        ]
+
+        # The next one: where the one before ends.
+        start, stop = Signal.like(at), Signal.like(end)
+        m.d.comb += [
+            start.eq(Mux(coming.first, coming.offset, end)),
+            stop.eq(start + coming.units),
+        ]
         with m.If(self.size.ready):
-            m.d.sync += [there.eq(self.size.valid), word.eq(coming), empty.eq(coming.units == 0)]
-            with m.If(self.size.valid & coming.first):
-                m.d.sync += count.eq(-coming.offset)
-        move_units(
-            m, self.units, held, take=take, units=word.units, accept=accept, place=place,
-            beat=self.i.payload, least=0,
-        )  # fmt: skip
+            m.d.sync += [
+                there.eq(self.size.valid), last.eq(coming.last), beside.eq(coming.beside),
+            ]  # fmt: skip
+            with m.If(self.size.valid):
+                m.d.sync += [
+                    at.eq(start), end.eq(stop),
+                    need.eq(Mux(coming.units != 0, (stop >> low) + stop[:low].any(), 0)),
+                    begun.eq((coming.units != 0) | (begun & ~coming.first)),
+                ]  # fmt: skip
+        with m.Elif(take):
+            m.d.sync += there.eq(0)
+
+        # A beat goes with the last word that ends in it or, a cycle later, with the run.
+        rest = Signal()
+        m.d.sync += rest.eq(take & last & begun & end[:low].any())
+        m.d.comb += [
+            beats.take.eq(take | rest),
+            beats.drop.eq(Mux(rest, 1, end >> low)),
+        ]
         return m

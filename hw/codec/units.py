@@ -59,6 +59,11 @@ class Units:
         return self.beat - 1 + self.most
 
     @property
+    def spanned(self) -> int:
+        """Beats in which a word lies, at most."""
+        return (self.beat - 1 + self.most + self.beat - 1) // self.beat
+
+    @property
     def strobed(self) -> data.StructLayout:
         """A beat with a bit for each unit that is part of a word, and whether it ends a run."""
         return data.StructLayout({

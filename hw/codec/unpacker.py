@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..plain import Plain
+from .cutter import Cutter
 from .units import Units
 
 
 class Unpacker(wiring.Component):
     """Cut a run of words out of the beats they lie in, as `packer.Packer` laid them.
 
-    Each run begins in a beat of its own; what is left of its last one is dropped. A word per
-    cycle where it is no longer than a beat, else a beat per cycle; 2 cycles are lost from run to
-    run. Latency 1 cycle from the beat that completes a word to the word. Reset: idle.
+    A `Cutter` whose words are all of the same size in a run. 2 cycles are lost from run to run.
+    Reset: idle.
 
     Parameters
     ----------
@@ -35,7 +35,8 @@ class Unpacker(wiring.Component):
         when the run before has ended.
     i : In(stream of beats)
     o : Out(stream of {word, last})
-        Units beyond a word's own are undefined; ``last`` marks the run's last word.
+        Units beyond a word's own are undefined and may change while it waits; ``last`` marks the
+        run's last word.
     """
 
     run: stream.Interface
@@ -56,82 +57,40 @@ class Unpacker(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        width, size, most = self.units.bits, self.units.beat, self.units.most
-        room = self.units.held
-        run: Any = self.run.payload
-        running, final = Signal(), Signal()  # final: the word at hand is the run's last
-        units = Signal(range(most + 1))
-        left = Signal(16)
-        # Units held; below 0 in a new run, whose first beat starts with what is not its own.
-        count = Signal(signed(room.bit_length() + 1))
-        place = Signal.like(count)  # of the beat that comes
-        held = Plain(data.ArrayLayout(width, room), name="held")
-        take, accept = Signal(), Signal()
+        sizes, run = self.units, cast(Any, self.run.payload)
+        beside = data.StructLayout({"last": 1})
+        m.submodules.cutter = cutter = Cutter(sizes.bits, sizes.beat, sizes.most, beside)
+        wiring.connect(m, wiring.flipped(self.i), cutter.i)
+        size, out = cast(Any, cutter.size.payload), cast(Any, cutter.o.payload)
+        busy = Signal()  # a run is under way
+        first, final = Signal(), Signal()  # of the words whose size is still to be told
+        offset = Plain(run.offset.shape(), name="offset")
+        units = Plain(run.units.shape(), name="units")
+        left = Plain(16, name="left")
         m.d.comb += [
-            self.run.ready.eq(~running),
-            self.o.valid.eq(running & (count >= units)),
-            self.o.payload.word.eq(Cat(held[unit] for unit in range(most))),
-            self.o.payload.last.eq(final),
-            take.eq(self.o.valid & self.o.ready),
-            place.eq(Mux(take, count - units, count)),
-            self.i.ready.eq(running & (place < units) & ~(take & final)),
-            accept.eq(self.i.valid & self.i.ready),
-            ]  # fmt: skip
-        with m.If(~running):
+            self.run.ready.eq(~busy),
+            size.units.eq(units),
+            size.offset.eq(offset),
+            size.first.eq(first),
+            size.last.eq(final),
+            size.beside.last.eq(final),
+            self.o.valid.eq(cutter.o.valid),
+            self.o.payload.word.eq(out.word),
+            self.o.payload.last.eq(out.beside.last),
+            cutter.o.ready.eq(self.o.ready),
+        ]
+        with m.If(~busy):
             m.d.sync += [
-                units.eq(run.units),
-                left.eq(run.words),
+                busy.eq(self.run.valid), cutter.size.valid.eq(self.run.valid), first.eq(1),
+                offset.eq(run.offset), units.eq(run.units), left.eq(run.words),
                 final.eq(run.words == 1),
-                count.eq(-run.offset),
-                running.eq(self.run.valid),
-            ]
+            ]  # fmt: skip
         with m.Else():
-            m.d.sync += count.eq(Mux(accept, place + size, place))
-            with m.If(take):
-                m.d.sync += [left.eq(left - 1), final.eq(left == 2), running.eq(~final)]
-        move_units(
-            m, self.units, held, take=take, units=units, accept=accept, place=place,
-            beat=self.i.payload,
-        )  # fmt: skip
+            with m.If(cutter.size.valid & cutter.size.ready):
+                m.d.sync += [
+                    cutter.size.valid.eq(~final), first.eq(0), left.eq(left - 1),
+                    final.eq(left == 2),
+                ]  # fmt: skip
+            with m.If(self.o.valid & self.o.ready & self.o.payload.last):
+                m.d.sync += busy.eq(0)
         return m
-
-
-def move_units(
-    m: Module, sizes: Units, held: Any, *, take: Value, units: Value, accept: Value, place: Value,
-    beat: Value, least: int = 1,
-) -> None:  # fmt: skip
-    """Drop the units of a word that is taken, and add those of a beat that comes.
-
-    Parameters
-    ----------
-    m : Module
-    sizes : Units
-    held : View of ArrayLayout(sizes.bits, sizes.held)
-        Less than a beat is left of them after a word.
-    take, units : Value
-        A word of ``least``..``sizes.most`` units is taken.
-    accept, place, beat : Value
-        A beat comes; signed: its first unit goes to ``place``, those before unit 0 nowhere.
-    least : int
-        0 or 1.
-    """
-    width, size, most, room = sizes.bits, sizes.beat, sizes.most, sizes.held
-    # After a word less than a beat is left, from unit `units` on.
-    kept = [held[unit] for unit in range(room)]
-    for unit in range(size - 1):
-        rest = Signal(width, name=f"rest{unit}")
-        with m.Switch(units):
-            for each in range(least, most + 1):
-                with m.Case(each):
-                    m.d.comb += rest.eq(held[each + unit])
-        kept[unit] = Mux(take, rest, held[unit])
-    parts = [beat.word_select(unit, width) for unit in range(size)]
-    for unit in range(room):
-        following = Signal(width, name=f"next{unit}")
-        m.d.comb += following.eq(kept[unit])
-        with m.If(accept), m.Switch(place):
-            for at in range(1 - size, most):
-                if 0 <= unit - at < size:
-                    with m.Case(at):
-                        m.d.comb += following.eq(parts[unit - at])
-        m.d.sync += held[unit].eq(following)
