@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -35,6 +35,9 @@ def bench_array(
     fpga: Annotated[
         bool, typer.Option(help="Lookup tables per lane on ECP5 and iCE40 too.")
     ] = True,
+    only_fpga: Annotated[
+        bool, typer.Option("--only-fpga", help="Those alone: nothing of standard cells.")
+    ] = False,
     page: Annotated[
         Path | None,
         typer.Option(help="Folder for power.md, the page, with its plot.", callback=writable),
@@ -53,13 +56,20 @@ def bench_array(
     from ..hw.arrays.circuits import CIRCUITS
     from .array_bench import Size, bench_arrays, choose
     from .array_fpga import measure_fpga
-    from .array_fpga_page import fpga_table, fpga_verdicts
-    from .array_page import to_table, verdicts, write
+    from .array_fpga_page import write_fpga
+    from .array_page import write
     from .array_workload import recipe_of, scenes
     from .asic.library import find_library
     from .asic.sta import need_sta
     from .progress import Stages
 
+    if only_fpga:
+        if names:
+            raise ValueError("--only-fpga measures every circuit of its own: leave out the names")
+        with Stages(log) as stages:
+            document = measure_fpga(stages)
+        _show(document, write_fpga(document, out_dir, page), as_json)
+        return
     size = Size(rows, cols, beats)
     if jobs < 1:
         raise ValueError(f"--jobs must be at least 1, not {jobs}")
@@ -73,15 +83,25 @@ def bench_array(
         document = bench_arrays(chosen, found, shown, size, library, stages, jobs)
         if fpga:
             document["fpga"] = measure_fpga(stages)
-    written = write(document, out_dir, page)
+    _show(document, write(document, out_dir, page), as_json)
+
+
+def _show(document: dict[str, Any], written: Path, as_json: bool) -> None:
+    from .array_fpga_page import fpga_table, fpga_verdicts
+    from .array_page import to_table, verdicts
+
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
-    out.print(to_table(document))
-    said = verdicts(document)
+    said = []
+    cells = "library" in document
+    if cells:
+        out.print(to_table(document))
+        said += verdicts(document)
+    fpga = document.get("fpga") if cells else document
     if fpga:
-        out.print(fpga_table(document["fpga"]))
-        said += fpga_verdicts(document["fpga"])
+        out.print(fpga_table(fpga))
+        said += fpga_verdicts(fpga)
     for line in said:
         out.print(line, markup=False, soft_wrap=True)
     out.print(str(written), markup=False)

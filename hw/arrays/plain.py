@@ -88,13 +88,17 @@ class DigitLane(BoothLane):
 
     def value(self, x: Value, held: Value) -> Value:
         """Return the sum of the rows."""
+        return tree_sum(self.digit_rows(x, held))
+
+    def digit_rows(self, x: Value, held: Value) -> list[Value]:
+        """Return a row per digit, lowest first."""
         rows = []
         for i in range(self.digits):
             double = x ^ held[-1].replicate(self.act_bits) if i == self.digits - 1 else x
             once = Mux(held[2 * i + 1], ~x, x)
             twice = Mux(held[2 * i + 1], Cat(Const(0, 1), double), 0)
             rows.append(Cat(Const(0, 2 * i), Mux(held[2 * i], once, twice)))
-        return tree_sum(rows)
+        return rows
 
 
 #: Lanes whose every gate the synthesiser chooses.

@@ -109,6 +109,21 @@ def test_either_mapper_can_be_had(columns: Columns, tmp_path: Path) -> None:
     assert other.area.ff == result.area.ff
 
 
+def test_adders_can_take_tables_in(tmp_path: Path) -> None:
+    verilog = tmp_path / "top.v"
+    verilog.write_text("""module top(input clk, s, input [7:0] a, b, c, output reg [8:0] q);
+  always @(posedge clk) q <= a + (s ? b : c);
+endmodule
+""")
+    apart, absorbed = (
+        synthesise(verilog, "top", target=Target(absorb=choice), cache=tmp_path / "cache")
+        for choice in (False, True)
+    )
+    assert apart.cells == {"LUT4": 8, "CCU2C": 5, "TRELLIS_FF": 9}
+    assert absorbed.cells == {"CCU2C": 5, "TRELLIS_FF": 9}
+    assert dict(cell_counts(module_of(read_netlist(absorbed.mapped), "top"))) == absorbed.cells
+
+
 def test_large_engines_go_to_the_large_device() -> None:
     devices = {name: target_for(config).name for name, config in PRESETS.items()}
     assert devices == {
