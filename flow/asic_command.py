@@ -31,6 +31,12 @@ def bench_asic(
             "repeatable. Default: tiny."
         ),
     ] = None,
+    two_term: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Engine also built with lanes of two terms, B = 3; repeatable. Default: tiny."
+        ),
+    ] = None,
     picture: Annotated[
         str | None, typer.Option(help="Picture it is measured on; a Fashion-MNIST one by default.")
     ] = None,
@@ -44,7 +50,7 @@ def bench_asic(
     out_dir: Out = Path("build/asic"),
     as_json: Json = False,
 ) -> None:
-    """Area, timing and power of whole engines in standard cells: shift, int8 and int4.
+    """Area, timing and power of whole engines in standard cells: shift, int8, int4, two-term.
 
     Memories stand apart. A netlist that is run must write what the golden model says, bit for bit;
     for power it runs with delays, which takes minutes.
@@ -53,7 +59,7 @@ def bench_asic(
     """
     from .asic.library import find_library
     from .asic.sta import need_sta
-    from .asic_bench import ARITHMETICS
+    from .asic_bench import ARITHMETICS, TWO_TERM
     from .asic_bench import bench_asic as measure
     from .asic_page import power_table, to_table, write
     from .inputs import open_config
@@ -63,16 +69,26 @@ def bench_asic(
     configs = [open_config(name) for name in names]
     known = [config.name for config in configs]
     default = {"tiny"} & set(known)
-    run = {"--check": frozenset(check or default), "--power": frozenset(power or default)}
-    engines = [*known, *(f"{name}/{each}" for name in known for each in ARITHMETICS)]
+    both = frozenset(two_term or default)
+    run = {
+        "--check": frozenset(check or default), "--power": frozenset(power or default),
+        "--two-term": both,
+    }  # fmt: skip
+    engines = [
+        *known, *(f"{name}/{each}" for name in known for each in ARITHMETICS),
+        *(f"{name}/{TWO_TERM}" for name in known if name in both),
+    ]  # fmt: skip
     for option, wanted in run.items():
         if unknown := wanted.difference(engines if option == "--power" else known):
             raise ValueError(f"{option} {min(unknown)}: not among the engines, {', '.join(known)}")
     library = find_library(liberty, cells)
     need_sta()
     with Stages(log) as stages:
-        document = measure(configs, library, stages, run["--check"], run["--power"], picture)
-    chosen = [word for name in power or () for word in ("--power", name)]
+        document = measure(configs, library, stages, run["--check"], run["--power"], picture, both)
+    chosen = [
+        word for option, given in (("--power", power), ("--two-term", two_term))
+        for name in given or () for word in (option, name)
+    ]  # fmt: skip
     command = shlex.join(["shiftwork", "bench-asic", *names, *chosen, "--page", "docs/reference"])
     written = write(document, out_dir, page, command)
     if as_json:

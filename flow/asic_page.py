@@ -47,10 +47,10 @@ POWER = """\
 By OpenSTA at {mhz:.0f} MHz from the toggles of every net, while the netlist, with the delays of its
 cells, runs a real layer: the second convolution of the Fashion-MNIST network, 5 x 5
 pixels of its output (3 x 3 with more than 64 lanes) for two blocks of columns, with the
-activations of a test picture; weights of one term rounded greedily, or integers rounded to
-nearest. {window} of every {every} cycles are recorded, from the first access to memory to the
-interrupt. Every byte written was equal to the golden model's; one that differs, or less than 95 %
-of the pins with toggles, and the command fails.
+activations of a test picture; weights of as many terms as a lane takes at once, rounded greedily,
+or integers rounded to nearest. {window} of every {every} cycles are recorded, from the first access
+to memory to the interrupt. Every byte written was equal to the golden model's; one that differs, or
+less than 95 % of the pins with toggles, and the command fails.
 Memories have no part in it, nor wires, clock tree and clock gates: every register's clock pin
 switches in every cycle, which is most of what stands still takes. *uJ per picture*: pJ per cycle
 times the cycles of the whole network on this engine, as the cycle model has them.
@@ -62,7 +62,8 @@ POWER_COLUMNS = (
 )  # fmt: skip
 
 NOTES = """\
-An engine of shift arithmetic runs N = 1 at the rate of the integer ones, and N terms in N passes.
+An engine of shift arithmetic runs N = 1 at the rate of the integer ones, and N terms in N passes;
+*two-term* (`lane_terms=2`, `code_bits=3`, `max_terms=2`) runs N = 2 in one.
 Array: columns with the held codes, lanes, adders, and the registers about the accumulators'
 memories. Lane: the array's area by its lanes.
 """

@@ -61,14 +61,14 @@ def corner(
     network computes from ``picture``, the first test picture by default: what ``size`` x ``size``
     pixels of the layer's output, from the middle, depend on; 0: 5, or 3 with more than 64 lanes.
 
-    With shift arithmetic weights have one term, rounded greedily; integers are rounded to nearest;
-    one scale per channel.
+    With shift arithmetic weights have as many terms as a lane takes at once, rounded greedily;
+    integers are rounded to nearest; one scale per channel.
     """
     size = size or (SIZE if config.lanes <= MANY else LARGE_SIZE)
     shifts = config.arithmetic == "shift"
     whole = open_network(
-        NETWORK, terms=1 if shifts else None, bits=config.code_bits if shifts else None,
-        scale="channel", arithmetic=config.arithmetic,
+        NETWORK, terms=config.lane_terms if shifts else None,
+        bits=config.code_bits if shifts else None, scale="channel", arithmetic=config.arithmetic,
     )  # fmt: skip
     layer = next(each for each in whole.layers if each.name == LAYER)
     assert isinstance(layer, Conv)

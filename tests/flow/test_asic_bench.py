@@ -11,7 +11,7 @@ import pytest
 from shiftwork.flow import asic_bench
 from shiftwork.flow.asic.engine import EngineNetlist, Memory
 from shiftwork.flow.asic.engine_power import Run
-from shiftwork.flow.asic_bench import small_network, variants
+from shiftwork.flow.asic_bench import kind, small_network, variants
 from shiftwork.flow.asic_page import COLUMNS, table_rows
 from shiftwork.flow.cli import main
 from shiftwork.flow.engine_workload import Scene
@@ -32,11 +32,18 @@ def test_every_arithmetic_of_an_engine() -> None:
     assert {(config.name, config.rows, config.hold) for config in found} == {("tiny", 4, 64)}
     with pytest.raises(ValueError, match=r"^engine tiny is of int8 arithmetic: give the shift eng"):
         variants(found[1])
+    *same, two = variants(preset("tiny"), two_terms=True)
+    assert same == found
+    assert (two.arithmetic, two.lane_terms, two.code_bits, two.max_terms) == ("shift", 2, 3, 2)
+    with pytest.raises(
+        ValueError, match=r"^engine tiny has lanes of 2 terms: give the one of one-"
+    ):
+        variants(two)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_network_runs_on_every_preset(name: str) -> None:
-    for config in variants(preset(name)):
+    for config in variants(preset(name), two_terms=True):
         program = compile_network(small_network(config).build(), config)
         assert {plan.kind for plan in program.layers} == {"conv", "depthwise", "add", "max_pool"}
 
@@ -51,24 +58,20 @@ def fake_scene(config: EngineConfig, picture: str | None) -> Any:
 @pytest.fixture
 def mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Netlists of known area in place of Yosys'; returns which were run."""
-    areas = {"shift": 5e5, "int8": 8e5, "int4": 4e5}
+    areas = {"shift": 5e5, "int8": 8e5, "int4": 4e5, "two-term": 7e5}
     ran: list[str] = []
 
     def map_engine(verilog: Path, top: str, library: Any, work: Path) -> EngineNetlist:
-        arithmetic = list(areas)[len(seen) % 3]
-        seen.append(top)
-        area = {"control": 1e6, "array": areas[arithmetic]}
+        area = {"control": 1e6, "array": areas[top]}
         memories = (Memory(64, 26, True, 8), Memory(4, 8, False, 1))
         return EngineNetlist(work / "netlist.v", area, {"FAX1": 7, "INVX1": 3}, memories)
 
     def check_netlist(config: Any, netlist: Any, library: Any) -> Any:
-        ran.append(f"{config.name} {config.arithmetic}")
+        ran.append(f"{config.name} {kind(config)}")
         return SimResult.__new__(SimResult)
 
-    seen: list[str] = []
-
     def run_engine(config: EngineConfig, *_: Any) -> Run:
-        ran.append(f"{config.name} {config.arithmetic} with delays")
+        ran.append(f"{config.name} {kind(config)} with delays")
         scale = 2.0 if config.arithmetic == "int8" else 1.0
         power = {
             name: {"internal": part * scale, "switching": part / 2, "leakage": 1e-9}
@@ -77,7 +80,7 @@ def mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         return Run(power, 0.998, 1000, 250, 288)
 
     def emit(config: EngineConfig, folder: Path) -> Any:
-        return SimpleNamespace(verilog=folder / "x.v", top="x", sha256=config.arithmetic)
+        return SimpleNamespace(verilog=folder / "x.v", top=kind(config), sha256=kind(config))
 
     monkeypatch.chdir(tmp_path)  # where results are kept
     monkeypatch.setattr(asic_bench, "emit", emit)
@@ -93,20 +96,20 @@ def mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 def test_the_page(mapped: list[str], library: Any, tmp_path: Path, capsys: Capture) -> None:
     assert main(["bench-asic", "tiny", "--page", str(tmp_path), "-o", str(tmp_path)]) == 0
-    engines = ["tiny shift", "tiny int8", "tiny int4"]
+    engines = ["tiny shift", "tiny int8", "tiny int4", "tiny two-term"]
     assert mapped == [each for name in engines for each in (f"{name} with delays", name)]
     text = (tmp_path / "asic.md").read_text()
     assert "`shiftwork bench-asic tiny --page docs/reference`\nwrites this page" in text
     row = "| tiny, shift | 16 | 10 | 1.500 | 0.833 | 0.500 | 0.625 | 31,250 | 8.7 | 13 |"
     assert f"{row} 300 bytes, 2,000 cycles |" in text
-    assert "| array | 500.0 | 800.0 | 400.0 |" in text
+    assert "| array | 500.0 | 800.0 | 400.0 | 700.0 |" in text
     # 4.5 mW are 180 pJ per cycle of 40 ns; 1000 cycles, 4000 products, 50 000 cycles a picture.
     row = (
         "| tiny, shift | 4.50 | 3.00 | 1.50 | 0.0000 | 180 | 60 | 120 | 45.0 | 0.600 | 9.0 | 0.600"
     )
     assert f"{row} | 99.8% | 250 of 1,000 | 288 |" in text
-    assert "| array | 40.0 + 20.0 | 80.0 + 20.0 | 40.0 + 20.0 |" in text
-    assert "| 64 x 26 | 8 | 8 | 8 |" in text and "4 x 8" not in text
+    assert "| array | 40.0 + 20.0 | 80.0 + 20.0 | 40.0 + 20.0 | 40.0 + 20.0 |" in text
+    assert "| 64 x 26 | 8 | 8 | 8 | 8 |" in text and "4 x 8" not in text
     assert "0.833" in capsys.readouterr().out
     assert max(len(line) for line in text.splitlines() if "|" not in line) <= 100
 
@@ -127,10 +130,17 @@ def test_only_named_engines_are_run(
     assert main(["bench-asic", "tiny", "--check", "base", "-o", str(tmp_path)]) == 1
     wanted = "shiftwork: error: --check base: not among the engines, tiny\n"
     assert capsys.readouterr().err == wanted
+    assert main(["bench-asic", "tiny", "--two-term", "base", "-o", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == wanted.replace("--check", "--two-term")
     mapped.clear()
     (tmp_path / "build").rename(tmp_path / "before")
     assert main(["bench-asic", "small", "--power", "small/int8", "-o", str(tmp_path)]) == 0
     assert mapped == ["small int8 with delays"]
+    two = ["--two-term", "small", "--power", "small/two-term"]
+    assert main(["bench-asic", "small", *two, "--page", str(tmp_path), "-o", str(tmp_path)]) == 0
+    assert mapped[1:] == ["small two-term with delays"]
+    text = (tmp_path / "asic.md").read_text()
+    assert "`shiftwork bench-asic small --power small/two-term --two-term small --page" in text
     capsys.readouterr()
     assert main(["bench-asic", "tiny", "--power", "base", "-o", str(tmp_path)]) == 1
     assert capsys.readouterr().err == wanted.replace("--check", "--power")
