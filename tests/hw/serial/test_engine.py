@@ -210,7 +210,7 @@ def test_a_soft_reset_at_any_cycle_leaves_an_engine_that_works(bench: SerialBenc
     ("name", "value", "wanted"),
     [("rows", 8, 4), ("cols", 8, 4), ("code_bits", 3, 4), ("act_bits", 4, 8), ("window", 4, 1),
      ("bus_bits", 128, 64), ("codec_bits", 4, 0), ("leaky", True, False),
-     ("arithmetic", "int4", "'shift'"), ("zero_maps", True, False)],
+     ("arithmetic", "int4", "'shift'"), ("zero_maps", True, False), ("lane_terms", 2, 1)],
 )  # fmt: skip
 def test_other_engines_are_refused(name: str, value: Any, wanted: Any) -> None:
     with pytest.raises(ValueError, match=f"{name} of a serial engine must be {wanted}, not"):
