@@ -14,7 +14,7 @@ from shiftwork.hw.sequencer import COMPUTE_FIELDS
 from tests.hw.bench import Testbench, count_high, holds, simulate, until
 
 CONFIGS = {
-    "bus64": EngineConfig(rows=2, cols=2, hold=16, max_terms=2),
+    "bus64": EngineConfig(rows=2, cols=2, hold=16, max_terms=3, lane_terms=2),
     "bus128": EngineConfig(rows=4, cols=2, hold=64, bus_bits=128),
     "codec": EngineConfig(rows=2, cols=4, hold=16, codec_bits=5, codec_planes=32),
 }
@@ -36,7 +36,7 @@ def descriptor(config: EngineConfig, rng: Random, **fixed: int) -> dict[str, int
     del values["version"]
     values |= {
         "op": rng.choice([Op.SUM, Op.MAX]), "tile": rng.randint(1, config.hold),
-        "passes": rng.randint(1, config.max_terms), "free": 0, "wait": 0, "last": 0,
+        "passes": rng.randint(1, config.max_passes), "free": 0, "wait": 0, "last": 0,
         "layer_last": rng.randint(0, 1),
         "hold_weights": 0 if {"row_blocks", "passes"} & fixed.keys() else rng.randint(0, 1),
         "depthwise": rng.randint(0, 1), "load_words": rng.choice([0, 1, 0xFFFF]),

@@ -103,7 +103,7 @@ def test_no_more_bands_are_handed_over_than_can_be_remembered() -> None:
 def test_sizes_of_a_load_of_nothing_do_not_matter() -> None:
     config = CONFIGS["bus64"]
     only = descriptor(config, Random(2), last=1, load_words=0, load_planes=0,
-                      load_groups=0, tile=config.hold, passes=config.max_terms)  # fmt: skip
+                      load_groups=0, tile=config.hold, passes=config.max_passes)  # fmt: skip
     system = System(config, [only], Random(2))
     system.run()
     assert system.stored == 1

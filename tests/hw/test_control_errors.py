@@ -83,7 +83,7 @@ def bad_descriptors(config: EngineConfig) -> dict[str, tuple[bytes, ErrorCode]]:
                 broken(config, **{name: 4096 + offset}),
                 ErrorCode.ADDRESS,
             )
-    limits = {"tile": config.hold, "passes": config.max_terms, "tail_taps": config.window}
+    limits = {"tile": config.hold, "passes": config.max_passes, "tail_taps": config.window}
     for field, limit in limits.items():
         cases[f"{field}-large"] = (broken(config, **{field: limit + 1}), ErrorCode.SIZE)
         top = (1 << FIELD[field].width) - 1

@@ -16,6 +16,7 @@ CONFIGS = {
     "odd": EngineConfig(rows=3, cols=5, hold=7, buffer_words=1024),
     "tall": EngineConfig(rows=8, cols=4, hold=16, buffer_words=2048, window=4),
     "wide": EngineConfig(rows=2, cols=6, hold=9, buffer_words=1024, bus_bits=128, window=2),
+    "two": EngineConfig(rows=4, cols=4, hold=8, buffer_words=1024, lane_terms=2, max_terms=4),
 }
 
 
@@ -30,7 +31,7 @@ def band(config: EngineConfig, rng: Random, **fixed: int) -> dict[str, int]:
         "in_width": rng.randint(1, 9), "in_height": rng.randint(1, 6),
         "pad_top": rng.randint(0, 3), "pad_left": rng.randint(0, 3),
         "out_width": rng.randint(1, 6), "row_blocks": rng.randint(1, 3),
-        "col_blocks": rng.randint(1, 3), "passes": rng.randint(1, config.max_terms),
+        "col_blocks": rng.randint(1, 3), "passes": rng.randint(1, config.max_passes),
         "depthwise": rng.randint(0, 1), "upsample": rng.randint(0, 1),
         "mode": rng.choice(list(Mode)), "hold_weights": rng.randint(0, 1),
         "pad_value": rng.choice([0, 128]), "lo": rng.randint(0, 9), "hi": rng.randint(9, 255),
