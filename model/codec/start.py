@@ -21,6 +21,7 @@ from itertools import product
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from .frozen import TOP, A, Form, FrozenPlanes, Mode
 from .table import VALUES, TableCode
@@ -31,31 +32,47 @@ DECODER_TOP = 3  # weights of the decoder's int8 functions that are tried, where
 FEW = 4  # bits
 
 
-def of_table(code: TableCode) -> FrozenPlanes:
+def of_table(code: TableCode, hidden: int | None = None) -> FrozenPlanes:
     """Return a table code as a plane code, two layers deep, each channel by itself.
+
+    Parameters
+    ----------
+    code : TableCode
+    hidden : int, optional
+        Planes per channel between the layers, 2^k - 1 by default; those above are never 1.
 
     Returns
     -------
     FrozenPlanes
-        Of int8 weights, with 2^k - 1 planes between the layers; it computes what ``code`` does.
+        Of int8 weights; it computes what ``code`` does.
+
+    Raises
+    ------
+    ValueError
+        If there are too few planes between the layers.
     """
     count = (1 << code.bits) - 1
-    form = Form(code.channels, code.bits, "channel", "int8", 1, 2, count)
+    hidden = count if hidden is None else hidden
+    if hidden < count:
+        raise ValueError(f"tables of {code.bits} bits need {count} hidden planes, not {hidden}")
+    spare = hidden - count
+    form = Form(code.channels, code.bits, "channel", "int8", 1, 2, hidden)
     powers = torch.tensor([min(1 << j, TOP["int8"]) for j in range(A)])
     compare = powers.expand(code.channels, count, A).clone()
     at = code.thresholds.long()
     steps = at - (at > VALUES // 2).long()  # 127 for the upper plane is one too few
     compare[at == VALUES // 2] = torch.tensor([0] * (A - 1) + [1])
     steps[at == VALUES // 2] = 1
-    number = torch.arange(1, count + 1)
+    compare, steps = F.pad(compare, (0, 0, 0, spare)), F.pad(steps, (0, spare), value=1)
+    number = torch.arange(1, hidden + 1)
     every = 1 << torch.arange(code.bits)[:, None]  # bit j changes at every 2^j-th comparison
     parity = torch.where(number % every == 0, 1 - 2 * ((number // every + 1) % 2), 0)
     planes = (code.levels.long()[:, None] >> torch.arange(A)[:, None]) & 1  # (C, 8, 2^k)
     layers = [
         (form.shape(0, False), compare, steps),
         (form.shape(1, False), parity.expand(code.channels, -1, -1), torch.ones_like(parity[:, 0])),
-        (form.shape(1, True), (1 << torch.arange(code.bits)).expand(count, -1), number),
-        (form.shape(0, True), planes.diff(dim=2), 1 - planes[:, :, 0]),
+        (form.shape(1, True), (1 << torch.arange(code.bits)).expand(hidden, -1), number),
+        (form.shape(0, True), F.pad(planes.diff(dim=2), (0, spare)), 1 - planes[:, :, 0]),
     ]
     made = []
     for number_of, (shape, weights, thresholds) in enumerate(layers):

@@ -45,6 +45,14 @@ def test_two_layers_hold_any_table(bits: int) -> None:
     )
 
 
+def test_planes_to_spare_change_nothing() -> None:
+    table = best_tables(weights(3), [2])[2]
+    assert torch.equal(decoded(of_table(table, 8)), table.decoded)
+    assert of_table(table, 8).form.hidden == 8
+    with pytest.raises(ValueError, match="tables of 2 bits need 3 hidden planes, not 2"):
+        of_table(table, 2)
+
+
 @pytest.mark.parametrize("group", [2, 3, 6])
 def test_wider_groups_compute_the_same_and_train(group: int) -> None:
     codes = [
