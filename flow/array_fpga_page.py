@@ -24,15 +24,15 @@ and accumulator, mapped by Yosys without DSP blocks. Each circuit is mapped twic
 as one block of full adders, as Yosys does by itself, and as carry chains; the smaller one counts
 (a CCU2C is two lookup tables).
 
-- **Absorbed**: tables that only an ECP5 adder reads, taken into it where its four inputs allow
-  (`flow/absorb.py`), for every circuit alike; parts are of these. An iCE40's carry wants its two
-  operands as they are, so nothing can be absorbed there.
+- **Absorbed**: tables that only ECP5 adders read, taken into them where four inputs allow it
+  (`flow/absorb.py`), for every circuit alike; parts are of these. An iCE40's carry takes its two
+  operands as they are, so nothing is absorbed there.
 - **MHz** of the column with the fewest tables, placed by itself on an ECP5-25F, speed grade 6, one
   seed: from registers through lane, adders and accumulator in one cycle.
 - *A row per bit*: x or nothing, which adders absorb. *Radix-4 digits* of -1, 0, 1 or 2 take one
-  table per bit. *Rows*: lanes of shifts whose last multiplexer adders absorb. All of these add in
-  running sums of four rows and a tree above, *in pairs* in a balanced tree; the engine's lanes and
-  plain `*` in a balanced tree of lanes.
+  table per bit. *Rows*: lanes of shifts whose last multiplexer adders absorb. Their rows are added
+  in running sums of four and a tree above, *in pairs* (int4's digits too) in a balanced tree;
+  the engine's lanes and plain `*` in a balanced tree of lanes.
 """
 
 CAPACITY = """

@@ -90,10 +90,10 @@ class DigitRows(_InRows, DigitLane):
 
 @dataclass(frozen=True)
 class ShiftRows(_InRows, PlainShiftLane):
-    """A term per row: sign, stages of multiplexers, nothing before the last stage.
+    """A term per row: sign and shifts, and nothing before the last shift where there are three.
 
-    With three stages or more the sign goes with the first, and nothing with the second: that
-    takes two held bits, one for each of its inputs. With fewer, the sign and nothing come first.
+    The sign goes with the first stage of multiplexers, and nothing with the second: that takes
+    two held bits, one for each of its inputs. Without stages, sign and nothing are all there is.
     """
 
     @property
@@ -103,7 +103,7 @@ class ShiftRows(_InRows, PlainShiftLane):
 
     def hold(self, codes: np.ndarray) -> np.ndarray:
         """Return the held form of codes (N, ...)."""
-        if self.stages < 3:
+        if self.stages < 2:
             return super().hold(codes)
         held = np.zeros(codes.shape[1:], np.int64)
         for n, code in enumerate(np.asarray(codes, np.int64)):
@@ -116,7 +116,7 @@ class ShiftRows(_InRows, PlainShiftLane):
 
     def rows(self, x: Value, held: Value) -> list[Row]:
         """Return a row per term, the largest first."""
-        pick = self._signed if self.stages < 3 else self._merged
+        pick = self._shifted if self.stages > 1 else self._signed
         top = ((1 << self.act_bits) - 1) << self.span
         rows = []
         for n in range(self.terms):
@@ -127,12 +127,9 @@ class ShiftRows(_InRows, PlainShiftLane):
 
     def _signed(self, x: Value, field: Value) -> Value:
         plus, minus = (field[i].replicate(self.act_bits) for i in (0, 1))
-        value = (x & plus) | (~x & minus)
-        for stage in range(self.stages):
-            value = Mux(field[2 + stage], _up(value, stage), value)
-        return value
+        return (x & plus) | (~x & minus)
 
-    def _merged(self, x: Value, field: Value) -> Value:
+    def _shifted(self, x: Value, field: Value) -> Value:
         value = x ^ field[0].replicate(self.act_bits)
         value = Mux(field[1], _up(value, 0), value)
         width = len(value) + 2
