@@ -147,7 +147,7 @@ def absorb(module: dict[str, Any]) -> int:
 
     A table goes where every reader can take it in, if need be with inputs that their tables give
     inverted. Tables of few inputs first, since two of two inputs may share a half. The names of
-    their nets stay, without a driver.
+    their nets stay, without a driver, and so do those of nets that now are inverted.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ class _Table:
         """Drive or read a net inverted."""
         init = self.cell["parameters"]["INIT"]
         if net == self.net:
-            init = init.translate({48: "1", 49: "0"})
+            init = init.translate(str.maketrans("01", "10"))
         for i, pin in enumerate(_pins(self.cell)):
             if pin == net:
                 init = "".join(init[at ^ 1 << i] for at in range(16))
@@ -203,7 +203,7 @@ class _Netlist:
         found = {
             name: _Table(name, cell) for name, cell in self.cells.items()
             if cell["type"] == "LUT4" and "keep" not in cell["attributes"]
-            and "x" not in _pins(cell)
+            and _known(_pins(cell))
         }  # fmt: skip
         self.tables: dict[Net, _Table] = {table.net: table for table in found.values()}
         self.readers: dict[Net, set[Any]] = defaultdict(set)
@@ -228,7 +228,7 @@ class _Netlist:
         )
         for which, carries in (("0", out or above), ("1", out)):
             nets = _pins(adder, which)
-            if "x" not in nets:
+            if _known(nets):
                 half = Half(adder, which, carries)
                 for net in nets:
                     self.readers[net].discard((name, which))
@@ -297,6 +297,10 @@ def _inverted(logic: _Logic, nets: Sequence[Net]) -> _Logic:
 
 def _pins(cell: dict[str, Any], half: str = "") -> list[Net]:
     return [cell["connections"].get(f"{pin}{half}", ["x"])[0] for pin in _PINS]
+
+
+def _known(nets: Sequence[Net]) -> bool:
+    return all(isinstance(net, int) or net in ("0", "1") for net in nets)
 
 
 def _is_adder(cell: dict[str, Any]) -> bool:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from shiftwork.flow.absorb import Fit, absorb, fit
+from shiftwork.flow.array_fpga import DEVICES
+from shiftwork.flow.netlist import module_of, read_netlist
+from shiftwork.flow.synth import run_yosys
 
 from .mapped import Bits, evaluate, half
 
@@ -245,3 +249,38 @@ def test_random_netlists_compute_the_same() -> None:
         assert same(before, after, every(list(range(2, 10))))
         gone += found
     assert gone > 100
+
+
+SUMS = """\
+module top(input s, t, input [7:0] a, b, c, output [9:0] o, m, output l, output [8:0] e);
+  assign o = a - (s ? b : c);
+  assign m = s ? a + (b & c) : a - (b & c);
+  assign l = (a ^ {8{t}}) < (s ? b : c);
+  assign e = {8{t}} & a | (s ? ~b : c) + (a & b);
+endmodule
+"""
+
+
+def test_subtractions_and_comparisons_of_a_mapped_design(tmp_path: Path) -> None:
+    (tmp_path / "design.v").write_text(SUMS)
+    script = DEVICES["ecp5"].script.format(top="top")
+    run_yosys(tmp_path, "map", f"read_verilog design.v\n{script}\nwrite_json mapped.json\n")
+    before = module_of(read_netlist(tmp_path / "mapped.json"), "top")
+    before["ports"]["o"]["bits"] = [
+        net for name in "omle" for net in before["ports"][name]["bits"] if isinstance(net, int)
+    ]
+    after = deepcopy(before)
+    assert absorb(after) > 20
+    rng = np.random.default_rng(1)
+    inputs = [net for name in "stabc" for net in before["ports"][name]["bits"]]
+    given: Bits = {net: rng.random(5000) < 0.5 for net in inputs}
+    assert same(before, after, given)
+    found = evaluate(after, given)
+
+    def number(name: str) -> np.ndarray:
+        bits = before["ports"][name]["bits"]
+        return sum((given[net].astype(int) << i for i, net in enumerate(bits)), np.int64(0))
+
+    (less,) = before["ports"]["l"]["bits"]
+    right = np.where(number("s"), number("b"), number("c"))
+    assert np.array_equal(found[less], (number("a") ^ 255 * number("t")) < right)
