@@ -25,6 +25,14 @@ def test_every_row_of_the_bench_adds_up() -> None:
         assert learned == sorted(learned)
         assert by[maps, "table", 3.0].divergence < by[maps, "truncation", 3.0].divergence
         assert (maps, "table, measured", 3.0) in by
+    for k in plan.planes:  # two layers of sums are the table itself
+        layers, table = by["SQ2", "planes, two layers", k], by["SQ2", "table, measured", k]
+        assert layers.divergence == pytest.approx(table.divergence)
+        assert layers.table_bytes > table.table_bytes
+        assert by["SQ2", "planes, int8", k].divergence < by["SQ2", "truncation", k].divergence
+    switched = by["SQ2", "table, 4 by left neighbour", 3]
+    assert switched.divergence < by["SQ2", "table", 3.0].divergence
+    assert by["SQ2", "planes, 3x3 stride 2", 2.0].table_bytes > 100_000
     rates = [row.bits for row in rows if row.code == FIXED]
     assert all(most - 0.5 < bits <= most for bits, most in zip(rates, plan.fixed, strict=True))
     chosen = next(row for row in rows if row.code == FIXED and row.bits <= 4)
