@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from rich.table import Table
 from ..hw.codec.decoder import Decoder
 from ..hw.codec.encoder import Encoder
 from ..hw.codec.packer import Packer
+from ..hw.codec.plane_code import PlaneShape
+from ..hw.codec.plane_decoder import PlaneDecoder
+from ..hw.codec.plane_encoder import PlaneEncoder
 from ..hw.codec.unpacker import Unpacker
 from ..hw.codec.zero_decoder import ZeroDecoder
 from ..hw.codec.zero_encoder import ZeroEncoder
@@ -30,6 +34,12 @@ LANES, ACT_BITS, CODE_BITS, BUS_BITS = 16, 8, 4, 64
 UNIT = LANES // 8  # bytes of a coded word's unit, see `hw.codec.layout.unit_bytes`
 LIBERTY = "/usr/share/qflow/tech/osu018/osu018_stdcells.lib"
 GATE = "NAND2X1"  # one gate equivalent
+
+#: Plane codes: of all channels together a word in 16 cycles, and of groups of 4 a word per cycle.
+PLANES = {
+    "_16": PlaneShape(lanes=LANES, act_bits=ACT_BITS, bits=CODE_BITS, cycles=16),
+    "_g4": PlaneShape(lanes=LANES, act_bits=ACT_BITS, bits=CODE_BITS, group=4),
+}
 
 #: What whole engines are measured with.
 STORAGE: tuple[dict[str, Any], ...] = ({}, {"codec_bits": CODE_BITS}, {"zero_maps": True})
@@ -53,7 +63,7 @@ class Block:
     words : float
         Pixel words of `LANES` values it takes or gives per cycle, at most.
     tables : int
-        Bits of its tables.
+        Bits of its tables, or of its weights and thresholds.
     make : callable
         Returns the component.
     """
@@ -85,6 +95,17 @@ def blocks() -> list[Block]:
               make=lambda: ZeroEncoder(LANES, ACT_BITS, BUS_BITS)),
         Block(name="zero_decoder", words=1, tables=0,
               make=lambda: ZeroDecoder(LANES, ACT_BITS, BUS_BITS)),
+        *plane_blocks(),
+    ]  # fmt: skip
+
+
+def plane_blocks() -> list[Block]:
+    """Return encoders and decoders of the paper's plane codes, as wide."""
+    return [
+        Block(name=f"plane_{kind}{suffix}", words=1 / shape.cycles,
+              tables=shape.row_bits(inward=kind == "encoder"), make=partial(make, shape))
+        for suffix, shape in PLANES.items()
+        for kind, make in (("encoder", PlaneEncoder), ("decoder", PlaneDecoder))
     ]  # fmt: skip
 
 

@@ -28,6 +28,11 @@ Every circuit by itself, for {lanes} channels of {act_bits} bits, codes of {code
   them out again; a fixed-rate code needs the pair beside encoder and decoder.
 - `zero_encoder`, `zero_decoder`: zero-value compression, lossless, whose words have no fixed
   length. The encoder's packer is part of it, and so is the decoder's unpacking.
+- `plane_encoder`, `plane_decoder`: the paper's code, sums of a pixel's {planes} bits with ternary
+  weights against thresholds. `_16`: of all {lanes} channels together, a word in 16 cycles; a unit
+  forms 16 bits one after another. `_g4`: of groups of 4 channels, a word per cycle; all
+  weights are needed in every cycle, so they are registers, and part of `logic`. Table bytes are
+  those of weights, 2 bits each, and thresholds.
 - Words per cycle are the most a circuit takes or gives; a word that fills more than a beat takes a
   cycle per beat.
 - EBPC: published figures, of one 8-bit value per cycle, FIFOs included, in its own flow and
@@ -37,8 +42,9 @@ AFTER = """\
 An engine with `codec_bits` has encoder, decoder, packer and unpacker in its way to memory
 ([decision 009](../decisions/009-codec-in-the-engine.md)). The circuits of
 zero-value compression are not in the engine, which keeps masks and values apart ([decision
-015](../decisions/015-maps-without-zeros.md)): they are checked by themselves against the model, on
-both simulators, on a map of ResNet8.
+015](../decisions/015-maps-without-zeros.md)), nor are those of plane codes, which lose more or
+take more than tables: both are checked by themselves against the model, on both simulators, on a
+map of ResNet8.
 """
 ENGINES = """\
 ## Whole engines
@@ -66,6 +72,7 @@ def hardware_page(report: dict[str, Any]) -> str:
     preface = PREFACE.format(
         command=f"shiftwork bench-codec{options} --page docs/reference",
         **{name: report[name] for name in ("lanes", "act_bits", "code_bits", "bus_bits")},
+        planes=report["lanes"] * report["act_bits"],
         ratio=report["act_bits"] / report["code_bits"], target=report["blocks"][0]["target"],
         library=report["library"] or "no library installed",
     )  # fmt: skip
@@ -73,11 +80,11 @@ def hardware_page(report: dict[str, Any]) -> str:
     for row in report["blocks"]:
         each = row["kge_logic"] and row["kge_logic"] / (row["words_per_cycle"] * report["lanes"])
         lines.append(_line(
-            f"`{row['name']}`", row["words_per_cycle"], row["table_bits"] // 8 or None, row["lut"],
-            row["ff"], row["bram"], row["fmax_mhz"], row["kge_logic"], row["kge"], each,
+            f"`{row['name']}`", _rate(row["words_per_cycle"]), row["table_bits"] // 8 or None,
+            row["lut"], row["ff"], row["bram"], row["fmax_mhz"], row["kge_logic"], row["kge"], each,
         ))  # fmt: skip
     for name, row in report["ebpc"].items():
-        words = f"1/{report['lanes']}"
+        words = _rate(1 / report["lanes"])
         lines.append(_line(f"EBPC {name}, published", words, None, row["lut"], None, None,
                            row["fmax_mhz"], row["kge"], row["kge"], row["kge"]))  # fmt: skip
     lines += ["", AFTER.rstrip()]
@@ -93,6 +100,10 @@ def hardware_page(report: dict[str, Any]) -> str:
 
 def _line(*cells: Any) -> str:
     return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _rate(words: float) -> int | str:
+    return int(words) if words >= 1 else f"1/{round(1 / words)}"
 
 
 def _cell(value: Any) -> str:

@@ -12,11 +12,12 @@ from amaranth.lib.wiring import In, Out
 
 from .plane_window import size_layout
 from .threshold_layer import ThresholdLayer, check_cycles
+from .threshold_rows import RowLayout
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaneShape:
-    """Sizes of a plane code, as of `shiftwork.model.codec.threshold.PlaneCode`.
+    """Sizes of a plane code, as of `shiftwork.model.codec.frozen.Form`.
 
     Attributes
     ----------
@@ -32,6 +33,8 @@ class PlaneShape:
         Channels that are coded by themselves; 0 for all of them together.
     depth : int
         Layers each way, 1 or 2.
+    hidden : int
+        Planes per channel between two layers; 0 for as many as a value has bits.
     weight_bits : int
         Bits of a weight, its sign included: 2 for ternary weights, 8 for -127..127.
     cycles : int
@@ -53,6 +56,7 @@ class PlaneShape:
     act_bits: int = 8
     group: int = 0
     depth: int = 1
+    hidden: int = 0
     weight_bits: int = 2
     cycles: int = 1
     words: int = 1
@@ -65,8 +69,9 @@ class PlaneShape:
             raise ValueError(f"bits must be 1..{self.act_bits}, not {self.bits}")
         if self.depth not in (1, 2):
             raise ValueError(f"depth must be 1 or 2, not {self.depth}")
-        for outputs in (self.stored, self.planes):
-            check_cycles(self.cycles, outputs // self.groups)
+        for inward in (True, False):
+            for _, outputs, _ in self.sizes(inward=inward):
+                check_cycles(self.cycles, outputs // self.groups)
 
     @property
     def groups(self) -> int:
@@ -123,12 +128,42 @@ class PlaneShape:
             for pixel in range(pixels)
         )
 
-    def layer(self, inputs: int, outputs: int, sets: int = 1) -> ThresholdLayer:
-        """Return a layer of a word's channels."""
-        return ThresholdLayer(
-            inputs, outputs, groups=self.groups, cycles=self.cycles, sets=sets * self.words,
-            weight_bits=self.weight_bits, data_bits=self.planes,
-        )  # fmt: skip
+    def sizes(self, *, inward: bool) -> list[tuple[int, int, int]]:
+        """Return inputs, outputs and sets of weights per word of each layer of encoder or decoder.
+
+        Parameters
+        ----------
+        inward : bool
+            The encoder's, towards memory.
+        """
+        between = self.lanes * (self.hidden or self.act_bits)
+        near = between if self.depth == 2 else self.planes  # on this side of the last layer
+        if inward:
+            last = ((9 if self.spatial else 1) * near, self.stored, 1)
+            return [last] if self.depth == 1 else [(self.planes, between, 1), last]
+        places = 4 if self.spatial else 1  # pixels that one is made of, and which are depends on it
+        first = (places * self.stored, near, places)
+        return [first] if self.depth == 1 else [first, (between, self.planes, 1)]
+
+    def row_bits(self, *, inward: bool) -> int:
+        """Return the bits of an encoder's or decoder's weights and thresholds."""
+        return sum(
+            self.words * sets * outputs * self._row(inputs).bits
+            for inputs, outputs, sets in self.sizes(inward=inward)
+        )
+
+    def layers(self, *, inward: bool) -> list[ThresholdLayer]:
+        """Return the layers of encoder or decoder."""
+        return [
+            ThresholdLayer(
+                inputs, outputs, groups=self.groups, cycles=self.cycles, sets=sets * self.words,
+                weight_bits=self.weight_bits, data_bits=self.planes,
+            )
+            for inputs, outputs, sets in self.sizes(inward=inward)
+        ]  # fmt: skip
+
+    def _row(self, inputs: int) -> RowLayout:
+        return RowLayout(inputs // self.groups, self.weight_bits, self.planes)
 
 
 class PlaneCoder(wiring.Component):
@@ -169,19 +204,14 @@ class PlaneCoder(wiring.Component):
             "i": In(stream.Signature(i)),
             "o": Out(stream.Signature(o)),
             "w_en": In(len(layers)),
-            "w_set": In(range(max(layer.sets for layer in layers))),
-            "w_output": In(range(max(layer.outputs for layer in layers))),
-            "w_part": In(range(max(layer.layout.parts for layer in layers))),
+            "w_set": In(max(len(layer.w_set) for layer in layers)),
+            "w_output": In(max(len(layer.w_output) for layer in layers)),
+            "w_part": In(max(len(layer.w_part) for layer in layers)),
             "w_data": In(shape.planes),
         }
         if shape.spatial:
             members["size"] = In(stream.Signature(size_layout(shape.max_width)))
         super().__init__(members)
-
-    @property
-    def row_bits(self) -> int:
-        """Bits of weights and thresholds that are kept."""
-        return sum(layer.row_bits for layer in self.layers)
 
     def add_layers(self, m: Module) -> None:
         """Add the layers, and bring them their weights."""

@@ -12,7 +12,7 @@ from .plane_mirror import PlaneMirror
 
 
 class PlaneDecoder(PlaneCoder):
-    """Read pixels back as `PlaneCode.decode` of the model does, of a spatial code exactly as many.
+    """Read pixels back as `FrozenPlanes.decode` of the model does: of a spatial code as many.
 
     A pixel every ``shape.cycles`` cycles; between a spatial code's rows see `PlaneMirror`. Stalls
     with its output. Reset: empty; the weights stay.
@@ -30,11 +30,8 @@ class PlaneDecoder(PlaneCoder):
     """
 
     def __init__(self, shape: PlaneShape) -> None:
-        places = 4 if shape.spatial else 1  # as many, and as many sets of weights
-        layers = [shape.layer(places * shape.stored, shape.planes, places)]
-        layers += [shape.layer(shape.planes, shape.planes) for _ in range(shape.depth - 1)]
         values = data.ArrayLayout(shape.act_bits, shape.lanes)
-        super().__init__(shape, layers, shape.coded, values)
+        super().__init__(shape, shape.layers(inward=False), shape.coded, values)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

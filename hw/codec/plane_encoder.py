@@ -12,7 +12,7 @@ from .plane_window import PlaneWindow
 
 
 class PlaneEncoder(PlaneCoder):
-    """Store pixels, or every 2 x 2 of them, as `PlaneCode.encode` of the model does.
+    """Store pixels, or every 2 x 2 of them, as `FrozenPlanes.encode` of the model does.
 
     A word every ``shape.cycles`` cycles, or one for each window of a spatial code if that is
     longer. Stalls with its output. Reset: empty; the weights stay.
@@ -31,10 +31,7 @@ class PlaneEncoder(PlaneCoder):
     """
 
     def __init__(self, shape: PlaneShape) -> None:
-        places = 9 if shape.spatial else 1
-        inner = [shape.layer(shape.planes, shape.planes) for _ in range(shape.depth - 1)]
-        layers = [*inner, shape.layer(places * shape.planes, shape.stored)]
-        super().__init__(shape, layers, shape.values, shape.stored)
+        super().__init__(shape, shape.layers(inward=True), shape.values, shape.stored)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -44,9 +41,7 @@ class PlaneEncoder(PlaneCoder):
         bits, chosen = shape.to_planes(source.payload.values), source.payload.word
         for layer in self.layers:
             if shape.spatial and layer is self.layers[-1]:
-                m.submodules.window = window = PlaneWindow(
-                    shape.planes, shape.max_width, shape.words
-                )
+                m.submodules.window = window = PlaneWindow(len(bits), shape.max_width, shape.words)
                 wiring.connect(m, wiring.flipped(self.size), window.size)
                 join(m, source, window.i, bits=bits, set=chosen)
                 source = window.o

@@ -33,7 +33,7 @@ class ThresholdLayer(wiring.Component):
 
     A `ThresholdUnit` forms ``cycles`` outputs, one after another, of one group. A word every
     ``cycles`` cycles. Latency `latency`; stalls with its output. Reset: empty; weights
-    and thresholds stay. What it computes is `shiftwork.model.codec.threshold.Layer`, for words
+    and thresholds stay. What it computes is `shiftwork.model.codec.frozen.Layer`, for words
     that have the bits of all places of its kernel.
 
     Parameters
@@ -92,16 +92,11 @@ class ThresholdLayer(wiring.Component):
             "i": In(stream.Signature(word_layout(inputs, sets))),
             "o": Out(stream.Signature(word_layout(outputs, sets))),
             "w_en": In(1),
-            "w_set": In(range(sets)),
-            "w_output": In(range(outputs)),
+            "w_set": In(range(max(sets, 2))),  # no port is 0 bits wide
+            "w_output": In(range(max(outputs, 2))),
             "w_part": In(range(self.layout.parts)),
             "w_data": In(data_bits),
         })  # fmt: skip
-
-    @property
-    def row_bits(self) -> int:
-        """Bits of weights and thresholds that are kept."""
-        return self.sets * self.outputs * self.layout.bits
 
     @property
     def stages(self) -> int:

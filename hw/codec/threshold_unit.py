@@ -61,11 +61,11 @@ class ThresholdUnit(wiring.Component):
         self.layout, self.depth = layout, depth
         super().__init__({
             "step": In(1),
-            "row": In(range(depth)),
+            "row": In(range(max(depth, 2))),  # no port is 0 bits wide
             "word": In(layout.inputs),
             "o": Out(1),
             "w_en": In(1),
-            "w_row": In(range(depth)),
+            "w_row": In(range(max(depth, 2))),
             "w_part": In(range(layout.parts)),
             "w_data": In(layout.data_bits),
         })  # fmt: skip

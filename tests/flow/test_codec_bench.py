@@ -49,6 +49,12 @@ def test_tables_are_counted() -> None:
     assert found["encoder"] == 16 * 15 * 8 and found["decoder"] == 16 * 16 * 8
     assert found["encoder_64"] == 64 * found["encoder"]
     assert found["packer"] == found["unpacker"] == 0
+    # 2 bits a weight, 8 a threshold of 128 inputs, 7 of 64, 6 of 32, 5 of 16
+    assert found["plane_encoder_16"] == 64 * (2 * 128 + 8)
+    assert found["plane_decoder_16"] == 128 * (2 * 64 + 7)
+    assert found["plane_encoder_g4"] == 64 * (2 * 32 + 6)
+    assert found["plane_decoder_g4"] == 128 * (2 * 16 + 5)
+    assert {block.words for block in blocks() if block.name.endswith("_16")} == {1 / 16}
 
 
 def test_the_table_shows_published_figures_beside_measured_ones() -> None:
@@ -71,6 +77,9 @@ def test_the_page_has_every_circuit_and_the_published_ones(tmp_path: Path) -> No
         {"name": "packer", "words_per_cycle": 1, "table_bits": 0, "target": "ECP5-25F",
          "lut": 436, "ff": 123, "bram": 0, "dsp": 0, "fmax_mhz": 79.1, "kge_logic": 1.34,
          "kge": 1.34},
+        {"name": "plane_encoder_16", "words_per_cycle": 1 / 16, "table_bits": 16896,
+         "target": "ECP5-25F", "lut": 4063, "ff": 1578, "bram": 0, "dsp": 0, "fmax_mhz": 126.5,
+         "kge_logic": 15.13, "kge": None},
     ]  # fmt: skip
     report = {"lanes": 16, "act_bits": 8, "code_bits": 4, "bus_bits": 64, "library": "cells",
               "blocks": rows, "ebpc": EBPC,
@@ -79,6 +88,7 @@ def test_the_page_has_every_circuit_and_the_published_ones(tmp_path: Path) -> No
     page = (tmp_path / "codec-hardware.md").read_text()
     assert "| `encoder_64` | 1 | 15,360 | 5,216 | 2,181 | 32 | 117.5 | 18.08 |  | 1.13 |" in page
     assert "| `packer` | 1 |  | 436 | 123 | 0 | 79.10 | 1.34 | 1.34 | 0.08 |" in page
+    assert "| `plane_encoder_16` | 1/16 | 2,112 | 4,063 | 1,578 | 0 | 126.5 | 15.13 |  |" in page
     assert "| EBPC decoder, published | 1/16 |  | 974 |  |  | 85.00 | 4.00 | 4.00 | 4.00 |" in page
     assert "(2x)" in page and "**FPGA**: ECP5-25F" in page and "cells, mapped" in page
     assert "`shiftwork bench-codec --engine small --page docs/reference` writes" in page

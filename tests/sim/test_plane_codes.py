@@ -12,7 +12,8 @@ import torch
 from shiftwork.hw.codec.plane_code import PlaneCoder, PlaneShape
 from shiftwork.hw.codec.plane_decoder import PlaneDecoder
 from shiftwork.hw.codec.plane_encoder import PlaneEncoder
-from shiftwork.model.codec.threshold import PlaneCode, fit
+from shiftwork.model.codec.frozen import FrozenPlanes
+from shiftwork.model.codec.threshold import fit
 from tests.hw.codec.plane_bench import code_of, empty_code, pixels, rows_of_layers, writes
 
 from .codec_jobs import LANES, SIMULATORS, check, compiled_block, concatenated, real_map
@@ -33,15 +34,15 @@ def real() -> torch.Tensor:
     return real_map()
 
 
-def fitted(shape: PlaneShape) -> PlaneCode:
+def fitted(shape: PlaneShape) -> FrozenPlanes:
     """A code of some steps on ResNet8's first map."""
     code = empty_code(shape, 1)
     errors = fit(code, real(), steps=100, batch=1, rate=0.01)
     assert min(errors) <= errors[0] < 1000  # mean squared error
-    return code
+    return code.frozen()
 
 
-def job(dut: PlaneCoder, code: PlaneCode, a: torch.Tensor, *, inward: bool) -> dict[str, Any]:
+def job(dut: PlaneCoder, code: FrozenPlanes, a: torch.Tensor, *, inward: bool) -> dict[str, Any]:
     """Rows to write, words to send and words to come, as the block's ports hold them."""
     size = (a.shape[2], a.shape[3])
     stored = code.encode(a)
@@ -52,12 +53,7 @@ def job(dut: PlaneCoder, code: PlaneCode, a: torch.Tensor, *, inward: bool) -> d
         words, want = coded, [concatenated(v, 8) for v in pixels(code.decode(stored, size))]
     sizes = {"size": [size[0] | size[1] << 16]} if dut.shape.spatial else {}
     rows = rows_of_layers(dut, [code], inward=inward)
-    names = {"w_en", "w_output", "w_part", "w_data"} | ({"w_set"} if len(dut.w_set) else set())
-    tables = [
-        {name: value for name, value in ports.items() if name in names}
-        for number, own in enumerate(rows)
-        for ports in writes(own, 1 << number)
-    ]
+    tables = [ports for number, own in enumerate(rows) for ports in writes(own, 1 << number)]
     return {"tables": tables, "words": {**sizes, "i": words}, "want": want}
 
 

@@ -12,6 +12,7 @@ import torch
 from shiftwork.hw.codec.plane_code import PlaneCoder, PlaneShape
 from shiftwork.hw.codec.threshold_layer import ThresholdLayer
 from shiftwork.hw.codec.threshold_rows import mirrored_words_of, words_of
+from shiftwork.model.codec.frozen import FrozenPlanes
 from shiftwork.model.codec.threshold import PlaneCode
 
 Rows = list[tuple[int, ...]]  # set, output, part, data
@@ -71,10 +72,11 @@ def empty_code(shape: PlaneShape, seed: int) -> PlaneCode:
     return PlaneCode(
         shape.lanes, shape.bits, kind="spatial" if shape.spatial else "channel", depth=shape.depth,
         mode="ternary" if shape.weight_bits == 2 else "int8", group=shape.group or None, seed=seed,
+        hidden=shape.hidden or shape.act_bits,
     )  # fmt: skip
 
 
-def code_of(shape: PlaneShape, seed: int) -> PlaneCode:
+def code_of(shape: PlaneShape, seed: int) -> FrozenPlanes:
     """Return a code of any weights, whose thresholds are sometimes reached."""
     code = empty_code(shape, seed)
     generator = torch.Generator().manual_seed(seed)
@@ -83,17 +85,16 @@ def code_of(shape: PlaneShape, seed: int) -> PlaneCode:
         for layer in layers:
             layer.latent.copy_(torch.randn(layer.latent.shape, generator=generator))
             layer.level.copy_(2 * torch.randn(layer.level.shape, generator=generator))
-    return code
+    return code.frozen()
 
 
-def rows_of_layers(dut: PlaneCoder, codes: list[PlaneCode], *, inward: bool) -> list[Rows]:
+def rows_of_layers(dut: PlaneCoder, codes: list[FrozenPlanes], *, inward: bool) -> list[Rows]:
     """Return what is written to each layer of an encoder or a decoder, of a code for each word."""
     found = []
     for number, layer in enumerate(dut.layers):
         rows: Rows = []
         for word, code in enumerate(codes):
-            trained: Any = (code.there if inward else code.back)[number]
-            own = trained.frozen()
+            own = (code.there if inward else code.back)[number]
             weights = own.weights.numpy()
             sets = mirrored_words_of(weights, own.groups) if own.mirrored else words_of(weights)
             rows += [

@@ -10,16 +10,19 @@ import torch
 from shiftwork.hw.codec.plane_code import PlaneCoder, PlaneShape
 from shiftwork.hw.codec.plane_decoder import PlaneDecoder
 from shiftwork.hw.codec.plane_encoder import PlaneEncoder
+from shiftwork.model.codec.start import of_table
+from shiftwork.model.codec.table import TableCode
 
 from ..bench import Testbench, holds, simulate, sink, source
 from .plane_bench import Rows, code_of, integer, pixels, rows_of_layers, write
+from .reference import random_table
 
 SHAPES = [
     PlaneShape(lanes=2, bits=3, group=1, cycles=1, words=2),
     PlaneShape(lanes=2, bits=6, depth=2, cycles=4),
     PlaneShape(lanes=2, bits=4, weight_bits=8, group=1, cycles=4),
     PlaneShape(lanes=2, bits=6, cycles=4, spatial=True, max_width=9, words=2),
-    PlaneShape(lanes=1, bits=4, spatial=True, depth=2, cycles=4, max_width=9),
+    PlaneShape(lanes=1, bits=4, spatial=True, depth=2, hidden=4, cycles=4, max_width=9),
     PlaneShape(lanes=1, bits=1, max_width=1),
 ]
 STALLS = [0.4, 0.0, 0.4, 0.3, 0.0, 0.4]
@@ -75,6 +78,26 @@ def run(
         benches.append(source(dut.size, sizes, rng=Random(3), stall=stall))
     benches.append(sink(dut.o, want, rng=Random(2), stall=stall))
     simulate(dut, *benches, background=[holds(dut.o)])
+
+
+def test_two_layers_hold_a_table() -> None:
+    """Their circuits give the values of a table code."""
+    rng = Random(5)
+    tables = [random_table(rng, 2, 8) for _ in range(2)]
+    thresholds, levels = (
+        torch.tensor([table[part] for table in tables], dtype=torch.uint8) for part in (0, 1)
+    )
+    table = TableCode(2, thresholds, levels)
+    shape = PlaneShape(lanes=2, bits=2, group=1, depth=2, hidden=3, weight_bits=8)
+    code = of_table(table)
+    a = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(1, 2, 16, 16)
+    values = [{"values": p.tolist(), "word": 0} for p in pixels(a)]
+    stored = [integer(p) for p in pixels(code.encode(a))]
+    encoder, decoder = PlaneEncoder(shape), PlaneDecoder(shape)
+    run(encoder, rows_of_layers(encoder, [code], inward=True), values, stored, [], 0.0)
+    read = [{"bits": bits, "word": 0} for bits in stored]
+    back = [p.tolist() for p in pixels(table(a))]
+    run(decoder, rows_of_layers(decoder, [code], inward=False), read, back, [], 0.0)
 
 
 def test_what_they_cannot_be() -> None:
