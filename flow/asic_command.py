@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from .options import Json, Out, writable
+from .options import Json, Out, told, writable
 
 out = Console(highlight=False)
 log = Console(stderr=True)
@@ -37,6 +36,13 @@ def bench_asic(
             help="Engine also built with lanes of two terms, B = 3; repeatable. Default: tiny."
         ),
     ] = None,
+    ungated: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Engine that is measured without clock gates too, or one of its arithmetics; "
+            "repeatable."
+        ),
+    ] = None,
     picture: Annotated[
         str | None, typer.Option(help="Picture it is measured on; a Fashion-MNIST one by default.")
     ] = None,
@@ -61,7 +67,7 @@ def bench_asic(
     from .asic.sta import need_sta
     from .asic_bench import ARITHMETICS, TWO_TERM
     from .asic_bench import bench_asic as measure
-    from .asic_page import power_table, to_table, write
+    from .asic_page import gate_table, power_table, to_table, write
     from .inputs import open_config
     from .progress import Stages
 
@@ -72,29 +78,33 @@ def bench_asic(
     both = frozenset(two_term or default)
     run = {
         "--check": frozenset(check or default), "--power": frozenset(power or default),
-        "--two-term": both,
+        "--two-term": both, "--ungated": frozenset(ungated or ()),
     }  # fmt: skip
     engines = [
         *known, *(f"{name}/{each}" for name in known for each in ARITHMETICS),
         *(f"{name}/{TWO_TERM}" for name in known if name in both),
     ]  # fmt: skip
     for option, wanted in run.items():
-        if unknown := wanted.difference(engines if option == "--power" else known):
+        if unknown := wanted.difference(engines if option in ("--power", "--ungated") else known):
             raise ValueError(f"{option} {min(unknown)}: not among the engines, {', '.join(known)}")
     library = find_library(liberty, cells)
     need_sta()
     with Stages(log) as stages:
-        document = measure(configs, library, stages, run["--check"], run["--power"], picture, both)
-    chosen = [
-        word for option, given in (("--power", power), ("--two-term", two_term))
-        for name in given or () for word in (option, name)
-    ]  # fmt: skip
-    command = shlex.join(["shiftwork", "bench-asic", *names, *chosen, "--page", "docs/reference"])
+        document = measure(
+            configs, library, stages, run["--check"], run["--power"], picture, both,
+            run["--ungated"],
+        )  # fmt: skip
+    chosen = {
+        "--check": check, "--power": power, "--two-term": two_term, "--ungated": ungated,
+        "--picture": picture, "--liberty": liberty, "--cells": cells,
+    }  # fmt: skip
+    command = told("bench-asic", names, chosen)
     written = write(document, out_dir, page, command)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
     out.print(to_table(document))
+    out.print(gate_table(document))
     if any("power" in row for row in document["engines"]):
         out.print(power_table(document))
     out.print(str(written), markup=False)

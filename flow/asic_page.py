@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from .asic.clock_gates import MOST
 from .asic.engine_power import EVERY, WINDOW
 from .files import write_atomic, write_json
 from .tables import markdown_table, rich_table
@@ -34,7 +35,7 @@ multiplies by radix-4 digits -1, 0, 1, 2:
   simulation a model takes their place whose words are random at first, and where a word is read
   that is just being written.
 - **netlist**: bytes of a small network (convolutions, a depthwise one, an addition, a maximum)
-  that the netlist wrote in the cocotb bench (Icarus, the library's cells without delays), all equal
+  that the netlist wrote in the cocotb bench (Icarus, with the delays of its cells), all equal
   to the golden model's, and the cycles it took. One byte that differs, and the command fails.
 - **critical ns**: the longest path between registers, by OpenSTA. Pins of memories count as
   registers: what a memory takes to be read, and paths through one that is read at once, are not in
@@ -51,10 +52,27 @@ activations of a test picture; weights of as many terms as a lane takes at once,
 or integers rounded to nearest. {window} of every {every} cycles are recorded, from the first access
 to memory to the interrupt. Every byte written was equal to the golden model's; one that differs, or
 less than 95 % of the pins with toggles, and the command fails.
-Memories have no part in it, nor wires, clock tree and clock gates: every register's clock pin
-switches in every cycle, which is most of what stands still takes. *uJ per picture*: pJ per cycle
-times the cycles of the whole network on this engine, as the cycle model has them.
+Memories have no part in it, nor wires and the clock tree. What clock pins take is: inside, and to
+charge their capacitance, as often as the clock came through the gate before them. *uJ per picture*:
+pJ per cycle times the cycles of the whole network on this engine, as the cycle model has them.
 """
+
+GATES = """\
+## Clock gates
+
+Flip-flops that share an enable with at least one more get their clock through a gate
+([the decision](../decisions/017-clock-gates.md)): an OR of the clock and the enable's inverse, one
+for every {most} of them, cells of the library like others. Registers of 8 bits and more without an
+enable, but those of the array, have one for every 8 bits: that they would change. *no clock gates*:
+a multiplexer before flip-flops with an enable instead. *enables ns*: the longest path to a gate,
+which has half a period; later, and the command fails. The clock is ideal: gates have no delay in
+timing and simulation. *of plain*: of the same engine without clock gates.
+"""
+
+GATE_COLUMNS = (
+    "engine", "flip-flops", "gated", "gates", "enables ns", "area, mm2", "of plain", "pJ per cycle",
+    "of plain", "all but array", "of plain",
+)  # fmt: skip
 
 POWER_COLUMNS = (
     "engine", "mW", "internal", "switching", "leakage", "pJ per cycle", "array", "all else",
@@ -69,9 +87,16 @@ memories. Lane: the array's area by its lanes.
 """
 
 
+def title_of(row: dict[str, Any]) -> str:
+    """Return what to call an engine."""
+    return f"{row['engine']}, {row['arithmetic']}{'' if row['gates'] else ', no clock gates'}"
+
+
 def _of(value: float, row: dict[str, Any], rows: list[dict[str, Any]], name: str) -> str:
+    """Return a value in parts of int8's, of the same engine and with or without gates as it."""
     for other in rows:
-        if (other["engine"], other["arithmetic"]) == (row["engine"], "int8"):
+        same = (other["engine"], not other["gates"]) == (row["engine"], not row["gates"])
+        if same and other["arithmetic"] == "int8" and name in other:
             return f"{value / other[name]:.3f}"
     return ""
 
@@ -81,7 +106,7 @@ def table_rows(document: dict[str, Any]) -> list[list[str]]:
     rows = document["engines"]
     return [
         [
-            f"{row['engine']}, {row['arithmetic']}", str(row["lanes"]), f"{row['cells']:,}",
+            title_of(row), str(row["lanes"]), f"{row['cells']:,}",
             f"{row['area_total'] / 1e6:.3f}",
             _of(row["area_total"], row, rows, "area_total"),
             f"{row['area_array'] / 1e6:.3f}",
@@ -106,7 +131,7 @@ def power_rows(document: dict[str, Any]) -> list[list[str]]:
         }
         array = row["pj_per_cycle_array"]
         found.append([
-            f"{row['engine']}, {row['arithmetic']}", f"{sum(parts.values()):.2f}",
+            title_of(row), f"{sum(parts.values()):.2f}",
             *(f"{value:.2f}" if part != "leakage" else f"{value:.4f}"
               for part, value in parts.items()),
             f"{row['pj_per_cycle']:,.0f}", f"{array:,.0f}", f"{row['pj_per_cycle'] - array:,.0f}",
@@ -119,10 +144,43 @@ def power_rows(document: dict[str, Any]) -> list[list[str]]:
     return found
 
 
+def gate_rows(document: dict[str, Any]) -> list[list[str]]:
+    """Return the cells of the table of clock gates, one row per engine."""
+    found = []
+    for row in document["engines"]:
+        key = row["engine"], row["arithmetic"]
+        same = [each for each in document["engines"] if (each["engine"], each["arithmetic"]) == key]
+        plain = next((each for each in same if not each["gates"]), None)
+        cells = [
+            title_of(row), f"{row['flip_flops']:,}", f"{row['gated'] / row['flip_flops']:.0%}",
+            f"{row['gates']:,}", f"{row['enables_ns']:.1f}" if row.get("enables_ns") else "",
+        ]  # fmt: skip
+        for value, digits in ((_area, 3), (_energy, 0), (_all_else, 0)):
+            mine, other = value(row), value(plain)
+            cells.append("" if mine is None else f"{mine:,.{digits}f}")
+            share = mine / other if mine is not None and other is not None else 0.0
+            cells.append(f"{share:.2f}" if row["gates"] and share else "")
+        found.append(cells)
+    return found
+
+
+def _area(row: dict[str, Any] | None) -> float | None:
+    return row["area_total"] / 1e6 if row else None
+
+
+def _energy(row: dict[str, Any] | None) -> float | None:
+    return row.get("pj_per_cycle") if row else None
+
+
+def _all_else(row: dict[str, Any] | None) -> float | None:
+    total = _energy(row)
+    return total - row["pj_per_cycle_array"] if row and total is not None else None
+
+
 def _power_blocks(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Return the columns, and for each block what it takes: internal + switching, pJ per cycle."""
     rows = [row for row in document["engines"] if "power" in row]
-    names = [f"{row['engine']}, {row['arithmetic']}" for row in rows]
+    names = [title_of(row) for row in rows]
     scale = 1e3 * document["period_ns"]
     blocks = dict.fromkeys(block for row in rows for block in row["area"])
     none = {"internal": 0.0, "switching": 0.0, "leakage": 0.0}
@@ -155,6 +213,11 @@ def largest_blocks(rows: list[dict[str, Any]], count: int = 5) -> list[str]:
         block: sum(sum(row["power"].get(block, {}).values()) for row in rows) for block in blocks
     }
     return sorted(taken, key=lambda block: -taken[block])[:count]
+
+
+def gate_table(document: dict[str, Any]) -> Table:
+    """Return the clock gates' table for the terminal."""
+    return rich_table(GATE_COLUMNS, gate_rows(document), narrow=True)
 
 
 def power_table(document: dict[str, Any]) -> Table:
@@ -196,12 +259,15 @@ def to_table(document: dict[str, Any]) -> Table:
 
 def markdown(document: dict[str, Any], command: str) -> str:
     """Return the page."""
-    names = [f"{row['engine']}, {row['arithmetic']}" for row in document["engines"]]
+    names = [title_of(row) for row in document["engines"]]
     lines = [
         PREFACE.format(command=command, library=document["library"]),
         *markdown_table(COLUMNS, table_rows(document)),
         "",
         NOTES,
+        GATES.format(most=MOST),
+        *markdown_table(GATE_COLUMNS, gate_rows(document)),
+        "",
         *_power_lines(document),
         "## By block, in 1000 square micrometres",
         "",

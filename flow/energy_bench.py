@@ -21,6 +21,7 @@ from ..model.variants import FRUGAL
 from ..model.zeros import without_zeros
 from ..model.zoo import MODELS
 from ..model.zoo.loader import BATCH
+from .asic_bench import ARITHMETICS, TWO_TERM, kind
 from .energy_accuracy import with_frugal
 from .energy_cost import Costs, default_costs, keep_weights, picture_energy
 from .energy_count import Accesses, count_accesses
@@ -120,7 +121,7 @@ def bench_energy(
     measured = {n["network"]: n for n in accuracy["networks"]} if accuracy else {}
     measured |= {n: with_frugal(measured[n], stages) for n in networks if n in measured}
     work = _Work(
-        arrays, node, changes, control["pj"] if control else 0.0,
+        arrays, node, changes, control["pj"] if control else {},
         _area_of_all_else(engines, config.name),
     )  # fmt: skip
     rows: list[dict[str, Any]] = []
@@ -161,11 +162,12 @@ class _Work:
     arrays: Mapping[str, Any]
     node: int
     changes: Changes
-    control: float
+    control: Mapping[str, float]
     all_else: float
 
-    def costs(self, config: EngineConfig, acc_bits: int) -> Costs:
-        return self.changes.to(default_costs(config, acc_bits, self.node, self.control))
+    def costs(self, config: EngineConfig, acc_bits: int, each: str = "shift") -> Costs:
+        control = self.control.get(each, 0.0)
+        return self.changes.to(default_costs(config, acc_bits, self.node, control))
 
     def rows(
         self, name: str, measured: Mapping[str, Any] | None, designs: Sequence[Design],
@@ -177,7 +179,8 @@ class _Work:
             if design.title not in found or (design.rounded and not self.arrays["rounded"]):
                 continue
             circuit = choose_circuit(design.circuits, self.arrays)
-            costs = self.costs(config, circuit["acc_bits"])
+            each = kind(design.engine(config))
+            costs = self.costs(config, circuit["acc_bits"], each)
             moved = found[design.title]
             parts = picture_energy(moved, circuit, config, costs)
             if lever.kept:
@@ -193,32 +196,35 @@ class _Work:
 
 
 def find_control(engines: Mapping[str, Any] | None, name: str) -> dict[str, Any] | None:
-    """Return what control takes, measured on an engine of shift arithmetic.
+    """Return what control takes, measured on engines with clock gates.
 
-    That engine is the one called ``name``, else the one of most lanes.
+    They are those called ``name`` if the one of shift arithmetic was measured, else those of most
+    lanes. Where one of another arithmetic or lane was not, it is that of shifts.
 
     Returns
     -------
     dict or None
-        ``engine``, ``lanes``, ``pj`` per cycle of all blocks but the array; None if none was run.
+        ``engine``, ``lanes``, and ``pj``: per cycle of all blocks but the array, by what `kind`
+        says; None if none was run.
     """
-    rows = [
-        row for row in (engines or {}).get("engines", [])
-        if row["arithmetic"] == "shift" and "power" in row
-    ]  # fmt: skip
-    if not rows:
+    rows = [row for row in (engines or {}).get("engines", []) if "power" in row and row["gates"]]
+    shifts = [row for row in rows if row["arithmetic"] == "shift"]
+    if not shifts:
         return None
-    row = max(rows, key=lambda row: (row["engine"] == name, row["lanes"]))
-    return {
-        "engine": row["engine"], "lanes": row["lanes"],
-        "pj": row["pj_per_cycle"] - row["pj_per_cycle_array"],
-    }  # fmt: skip
+    found = max(shifts, key=lambda row: (row["engine"] == name, row["lanes"]))
+    known = {row["arithmetic"]: row for row in rows if row["engine"] == found["engine"]}
+    pj = {
+        each: row["pj_per_cycle"] - row["pj_per_cycle_array"]
+        for each in (*ARITHMETICS, TWO_TERM)
+        for row in [known.get(each, found)]
+    }
+    return {"engine": found["engine"], "lanes": found["lanes"], "pj": pj}
 
 
 def _area_of_all_else(engines: Mapping[str, Any] | None, name: str) -> float:
     """Return the area of an engine but its array and memories, in mm2; 0 if it is not known."""
     for row in (engines or {}).get("engines", []):
-        if (row["engine"], row["arithmetic"]) == (name, "shift"):
+        if (row["engine"], row["arithmetic"]) == (name, "shift") and row["gates"]:
             return (row["area_total"] - row["area_array"]) / 1e6
     return 0.0
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import Engine, Json, Out, Set, writable
+from .options import Engine, Json, Out, Set, told, writable
 
 out = Console(highlight=False)
 log = Console(stderr=True)
@@ -70,7 +70,12 @@ def energy(
             f"{error} is missing in {arrays}, {accuracy} or {engines}, written by an earlier "
             "version: run bench-array, accuracy and bench-asic again"
         ) from error
-    written = write(document, out_dir, page)
+    changed = {
+        "--preset": None if preset == "base" else preset, "--set": changes,
+        "--node": None if node == 180 else node,
+        **{f"--{name}": value for name, value in document["given"].items()},
+    }  # fmt: skip
+    written = write(document, out_dir, page, told("energy", networks or (), changed))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return

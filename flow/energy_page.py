@@ -203,10 +203,11 @@ def _control(document: dict[str, Any]) -> tuple[str, str]:
     if control:
         same = control["engine"] == document["config"]["name"]
         other = "" if same else ", another engine, not scaled to this one"
+        pj = ", ".join(f"{each:,.0f} ({name})" for name, each in control["pj"].items())
         return (
-            f"{control['pj']:,.0f} pJ\n  per cycle, measured on `{control['engine']}` of "
-            f"{control['lanes']} lanes{other} ([asic.md](asic.md)); in every\n  cycle of every "
-            "design as much."
+            f"{pj} pJ\n  per cycle, measured on `{control['engine']}` of {control['lanes']} lanes, "
+            f"with clock gates{other}\n  ([asic.md](asic.md)); in every cycle of every design of "
+            "that arithmetic as much."
         ), ""
     pj = next(iter(document["costs"].values())).get("control", 0.0)
     if pj:
@@ -219,7 +220,7 @@ def _area(document: dict[str, Any]) -> str:
     return "the engine without memories" if document.get("area_of_all_else") else "the array alone"
 
 
-def to_markdown(document: dict[str, Any], image: str | None) -> str:
+def to_markdown(document: dict[str, Any], image: str | None, command: str) -> str:
     """Return the page; ``image`` is the plot's file name."""
     config = document["config"]
     scaled = {
@@ -227,9 +228,8 @@ def to_markdown(document: dict[str, Any], image: str | None) -> str:
         45: ", the array's energy over 16 for 45 nm at 0.9 V (capacitance times voltage squared)",
     }[document["node"]]
     control, missing = _control(document)
-    given = "".join(f" --{name} {value:g}" for name, value in document["given"].items())
     lines = [PREFACE.format(
-        command=f"shiftwork energy{given} --page docs/reference", control=control, missing=missing,
+        command=command, control=control, missing=missing,
         rows=config["rows"], cols=config["cols"], name=config["name"],
         picture=document["picture"], library=document["library"], costs=_costs(document),
         source=SOURCE, scaled=scaled,
@@ -265,10 +265,10 @@ def plot(rows: list[dict[str, Any]]) -> str:
     return stacked_bars(title, [row["design"] for row in rows], series, "uJ")
 
 
-def write(document: dict[str, Any], out_dir: Path, page: Path | None) -> Path:
+def write(document: dict[str, Any], out_dir: Path, page: Path | None, command: str) -> Path:
     """Write energy.json, and with ``page`` energy.md and its plot; return the JSON's path."""
     if page is not None:
         first = next(iter(by_network(document).values()))
         write_atomic(page / "energy.svg", plot(first))
-        write_atomic(page / "energy.md", to_markdown(document, "energy.svg"))
+        write_atomic(page / "energy.md", to_markdown(document, "energy.svg", command))
     return write_json(out_dir / "energy.json", document)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -73,3 +75,18 @@ Picture = Annotated[
     str | None, typer.Option(help="Picture, or .npy of uint8 (C, H, W). Default: a photo.")
 ]
 Sim = Annotated[Simulator, typer.Option(help="What runs the Verilog.")]
+
+
+def told(command: str, names: Iterable[str], chosen: Mapping[str, Any]) -> str:
+    """Return a command as a page of the reference tells it, options that were not given left out.
+
+    ``chosen`` has each option's value, or values where it may be given more than once.
+    """
+    words = ["shiftwork", command, *names]
+    for option, value in chosen.items():
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        words += [
+            word for each in values
+            for word in (option, f"{each:g}" if isinstance(each, float) else str(each))
+        ]  # fmt: skip
+    return shlex.join([*words, "--page", "docs/reference"])

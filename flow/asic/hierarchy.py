@@ -3,6 +3,14 @@
 OpenSTA 2.0 reads neither parameters nor sides of assignments that are joined of parts, so the
 netlist is written from Yosys' JSON: one wire per net, short names without escapes. Memories become
 modules of their own, which timing and simulation define in their own way.
+
+Clock gates are what the netlist is written for in three ways. Simulated, they drive their
+flip-flops, and an enable without a value lets the clock through: a register whose enable is that it
+would change learns a value by it, as silicon does, and else would have none for ever. Timed, those
+have the ideal clock itself and a gate drives one register beside them (`BESIDE`), else flip-flops
+and the logic of enables would be loops, which OpenSTA cuts anywhere. In its power report it would
+give every net that a clock reaches two toggles per period: there each gate gets what it takes for a
+clock from such a register, and behind it are nets like others, with the toggles that were counted.
 """
 
 from __future__ import annotations
@@ -11,12 +19,17 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from .clock_gates import clock_pin, enable_pin, ungated
 from .mapping import Cell
 
+View = Literal["simulated", "timed", "powered"]
+VIEWS: tuple[View, ...] = ("simulated", "timed", "powered")
 DUT = "i_dut"  # instance of the engine in what stands around it
 MEMORY_CELL = "shiftwork_memory"
+BESIDE = "beside"  # module of one register, about a clock gate
+CELL, GATE = "u", "g"  # names of the library's cells begin with one, those of clock gates the other
 _PORTS = (  # of a memory: name, whether it goes in, and what its width is made of
     ("rd_clk", True, ("RD_PORTS",)), ("rd_en", True, ("RD_PORTS",)),
     ("rd_addr", True, ("RD_PORTS", "ABITS")), ("rd_data", False, ("RD_PORTS", "WIDTH")),
@@ -45,21 +58,28 @@ class Hierarchy:
         Module of the engine.
     verilog : str
         Its ports, and those of memories, have ``p_`` before their names.
+    timed, powered : str
+        The same for timing, and for the power report.
     ports : list of (str, bool, int)
         The engine's: name, whether it goes in, bits.
     memories : dict of str to MemoryKind
         Memories by module.
     cells : dict of str to Cell
         Every cell of the library by its path from what stands around the engine, as its nets are.
+    enables : dict of str to str
+        Of each clock gate, by its path, the pin for the enable's inverse.
     scopes : list of str
         Paths of all modules, that of the engine among them.
     """
 
     top: str
     verilog: str = ""
+    timed: str = ""
+    powered: str = ""
     ports: list[tuple[str, bool, int]] = field(default_factory=list)
     memories: dict[str, MemoryKind] = field(default_factory=dict)
     cells: dict[str, Cell] = field(default_factory=dict)
+    enables: dict[str, str] = field(default_factory=dict)
     scopes: list[str] = field(default_factory=list)
 
 
@@ -68,7 +88,10 @@ def build_hierarchy(modules: Mapping[str, Any], top: str) -> Hierarchy:
     own = {name: index for index, name in enumerate(_used(modules, top))}
     found = Hierarchy(f"{top}_netlist")
     names = {name: found.top if name == top else f"module_{i}" for name, i in own.items()}
-    found.verilog = "".join(write_module(modules, name, names, found.memories) for name in own)
+    found.verilog, found.timed, found.powered = (
+        "".join(write_module(modules, name, names, found.memories, view) for name in own)
+        for view in VIEWS
+    )
     for name, port in modules[top]["ports"].items():
         found.ports.append((name, port["direction"] == "input", len(port["bits"])))
     _walk(modules, top, (DUT,), (), found)
@@ -116,7 +139,7 @@ def _instances(
     """Yield cells with their names here and before; those of modules keep something of it."""
     taken: set[str] = set()
     for index, (name, cell) in enumerate(module["cells"].items()):
-        short = f"u{index}"
+        short = f"{GATE if clock_pin(cell) else CELL}{index}"
         if "area" not in modules.get(cell["type"], {}).get("attributes", {}):
             word = "i_" + re.sub(r"\W", "_", name)
             short = f"{word}_{index}" if word in taken else word
@@ -126,11 +149,12 @@ def _instances(
 
 def write_module(
     modules: Mapping[str, Any], name: str, names: Mapping[str, str],
-    memories: dict[str, MemoryKind],
+    memories: dict[str, MemoryKind], view: View = "simulated",
 ) -> str:  # fmt: skip
     """Return a module as Verilog; ``names`` has what modules become, ``memories`` is added to."""
     module, nets = modules[name], _nets(modules[name])
     ports = module["ports"]
+    direct = ungated(module) if view == "timed" else {}
     lines = [f"module {names[name]}({', '.join(f'p_{port}' for port in ports)});"]
     for port, of in ports.items():
         span = f"[{len(of['bits']) - 1}:0] " if len(of["bits"]) > 1 else ""
@@ -141,19 +165,33 @@ def write_module(
             mine = f"p_{port}" + (f"[{index}]" if len(of["bits"]) > 1 else "")
             if nets[bit] != mine:
                 lines.append(f"  assign {mine} = {nets[bit]};")
-    for short, _, cell in _instances(modules, module):
+    for short, old, cell in _instances(modules, module):
         kind, prefix = cell["type"], ""
         if kind in names:
             kind, prefix = names[kind], "p_"
         elif kind == MEMORY_CELL:
             kind, prefix = _memory(cell, memories), "p_"
         pins = []
+        clock = clock_pin(cell)
         for pin, bits in cell["connections"].items():
             shown = dict.fromkeys(bits) if kind in memories and pin == "wr_en" else bits
-            if shown:
-                pins.append(f".{prefix}{pin}({_joined([nets[bit] for bit in shown])})")
+            before = direct.get((old, pin))
+            wires = [nets[bit] for bit in shown] if before is None else [nets[before]]
+            if view == "powered" and pin == clock:
+                lines += [f"  wire c_{short};", _beside(short, wires[0], f"c_{short}")]
+                wires = [f"c_{short}"]
+            elif view == "simulated" and clock and pin == enable_pin(cell):
+                wires = [f"{wires[0]} === 1'b1"]
+            elif view == "timed" and clock and cell["port_directions"][pin] == "output":
+                lines.append(_beside(short, wires[0], ""))
+            if wires:
+                pins.append(f".{prefix}{pin}({_joined(wires)})")
         lines.append(f"  {kind} {short} ({', '.join(pins)});")
     return "\n".join([*lines, "endmodule\n"])
+
+
+def _beside(gate: str, clock: str, out: str) -> str:
+    return f"  {BESIDE} s_{gate} (.p_clk({clock}), .p_q({out}));"
 
 
 def _joined(nets: list[str]) -> str:
@@ -189,6 +227,8 @@ def _walk(
                 for pin, bits in cell["connections"].items() if bits
             }  # fmt: skip
             found.cells[prefix + short] = Cell(cell["type"], block_of(blocks), pins)
+            if clock_pin(cell):
+                found.enables[prefix + short] = enable_pin(cell)
 
 
 def memory_ports(memory: MemoryKind) -> list[tuple[str, bool, int]]:

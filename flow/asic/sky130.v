@@ -31,3 +31,11 @@ endmodule
 module shiftwork_drive_inverse(input a, output y);
   sky130_fd_sc_hd__inv_4 _TECHMAP_REPLACE_ (.A(a), .Y(y));
 endmodule
+
+// Behind a gate the clock stays high while the enable is 0 (clock_gates.py).
+module shiftwork_clock_gate(input clk, input enable, output gated);
+  wire stop;
+  \$_NOT_ inverse (.A(enable), .Y(stop));
+  (* shiftwork_clock_gate = "A" *)
+  sky130_fd_sc_hd__or2_2 _TECHMAP_REPLACE_ (.A(clk), .B(stop), .X(gated));
+endmodule

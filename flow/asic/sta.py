@@ -6,14 +6,16 @@ import math
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ..tools import ToolError, find_tool, run_tool
-from .liberty import weigh_by_pin
+from .liberty import pin_energies, weigh_by_pin
 from .mapping import BLOCKS, TOP, Cell, Netlist
 from .simulate import INPUT_DELAY, Toggles
 
+_TIMES = re.compile(r"\([-\d.:]+\)")  # of an SDF file
 LEAST_ANNOTATED = 0.95  # share of pins without whose toggles a figure says little of the workload
 INPUT_SLEW = 0.1  # ns
 
@@ -61,16 +63,28 @@ class Design:
     """What OpenSTA reads: the top module, its clocks and Verilog files.
 
     ``simulated`` is a regular expression of the cells that the simulation has too: their delays
-    alone are kept. Empty: all.
+    alone are kept. Empty: all. ``gates`` is one of clock gates among them: the clock is ideal, so
+    they have none. ``enables`` are the pins where these get their enables. ``powered`` are the
+    files for the power report where they are others.
     """
 
     top: str = TOP
     clocks: tuple[str, ...] = ("clk", "clk_weights")
     files: tuple[str, ...] = ("netlist.v",)
     simulated: str = ""
+    gates: str = ""
+    enables: tuple[str, ...] = ()
+    powered: tuple[str, ...] = ()
 
 
 ARRAY = Design()
+
+
+class Paths(NamedTuple):
+    """Longest paths in ns: between registers, and to the enables of clock gates (0: none)."""
+
+    critical: float
+    enables: float = 0.0
 
 
 def _tcl(design: Design, period: float, body: str, liberty: str = "cells.lib") -> str:
@@ -102,36 +116,51 @@ def _sta(name: str, script: str, work: Path) -> str:
     return text
 
 
-def delays(work: Path, period: float, design: Design = ARRAY) -> float:
-    """Write ``netlist.sdf`` for the netlist in ``work``; return the critical path in ns.
+def delays(work: Path, period: float, design: Design = ARRAY) -> Paths:
+    """Write ``netlist.sdf`` for the netlist in ``work``; return its longest paths.
 
     Raises
     ------
     ToolError
-        If OpenSTA is missing, fails, or finds no path.
+        If OpenSTA is missing, fails, or finds no path; if an enable comes after the falling edge.
     """
-    body = """write_sdf -divider / -digits 4 full.sdf
+    pins = "".join(f" [sta::find_pin {{{pin}}}]" for pin in design.enables)
+    gates = f"\nreport_checks -path_delay max -to [list{pins}] -format full" if pins else ""
+    body = f"""write_sdf -divider / -digits 4 full.sdf
 report_checks -path_delay max -from [all_registers -clock_pins] -to [all_registers -data_pins] \
 -format full
+puts ENABLES{gates}
 puts DONE"""
     text = _sta("timing", _tcl(design, period, body), work)
-    arrival = re.search(r"^\s*([\d.]+)\s+data arrival time", text, re.M)
     sdf = work / "full.sdf"
-    if arrival is None or not sdf.exists():
+    parts = text.partition("ENABLES")
+    critical, enables = (_arrival(part) for part in (parts[0], parts[2]))
+    if critical is None or not sdf.exists():
         raise ToolError("sta reports no path between registers")
+    if design.enables and (enables is None or "(MET)" not in parts[2]):
+        raise ToolError(f"clock gates: sta finds no enable within half of {period} ns, {enables}")
     # Wires without delay: Icarus cannot place them, and they say nothing.
     kept = "\n".join(line for line in sdf.read_text().splitlines() if "(INTERCONNECT" not in line)
     if design.simulated:
-        kept = _only(kept, design.simulated)
+        kept = _only(kept, design.simulated, design.gates)
     (work / "netlist.sdf").write_text(kept + "\n")
     sdf.unlink()
-    return float(arrival[1])
+    return Paths(critical, enables or 0.0)
 
 
-def _only(sdf: str, instances: str) -> str:
-    """Return an SDF file with the cells whose names match only."""
+def _arrival(report: str) -> float | None:
+    found = re.search(r"^\s*([\d.]+)\s+data arrival time", report, re.M)
+    return float(found[1]) if found else None
+
+
+def _only(sdf: str, instances: str, ideal: str) -> str:
+    """Return an SDF file with the cells whose names match only, ``ideal`` ones without delay."""
     head, *cells = sdf.rstrip().removesuffix(")").rstrip().split("\n (CELL\n")
-    kept = [cell for cell in cells if re.search(rf"\(INSTANCE (?:{instances})\)", cell)]
+    kept = []
+    for cell in cells:
+        if re.search(rf"\(INSTANCE (?:{instances})\)", cell):
+            still = ideal and re.search(rf"\(INSTANCE (?:{ideal})\)", cell)
+            kept.append(_TIMES.sub("(0.0000)", cell) if still else cell)
     return "\n (CELL\n".join([head, *kept]) + "\n)"
 
 
@@ -185,10 +214,21 @@ def engine_power(
 ) -> tuple[dict[str, Power], float]:
     """Return power by block of a netlist of one clock, and the share of pins annotated.
 
-    As `power`, whose demands on inputs and whose errors it shares.
+    As `power`, whose demands on inputs and whose errors it shares. OpenSTA charges a wire to the
+    cell that drives it. What none drives, the clock before its gates, is charged here to those it
+    drives: their pins' capacitance, as behind a gate.
     """
     lines, share = annotate(cells, toggles, work)
-    found = _report("power", lines, 1.0, list(cells), work, period, design)
+    powered = replace(design, files=design.powered or design.files)
+    found = _report("power", lines, 1.0, list(cells), work, period, powered)
+    energies = pin_energies((work / "cells.lib").read_text("utf-8", "replace"))
+    for name, cell in cells.items():
+        internal, switching, leakage = found[name]
+        for pin, net in cell.pins.items():
+            if net and net.rpartition("/")[2] in design.clocks:
+                pulses = toggles.nets[net] / 2 / toggles.cycles
+                switching += energies[cell.kind, pin] * pulses / (period * 1e-9)
+        found[name] = internal, switching, leakage
     blocks = dict.fromkeys(cell.block for cell in cells.values())
     return by_block(cells, found, list(blocks)), share
 

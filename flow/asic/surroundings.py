@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .hierarchy import DUT, Hierarchy, memory_ports
+from .hierarchy import BESIDE, DUT, Hierarchy, memory_ports
 from .simulate import INPUT_DELAY
 
 
@@ -20,9 +20,15 @@ def for_timing(hierarchy: Hierarchy, top: str) -> str:
     """Return Verilog with a register at every pin of a memory and every input.
 
     So no path leads from an input to a cell but through a register, and what a memory takes or
-    gives is taken or given at the clock, whatever it takes to read it.
+    gives is taken or given at the clock, whatever it takes to read it. And the module of a
+    register beside clock gates. Inputs' registers get no data: where a data pin was as deep in the
+    netlist as clock pins are, OpenSTA 2.0.17 ended some power reports with a segmentation fault.
     """
-    parts = []
+    gate = f"""module {BESIDE}(input clk, output reg q);
+  always @(posedge clk) q <= 1'b0;
+endmodule
+"""
+    parts = [gate]
     for name, memory in hierarchy.memories.items():
         ports = memory_ports(memory)
         taken = [p for p, inward, _ in ports if inward and not p.endswith("_clk")]
@@ -38,7 +44,7 @@ endmodule
 """)
     inputs = [(name, bits) for name, inward, bits in hierarchy.ports if inward and name != "clk"]
     declared = "\n".join(f"  (* keep *) reg [{bits - 1}:0] r_{name};" for name, bits in inputs)
-    stored = "\n".join(f"  always @(posedge clk) r_{name} <= {name};" for name, _ in inputs)
+    stored = "\n".join(f"  always @(posedge clk) r_{name} <= 0;" for name, _ in inputs)
     return "\n".join([*parts, _around(hierarchy, top, f"{declared}\n{stored}", "dut")])
 
 
@@ -53,35 +59,44 @@ endmodule
 """
 
 
-def for_simulation(hierarchy: Hierarchy, top: str, work: Path, window: int, every: int) -> str:
-    """Return Verilog with models of the memories, delays, and a recorder of all nets.
+def for_simulation(hierarchy: Hierarchy, top: str, work: Path, recorder: str = "") -> str:
+    """Return Verilog with models of the memories, delays, and a recorder if one is given.
 
-    It writes ``dump.vcd``: ``window`` cycles of every ``every`` of them, from the first access to
-    memory until the interrupt; and at the end ``cycles.txt``, how many those were.
+    What a memory gives comes ``INPUT_DELAY`` after the clock, as inputs do.
     """
     parts = ["`timescale 1ns/1ps"]
     for name, memory in hierarchy.memories.items():
         ports = memory_ports(memory)
         given = ", ".join(f".{n}({v})" for n, v in memory.parameters.items())
-        pins = ", ".join(f".{p}(p_{p})" for p, _, _ in ports if p != "wr_en")
+        wires = {p: f"p_{p}" for p, _, _ in ports}
         enables = ", ".join(f"p_wr_en[{index}]" for index in reversed(memory.enables))
-        pins += f", .wr_en({{{enables}}})"
+        wires |= {"rd_data": "read", "wr_en": f"{{{enables}}}"}
+        pins = ", ".join(f".{p}({wire})" for p, wire in wires.items())
+        bits = next(bits for p, inward, bits in ports if not inward)
         parts.append(
             f"module {name}({_ports(ports, 'p_')});\n"
+            f"  wire [{bits - 1}:0] read;\n  assign #{INPUT_DELAY} p_rd_data = read;\n"
             f"  shiftwork_memory #({given}) memory ({pins});\nendmodule"
         )
     inputs = [(name, bits) for name, inward, bits in hierarchy.ports if inward and name != "clk"]
     late = "\n".join(
         f"  wire [{bits - 1}:0] #{INPUT_DELAY} r_{name} = {name};" for name, bits in inputs
     )
+    delays = f"""  initial $sdf_annotate("{work / "netlist.sdf"}");"""
+    body = "\n".join([late, delays, recorder])
+    return "\n".join([*parts, _around(hierarchy, top, body, DUT)])
+
+
+def recorder(hierarchy: Hierarchy, window: int, every: int) -> str:
+    """Return Verilog that records all nets, for `for_simulation`.
+
+    It writes ``dump.vcd``: ``window`` cycles of every ``every`` of them, from the first access to
+    memory until the interrupt; and at the end ``cycles.txt``, how many those were.
+    """
     scopes = ", ".join(scope.replace("/", ".") for scope in hierarchy.scopes)
-    body = f"""{late}
-  integer at = 0, cycles = 0, file;
+    return f"""  integer at = 0, cycles = 0, file;
   reg started = 0, on = 0, ended = 0;
-  initial begin
-    $sdf_annotate("{work / "netlist.sdf"}");
-    $dumpfile("dump.vcd");
-  end
+  initial $dumpfile("dump.vcd");
   always @(negedge clk) begin
     #1; // the clock has fallen
     if (!started && m_axi_arvalid === 1'b1) begin
@@ -106,4 +121,3 @@ def for_simulation(hierarchy: Hierarchy, top: str, work: Path, window: int, ever
       end
     end
   end"""
-    return "\n".join([*parts, _around(hierarchy, top, body, DUT)])

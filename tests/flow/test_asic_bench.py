@@ -61,12 +61,13 @@ def mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     areas = {"shift": 5e5, "int8": 8e5, "int4": 4e5, "two-term": 7e5}
     ran: list[str] = []
 
-    def map_engine(verilog: Path, top: str, library: Any, work: Path) -> EngineNetlist:
-        area = {"control": 1e6, "array": areas[top]}
+    def map_engine(verilog: Path, top: str, library: Any, work: Path, least: int) -> EngineNetlist:
+        area = {"control": 1e6 if least else 2e6, "array": areas[top]}
         memories = (Memory(64, 26, True, 8), Memory(4, 8, False, 1))
-        return EngineNetlist(work / "netlist.v", area, {"FAX1": 7, "INVX1": 3}, memories)
+        cells = {"FAX1": 7, "INVX1": 3}
+        return EngineNetlist(area, cells, memories, 200, 150 if least else 0, 20 if least else 0)
 
-    def check_netlist(config: Any, netlist: Any, library: Any) -> Any:
+    def check_netlist(config: Any, timed: Any, library: Any, work: Path) -> Any:
         ran.append(f"{config.name} {kind(config)}")
         return SimResult.__new__(SimResult)
 
@@ -84,7 +85,9 @@ def mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
     monkeypatch.chdir(tmp_path)  # where results are kept
     monkeypatch.setattr(asic_bench, "emit", emit)
-    monkeypatch.setattr(asic_bench, "time_engine", lambda *_: SimpleNamespace(critical=8.7))
+    monkeypatch.setattr(
+        asic_bench, "time_engine", lambda *_: SimpleNamespace(critical=8.7, enables=4.2)
+    )
     monkeypatch.setattr(asic_bench, "run_engine", run_engine)
     monkeypatch.setattr(asic_bench, "corner", fake_scene)
     monkeypatch.setattr(asic_bench, "map_engine", map_engine)
@@ -146,8 +149,30 @@ def test_only_named_engines_are_run(
     assert capsys.readouterr().err == wanted.replace("--check", "--power")
 
 
+def test_without_clock_gates_too(
+    mapped: list[str], library: Any, tmp_path: Path, capsys: Capture
+) -> None:
+    options = ["--power", "tiny/shift", "--ungated", "tiny/shift", "--picture", "a b.png"]
+    assert main(["bench-asic", *options, "--page", str(tmp_path), "-o", str(tmp_path)]) == 0
+    # Both are run for power; those with gates alone are checked.
+    both = ["tiny shift with delays", "tiny shift", "tiny shift with delays"]
+    assert mapped == [*both, "tiny int8", "tiny int4", "tiny two-term"]
+    text = (tmp_path / "asic.md").read_text()
+    row = "| tiny, shift, no clock gates | 16 | 10 | 2.500 |  | 0.500 |  | 31,250 | 8.7 | 13 |"
+    assert f"{row}  |" in text
+    row = "| tiny, shift | 200 | 75% | 20 | 4.2 | 1.500 | 0.60 | 180 | 1.00 | 120 | 1.00 |"
+    assert row in text
+    row = "| tiny, shift, no clock gates | 200 | 0% | 0 | 4.2 | 2.500 |  | 180 |  | 120 |  |"
+    assert row in text
+    told = "`shiftwork bench-asic tiny --power tiny/shift --ungated tiny/shift --picture 'a b.png'"
+    assert f"{told} --page docs/reference`" in text
+    capsys.readouterr()
+    assert main(["bench-asic", "--ungated", "base", "-o", str(tmp_path)]) == 1
+    assert "--ungated base: not among the engines, tiny" in capsys.readouterr().err
+
+
 def test_engines_without_int8_beside_them_have_no_share() -> None:
     row = {"engine": "x", "arithmetic": "shift", "lanes": 4, "cells": 9, "area_total": 2e6,
-           "area_array": 1e6, "memory_bits": 2048}  # fmt: skip
+           "area_array": 1e6, "memory_bits": 2048, "gates": 2}  # fmt: skip
     (cells,) = table_rows({"engines": [row]})
     assert len(cells) == len(COLUMNS) and cells[4] == cells[6] == cells[-1] == ""

@@ -55,6 +55,7 @@ ARRAYS: dict[str, Any] = {
 ENGINE: dict[str, Any] = {
     "engine": "tiny", "lanes": 16, "cells": 9, "area": {"array": 1e5, "control": 4e5},
     "area_total": 5e5, "area_array": 1e5, "memory_bits": 2048, "memories": [], "critical_ns": 8.7,
+    "flip_flops": 5, "gated": 4, "gates": 2,
 }  # fmt: skip
 POWER: dict[str, Any] = {
     "power": {block: {"internal": 1e-3, "switching": 5e-4, "leakage": 1e-9}

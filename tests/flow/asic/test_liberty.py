@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shiftwork.flow.asic.liberty import weigh_by_pin
+from shiftwork.flow.asic.liberty import pin_energies, weigh_by_pin
 from shiftwork.flow.asic.library import Library
 from shiftwork.flow.tools import run_tool
 
@@ -37,6 +37,15 @@ def test_every_table_is_weighed_by_its_pin() -> None:
     )
     with pytest.raises(ValueError, match="ends within a group"):
         weigh_by_pin(LIBERTY[:-6])
+
+
+def test_what_charging_a_pin_takes() -> None:
+    head = "capacitive_load_unit (10, ff); nom_voltage : 2.0;"
+    loaded = LIBERTY.replace("direction : input;", "direction : input; capacitance : 0.5;")
+    found = pin_energies(loaded.replace("library (l) {", f"library (l) {{ {head}"))
+    assert found == {("AND2", "A"): pytest.approx(0.5 * 10e-15 * 2.0**2)}
+    with pytest.raises(ValueError, match="no capacitive_load_unit or no nom_voltage"):
+        pin_energies(loaded)
 
 
 NETLIST = """module top(clk, a, b, c, y, s, co);

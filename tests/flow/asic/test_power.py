@@ -27,7 +27,7 @@ Mapped = tuple[Netlist, Path, float]
 def mapped(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Mapped:
     work = tmp_path_factory.mktemp("mapped")
     netlist = map_array(CIRCUIT, ROWS, COLS, library, work)
-    return netlist, work, delays(work, PERIOD)
+    return netlist, work, delays(work, PERIOD).critical
 
 
 def run(mapped: Mapped, library: Library, seed: int, mode: str, **changes: Any) -> Toggles:
