@@ -61,7 +61,7 @@ GATES = """\
 ## Clock gates
 
 Flip-flops that share an enable with at least one more get their clock through a gate
-([the decision](../decisions/017-clock-gates.md)): an OR of the clock and the enable's inverse, one
+([the decision](../decisions/018-clock-gates.md)): an OR of the clock and the enable's inverse, one
 for every {most} of them, cells of the library like others. Registers of 8 bits and more without an
 enable, but those of the array, have one for every 8 bits: that they would change. *no clock gates*:
 a multiplexer before flip-flops with an enable instead. *enables ns*: the longest path to a gate,
