@@ -30,7 +30,7 @@ class Beats(wiring.Component):
     at : In(range)         unit of the first beat
     word : Out             units from there on, as many as the longest word has
     drop : In(range)       beats from the first on that nobody needs beside the word
-    take : In(1)           these go: no more than are held
+    take : In(1)           these go: no more than are held, else `held` is undefined until a reset
     """
 
     i: stream.Interface

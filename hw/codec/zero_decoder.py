@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..plain import Plain
 from ..tree import times, tree_sum
+from .beats import Beats
 from .gaps import open_gaps
 from .units import Units
 
@@ -79,60 +80,57 @@ class ZeroDecoder(wiring.Component):
     def _cut(self, m: Module, step: Value) -> tuple[Value, Value, Value, Value]:
         """Return whether a word is taken out of the beats, its mask, values, and if it is last."""
         width, size, most = self.units.bits, self.units.beat, self.units.most
-        room = self.units.held  # a word that lacks a unit, and a beat
         masks, each = self.lanes // width, self.act_bits // width
+        low = size.bit_length() - 1
         running, ended, surplus = Signal(), Signal(), Signal()
         left, final = Plain(16, name="left"), Plain(name="final")
-        count = Signal(range(room + 1))
-        place = Signal.like(count, name="place")  # of the beat that comes
-        held = Plain(room * width, name="held")
 
-        mask = held[: self.lanes]
-        values = Signal(range(self.lanes + 1))
-        units = Signal(range(most + 1))
+        # Each unit is held with the number of its ones, so that from mask to mask there is but one
+        # addition of a few of them, and to their place. Between runs nothing is held.
+        unit = data.StructLayout({"bits": width, "ones": range(width + 1)})
+        beats = Beats(Units(unit.size, size, most))
+        m.submodules.beats = ResetInserter(~running)(beats)
+        given: Any = self.i.payload
+        m.d.comb += beats.i.payload.eq(
+            Cat(Cat(bits, _ones(bits)) for bits in _pieces(given.data, width))
+        )
+        units = [unit(piece) for piece in _pieces(beats.word, unit.size)]
+        at, end = Plain(beats.at.shape(), name="at"), Signal(range(size + most))
         take, accept = Signal(), Signal()
+        values = tree_sum([units[n].ones for n in range(masks)])
         m.d.comb += [
-            values.eq(tree_sum([mask[n] for n in range(self.lanes)])),
-            units.eq(times(values, each) + masks),
-            take.eq(running & step & ((count >= units) | ended)),
-            place.eq(Mux(take, count - units, count)),
+            beats.at.eq(at),
+            end.eq(at + masks + times(values, each)),
+            take.eq(running & step & ((Cat(Const(0, low), beats.held) >= end) | ended)),
+            beats.take.eq(take),
+            beats.drop.eq(end >> low),
             self.run.ready.eq(~running & ~surplus),
-            self.i.ready.eq((running & ~ended & (place < most)) | surplus),
+            beats.i.valid.eq(self.i.valid & running & ~ended),
+            self.i.ready.eq((running & ~ended & beats.i.ready) | surplus),
             accept.eq(self.i.valid & self.i.ready),
         ]
         with m.If(self.run.ready):
             m.d.sync += [
                 running.eq(self.run.valid), left.eq(self.run.payload),
-                final.eq(self.run.payload == 1), ended.eq(0), count.eq(0),
+                final.eq(self.run.payload == 1), ended.eq(0), at.eq(0),
             ]  # fmt: skip
         with m.Else():
-            m.d.sync += count.eq(Mux(accept, place + size, place))
-            with m.If(accept & self.i.payload.last):
+            with m.If(accept & given.last):
                 m.d.sync += [ended.eq(1), surplus.eq(0)]
             with m.If(take):
-                m.d.sync += [left.eq(left - 1), final.eq(left == 2)]
+                m.d.sync += [left.eq(left - 1), final.eq(left == 2), at.eq(end)]
                 with m.If(final):
                     m.d.sync += running.eq(0)
-                    with m.If(~ended & ~(accept & self.i.payload.last)):
+                    with m.If(~ended & ~(accept & given.last)):
                         m.d.sync += surplus.eq(1)
-
-        # What is held moves down by the word, for each bit of the count of its values by itself.
-        kept: Value = held >> self.lanes
-        for bit in range(len(values)):
-            moved = Signal.like(held, name=f"down{bit}")
-            m.d.comb += moved.eq(Mux(values[bit], kept >> (self.act_bits << bit), kept))
-            kept = moved
-        # A beat is turned to its place; what lies beyond is not yet part of anything.
-        turned: Value = self.i.payload.data
-        for bit in range(size.bit_length() - 1):
-            by = width << bit
-            to = Signal(len(turned), name=f"turned{bit}")
-            m.d.comb += to.eq(Mux(place[bit], Cat(turned[-by:], turned[:-by]), turned))
-            turned = to
-        for unit in range(room):
-            own = Mux(take, kept.word_select(unit, width), held.word_select(unit, width))
-            beat = turned.word_select(unit % size, width)
-            new = Mux(accept & (place <= unit), beat, own)
-            m.d.sync += held.word_select(unit, width).eq(new)
-        tight = held[self.lanes : self.lanes * (1 + self.act_bits)]
+        mask = Cat(units[n].bits for n in range(masks))
+        tight = Cat(units[n].bits for n in range(masks, most))
         return take, mask, tight, final
+
+
+def _pieces(value: Value, size: int) -> list[Value]:
+    return [value[at : at + size] for at in range(0, len(value), size)]
+
+
+def _ones(bits: Value) -> Value:
+    return tree_sum([bits[n] for n in range(len(bits))])
