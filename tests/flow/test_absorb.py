@@ -279,7 +279,7 @@ def test_subtractions_and_comparisons_of_a_mapped_design(tmp_path: Path) -> None
 
     def number(name: str) -> np.ndarray:
         bits = before["ports"][name]["bits"]
-        return sum((given[net].astype(int) << i for i, net in enumerate(bits)), np.int64(0))
+        return np.sum([given[net].astype(int) << i for i, net in enumerate(bits)], axis=0)
 
     (less,) = before["ports"]["l"]["bits"]
     right = np.where(number("s"), number("b"), number("c"))

@@ -105,6 +105,7 @@ write_verilog -noattr -selected mapped.v
     held, constants = circuit.lane.hold(codes), circuit.lane.constant(codes)
     fields = [(x, 8), (held[chosen], circuit.held_bits), (before[:, None], circuit.acc_bits)]
     lines = []
+    width = 8 * rows + rows * circuit.held_bits + circuit.acc_bits
     for at in range(count):
         word = place = 0
         for values, bits in fields:
@@ -114,7 +115,7 @@ write_verilog -noattr -selected mapped.v
         lines.append(f"{word:x}")
     (tmp_path / "stimuli.hex").write_text("\n".join(lines) + "\n")
     (tmp_path / "bench.v").write_text(BENCH.format(
-        inputs=place, count=count, x=8 * rows, held=rows * circuit.held_bits, acc=circuit.acc_bits,
+        inputs=width, count=count, x=8 * rows, held=rows * circuit.held_bits, acc=circuit.acc_bits,
     ))  # fmt: skip
     arguments = ["-g2005", "-s", "bench", "-o", "bench.vvp", "mapped.v", "bench.v"]
     run_tool("iverilog", arguments, cwd=tmp_path, log=tmp_path / "log")
