@@ -1,4 +1,4 @@
-"""Clock gates: flip-flops get no clock while they keep their value (decision 017).
+"""Clock gates: flip-flops get no clock while they keep their value (decision 018).
 
 Yosys' `clockgate` finds those that share an enable. Wide registers without one get one before
 (self_gate.v): that they would change. A gate is an OR of the clock and the enable's inverse: while
@@ -15,7 +15,7 @@ from typing import Any
 
 from .library import GATES
 
-LEAST = 2  # flip-flops that share an enable, for a gate to be worth its place (decision 017)
+LEAST = 2  # flip-flops that share an enable, for a gate to be worth its place (decision 018)
 MOST = 8  # flip-flops behind one gate: from here on its edges, and so they, take more than it saves
 MARK = "shiftwork_clock_gate"  # attribute of a gate's cell (osu018.v): its pin for the clock
 SELF_GATES = GATES.with_name("self_gate.v")

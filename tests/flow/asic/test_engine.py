@@ -125,20 +125,20 @@ def test_the_netlist_of_tiny_is_bit_exact(
         (m.words, m.bits, m.count) == (config.hold, config.acc_bits, 2 * config.cols)
         for m in netlist.memories
     )
-    assert 0.5 < netlist.gated / netlist.flip_flops < 0.7 and netlist.cells["MUX2X1"] < 1000
+    assert 0.8 < netlist.gated / netlist.flip_flops < 0.95 and netlist.cells["MUX2X1"] < 1000
     timed = time_engine(work, emitted.top)
     assert 0 < timed.enables < PERIOD / 2
     result = check_netlist(config, timed, library, work)
     assert result.ok and result.checked_bytes > 300
 
 
-ADDER = re.compile(r"(FAX1 .*)\.YS\((\w+)\)(.*)\.YC\((\w+)\)")
-GATE = re.compile(r"(OR2X2 g\d+ \(.*)\.B\(\w+\)(.*\))")
+ADDER = re.compile(r"(FAX1 .*)\.YC\((.*?)\)(.*)\.YS\((.*?)\)")
+GATE = re.compile(r"(OR2X2 g\d+ \(.*)\.B\(.*?\)(, .*\))")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("what", "into"), [(ADDER, r"\1.YS(\4)\3.YC(\2)"), (GATE, r"\1.B(1'b0)\2")]
+    ("what", "into"), [(ADDER, r"\1.YC(\4)\3.YS(\2)"), (GATE, r"\1.B(1'b0)\2")]
 )
 def test_a_wrong_netlist_is_found(
     what: re.Pattern[str], into: str, library: Library, tmp_path: Path
