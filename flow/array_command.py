@@ -56,7 +56,7 @@ def bench_array(
     from ..hw.arrays.circuits import CIRCUITS
     from .array_bench import Size, bench_arrays, choose
     from .array_fpga import measure_fpga
-    from .array_fpga_page import write_fpga
+    from .array_fpga_page import find_section, write_fpga
     from .array_page import write
     from .array_workload import recipe_of, scenes
     from .asic.library import find_library
@@ -64,8 +64,17 @@ def bench_array(
     from .progress import Stages
 
     if only_fpga:
-        if names:
-            raise ValueError("--only-fpga measures every circuit of its own: leave out the names")
+        given = {
+            "the names": names, "--rows": rows != 16, "--cols": cols != 16, "--beats": beats != 8,
+            "--picture": picture, "--greedy": not rounded, "--liberty": liberty, "--cells": cells,
+            "--jobs": jobs != 2, "--no-fpga": not fpga,
+        }  # fmt: skip
+        if useless := [name for name, value in given.items() if value]:
+            raise ValueError(
+                f"--only-fpga measures every circuit of its own: leave out {', '.join(useless)}"
+            )
+        if page is not None:
+            find_section(page)  # before minutes of measuring
         with Stages(log) as stages:
             document = measure_fpga(stages)
         _show(document, write_fpga(document, out_dir, page), as_json)

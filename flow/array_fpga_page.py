@@ -126,6 +126,22 @@ def fpga_markdown(document: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def find_section(page: Path) -> tuple[Path, str, str]:
+    """Return power.md in a folder, and what stands before and after this section.
+
+    Raises
+    ------
+    ValueError
+        If there is no power.md with such a section.
+    """
+    path = page / "power.md"
+    before, title, rest = (path.read_text() if path.exists() else "").partition(TITLE)
+    if not title:
+        raise ValueError(f"{path} has no section {TITLE[3:].strip()!r}: run it all once")
+    _, follows, after = rest.partition("\n## ")
+    return path, before, follows + after
+
+
 def write_fpga(document: dict[str, Any], out_dir: Path, page: Path | None) -> Path:
     """Write fpga.json, and with ``page`` this section of power.md; return the JSON's path.
 
@@ -135,9 +151,6 @@ def write_fpga(document: dict[str, Any], out_dir: Path, page: Path | None) -> Pa
         If there is no power.md with such a section.
     """
     if page is not None:
-        path = page / "power.md"
-        before, title, _ = (path.read_text() if path.exists() else "").partition(TITLE)
-        if not title:
-            raise ValueError(f"{path} has no section {TITLE[3:].strip()!r}: run it all once")
-        write_atomic(path, before + fpga_markdown(document))
+        path, before, after = find_section(page)
+        write_atomic(path, before + fpga_markdown(document) + after)
     return write_json(out_dir / "fpga.json", document)

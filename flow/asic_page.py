@@ -14,7 +14,7 @@ from .tables import markdown_table, rich_table
 
 COLUMNS = (
     "engine", "lanes", "cells", "area, mm2", "of int8", "array, mm2", "of int8", "lane, um2",
-    "critical ns", "memories, kbit", "netlist",
+    "critical ns", "period ns", "memories, kbit", "netlist",
 )  # fmt: skip
 
 PREFACE = """\
@@ -40,6 +40,8 @@ multiplies by radix-4 digits -1, 0, 1, 2:
 - **critical ns**: the longest path between registers, by OpenSTA. Pins of memories count as
   registers: what a memory takes to be read, and paths through one that is read at once, are not in
   it. Modules are mapped one by one, so nets between them have no buffers.
+- **period ns**: the shortest clock period these allow: the longest path, or twice the longest one
+  to a clock gate, which has half a period.
 """
 
 POWER = """\
@@ -101,6 +103,11 @@ def _of(value: float, row: dict[str, Any], rows: list[dict[str, Any]], name: str
     return ""
 
 
+def least_period(row: dict[str, Any]) -> float:
+    """Return the shortest clock period of an engine in ns; enables of clock gates have half."""
+    return max(row["critical_ns"], 2 * row.get("enables_ns", 0.0))
+
+
 def table_rows(document: dict[str, Any]) -> list[list[str]]:
     """Return the table's cells, one row per engine and arithmetic."""
     rows = document["engines"]
@@ -113,6 +120,7 @@ def table_rows(document: dict[str, Any]) -> list[list[str]]:
             _of(row["area_array"], row, rows, "area_array"),
             f"{row['area_array'] / row['lanes']:,.0f}",
             f"{row['critical_ns']:.1f}" if "critical_ns" in row else "",
+            f"{least_period(row):.1f}" if "critical_ns" in row else "",
             f"{row['memory_bits'] / 1024:,.0f}",
             f"{row['checked']:,} bytes, {row['cycles']:,} cycles" if "checked" in row else "",
         ]

@@ -205,7 +205,7 @@ def find_control(engines: Mapping[str, Any] | None, name: str) -> dict[str, Any]
     -------
     dict or None
         ``engine``, ``lanes``, and ``pj``: per cycle of all blocks but the array, by what `kind`
-        says; None if none was run.
+        says, and those ``measured``; None if none was run.
     """
     rows = [row for row in (engines or {}).get("engines", []) if "power" in row and row["gates"]]
     shifts = [row for row in rows if row["arithmetic"] == "shift"]
@@ -218,7 +218,8 @@ def find_control(engines: Mapping[str, Any] | None, name: str) -> dict[str, Any]
         for each in (*ARITHMETICS, TWO_TERM)
         for row in [known.get(each, found)]
     }
-    return {"engine": found["engine"], "lanes": found["lanes"], "pj": pj}
+    measured = [each for each in pj if each in known]
+    return {"engine": found["engine"], "lanes": found["lanes"], "pj": pj, "measured": measured}
 
 
 def _area_of_all_else(engines: Mapping[str, Any] | None, name: str) -> float:

@@ -203,7 +203,10 @@ def _control(document: dict[str, Any]) -> tuple[str, str]:
     if control:
         same = control["engine"] == document["config"]["name"]
         other = "" if same else ", another engine, not scaled to this one"
-        pj = ", ".join(f"{each:,.0f} ({name})" for name, each in control["pj"].items())
+        pj = ", ".join(
+            f"{each:,.0f} ({name}{'' if name in control['measured'] else ', not measured: shift'})"
+            for name, each in control["pj"].items()
+        )
         return (
             f"{pj} pJ\n  per cycle, measured on `{control['engine']}` of {control['lanes']} lanes, "
             f"with clock gates{other}\n  ([asic.md](asic.md)); in every cycle of every design of "

@@ -42,7 +42,7 @@ class LayerPlan:
     macs : int
         Multiply-accumulate operations it stands for (0 for pooling).
     passes : int
-        N, beats per block of taps.
+        Beats per block of taps: N over ``lane_terms``, rounded up.
     ideal_cycles : int
         macs x passes / (rows x cols), rounded up.
     descriptors : int

@@ -20,9 +20,10 @@ _GROUP = re.compile(r"\binternal_power\s*\(\s*\)\s*\{")
 _PIN = re.compile(r"\bpin\s*\(\s*\"?([\w\[\]]+)\"?\s*\)\s*\{")
 _RELATED = re.compile(r'\brelated_pin\s*:\s*"\s*(\w+)\s*"')
 _WHEN = re.compile(r"\bwhen\s*:")
-_LOAD = re.compile(r"\bcapacitance\s*:\s*([\d.]+)")
-_UNIT = re.compile(r"\bcapacitive_load_unit\s*\(\s*([\d.]+)\s*,\s*\"?(\w)f")
-_VOLTAGE = re.compile(r"\bnom_voltage\s*:\s*([\d.]+)")
+_NUMBER = r"([\d.]+(?:[eE][-+]?\d+)?)"
+_LOAD = re.compile(rf"\bcapacitance\s*:\s*{_NUMBER}")
+_UNIT = re.compile(rf"\bcapacitive_load_unit\s*\(\s*{_NUMBER}\s*,\s*\"?(\w)f")
+_VOLTAGE = re.compile(rf"\bnom_voltage\s*:\s*{_NUMBER}")
 _BRACE = re.compile(r"[{}]")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from .coded import Lossy
-from .frozen import FrozenPlanes, Mode
+from .frozen import FrozenPlanes
 from .levels import best_tables
 from .start import of_table, search
 from .switched import Neighbours
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 MAPS = "SQ2"  # what plane codes are measured on
 LAYERS, SWITCHED = "planes, two layers", "table, {} by left neighbour"
-MODES: tuple[Mode, ...] = ("ternary", "int8")
 PICTURES = 96  # crops that neighbours are looked at on
 SPATIAL_BITS = 8  # planes of 2 x 2 pixels: 2 bits a value
 
@@ -67,7 +66,7 @@ def _channel(bench: Bench, names: list[str], k: int) -> dict[str, dict[str, Froz
             n: search(w, k, "ternary", seed=bench.seed) for n, w in weights.items()
         },
         "planes, int8": {n: search(w, k, "int8", seed=bench.seed) for n, w in weights.items()},
-        "planes, two layers": {n: of_table(tables[n]) for n in names},
+        LAYERS: {n: of_table(tables[n]) for n in names},
     }
 
 

@@ -124,7 +124,7 @@ def tune(
     Raises
     ------
     ValueError
-        If there are no codes, or fewer pictures than a batch.
+        If there are no codes, fewer pictures than a batch, or nothing that learns.
     """
     recipe = recipe or Tuning()
     if not codes:
@@ -155,6 +155,11 @@ def tune(
     trim.weights.requires_grad_(recipe.weight_rate > 0)
     if recipe.weight_rate:
         groups.append({"params": list(trim.weights), "lr": recipe.weight_rate})
+    if not any(group["params"] for group in groups if group["lr"]):
+        raise ValueError(
+            "nothing would learn: codes other than tables need a plane_rate, network_rate or "
+            "weight_rate above 0"
+        )
     optimiser = torch.optim.Adam(groups)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: 0.5 + 0.5 * math.cos(math.pi * step / recipe.steps)

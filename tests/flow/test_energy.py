@@ -87,10 +87,12 @@ ENGINES: dict[str, Any] = {"engines": [
 
 def test_control_is_that_of_the_engine_or_of_the_largest() -> None:
     tiny = {"shift": 400.0, "int8": 400.0, "int4": 400.0, "two-term": 400.0}
-    assert find_control(ENGINES, "tiny") == {"engine": "tiny", "lanes": 16, "pj": tiny}
+    found = {"engine": "tiny", "lanes": 16, "pj": tiny, "measured": ["shift"]}
+    assert find_control(ENGINES, "tiny") == found
     # int8's own, and what has no clock gates or was not run does not count.
     small = {"shift": 900.0, "int8": 1900.0, "int4": 900.0, "two-term": 900.0}
-    assert find_control(ENGINES, "base") == {"engine": "small", "lanes": 64, "pj": small}
+    found = {"engine": "small", "lanes": 64, "pj": small, "measured": ["shift", "int8"]}
+    assert find_control(ENGINES, "base") == found
     assert find_control({"engines": [engine("base", 256)]}, "base") is None
     assert find_control(None, "base") is None
 
@@ -339,7 +341,8 @@ def test_the_command_compares_with_the_best_int8_array(counted: None, tmp_path: 
     assert "rounded greedily" not in page
     assert said in page
     assert (
-        "900 (shift), 1,900 (int8), 900 (int4), 900 (two-term) pJ\n  per cycle, measured on" in page
+        "900 (shift), 1,900 (int8), 900 (int4, not measured: shift), 900 (two-term, not measured: "
+        "shift) pJ\n  per cycle, measured on" in page
     )
     assert "**Not included**: clock tree" in page
     assert "**Not included**: control, address" in to_markdown(greedy, None, "")

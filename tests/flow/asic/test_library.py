@@ -42,7 +42,10 @@ def test_every_gate_is_named_in_every_library() -> None:
              for n in ("gates", "osu018", "sky130")]  # fmt: skip
     modules = [re.findall(r"^module (\w+)\((.*)\);", text, re.M) for text in gates]
     assert len(modules[0]) == 8
-    assert modules[0] == modules[1] == modules[2]
+    # without a library's names a clock gate cannot be told from other logic: there is none
+    assert [each for each in modules[1] if each[0] != "shiftwork_clock_gate"] == modules[0]
+    assert modules[1] == modules[2]
+    assert len(modules[1]) == 9
 
 
 @pytest.mark.parametrize("given", ["liberty", "cells"])
