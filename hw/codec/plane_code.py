@@ -63,6 +63,16 @@ class PlaneShape:
     max_width: int = 256
 
     def __post_init__(self) -> None:
+        limits = {
+            "lanes": (1, 64), "act_bits": (2, 8), "group": (0, self.lanes), "hidden": (0, 256),
+            "weight_bits": (2, 8), "words": (1, 1024), "max_width": (1, 1 << 16),
+        }  # fmt: skip
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} must be {low}..{high}, not {value}")
+        if self.words & (self.words - 1):
+            raise ValueError(f"words must be a power of two, not {self.words}")
         if self.group and self.lanes % self.group:
             raise ValueError(f"groups of {self.group} do not divide {self.lanes} channels")
         if not 1 <= self.bits <= self.act_bits:

@@ -107,6 +107,12 @@ def test_what_they_cannot_be() -> None:
         ({"lanes": 4, "bits": 4, "depth": 3}, "depth must be 1 or 2, not 3"),
         ({"lanes": 4, "bits": 4, "group": 2, "cycles": 16}, "divides the 8 outputs of a group"),
         ({"lanes": 4, "bits": 4, "cycles": 3}, "cycles must be a power of two"),
+        ({"lanes": 0, "bits": 4}, r"lanes must be 1\.\.64, not 0"),
+        ({"lanes": 8, "bits": 4, "group": -4}, r"group must be 0\.\.8, not -4"),
+        ({"lanes": 8, "bits": 4, "hidden": -1}, r"hidden must be 0\.\.256, not -1"),
+        ({"lanes": 8, "bits": 4, "weight_bits": 1}, r"weight_bits must be 2\.\.8, not 1"),
+        ({"lanes": 8, "bits": 4, "words": 3}, "words must be a power of two, not 3"),
+        ({"lanes": 8, "bits": 4, "max_width": 0}, r"max_width must be 1\.\.65536, not 0"),
     ):
         with pytest.raises(ValueError, match=name):
             PlaneShape(**arguments)  # type: ignore[arg-type]
