@@ -62,11 +62,14 @@ def read_json(path: Path, command: str) -> dict[str, Any]:
         If it is not there or is damaged; the message names the command.
     """
     try:
-        return json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
     except OSError:
         raise ValueError(f"{path} is missing: run `shiftwork {command}` first") from None
     except ValueError:
-        raise ValueError(f"{path} is damaged: run `shiftwork {command}` again") from None
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged: run `shiftwork {command}` again")
+    return found
 
 
 def choose_circuit(names: Sequence[str], arrays: Mapping[str, Any]) -> dict[str, Any]:

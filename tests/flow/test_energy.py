@@ -375,9 +375,10 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     arguments = ["energy", "--arrays", str(tmp_path / "none.json"), "-o", str(tmp_path / "out")]
     result = CliRunner().invoke(app, arguments)
     assert "run `shiftwork bench-array` first" in str(result.exception)
-    (tmp_path / "arrays.json").write_text("{")
-    result = CliRunner().invoke(app, [*arguments, "--arrays", str(tmp_path / "arrays.json")])
-    assert "is damaged: run `shiftwork bench-array` again" in str(result.exception)
+    for text in ("{", "[]"):
+        (tmp_path / "arrays.json").write_text(text)
+        result = CliRunner().invoke(app, [*arguments, "--arrays", str(tmp_path / "arrays.json")])
+        assert "is damaged: run `shiftwork bench-array` again" in str(result.exception)
     (tmp_path / "arrays.json").write_text(json.dumps({**ARRAYS, "circuits": []}))
     result = CliRunner().invoke(
         app, ["energy", "nothing", "--arrays", str(tmp_path / "arrays.json")]
