@@ -60,7 +60,7 @@ class SoftTable(torch.nn.Module):
         """Return what is read back of stored values, float (B, C, H, W), with gradients."""
         codes = look_up(self.code.codes, stored.detach().to(torch.uint8))
         channels, entries = self.levels.shape
-        whole = self.levels + (self.levels.round() - self.levels).detach()
+        whole = straight_through(self.levels, self.levels.round())
         first = torch.arange(channels).view(1, -1, 1, 1) * entries
         read = whole.flatten()[codes.long() + first]
         return read + (stored - stored.detach())

@@ -16,7 +16,7 @@ import torch
 
 from .levels import best_tables
 from .options import Profile
-from .table import VALUES, TableCode, look_up
+from .table import VALUES, TableCode, check_codes, look_up
 
 SHARE = 1e-3  # of a range's weight that goes by the whole channel's: it may have seen little
 MIDDLE = 128  # difference 0
@@ -97,8 +97,7 @@ class SwitchedTable:
         ValueError
             If a code has more than k bits.
         """
-        if codes.numel() and int(codes.max()) >> self.bits:
-            raise ValueError(f"codes must have {self.bits} bits, not value {int(codes.max())}")
+        check_codes(codes, self.bits)
         return self._walk(codes, (self.tables.levels,))
 
     def __call__(self, a: torch.Tensor) -> torch.Tensor:

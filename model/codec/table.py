@@ -100,8 +100,7 @@ class TableCode:
         ValueError
             If a code has more than k bits.
         """
-        if codes.numel() and int(codes.max()) >> self.bits:
-            raise ValueError(f"codes must have {self.bits} bits, not value {int(codes.max())}")
+        check_codes(codes, self.bits)
         return look_up(self.levels, codes)
 
     def __call__(self, a: torch.Tensor) -> torch.Tensor:
@@ -166,6 +165,18 @@ def look_up(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     first = torch.arange(channels, dtype=torch.int32) * entries
     flat = index.int() + first.view(-1, *(1,) * (index.ndim - 2))
     return table.reshape(-1).index_select(0, flat.flatten()).view(index.shape)
+
+
+def check_codes(codes: torch.Tensor, bits: int) -> None:
+    """Refuse stored codes of more than so many bits.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+    """
+    if codes.numel() and int(codes.max()) >> bits:
+        raise ValueError(f"codes must have {bits} bits, not value {int(codes.max())}")
 
 
 def integers(

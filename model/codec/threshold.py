@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..train.method import straight_through
 from .frozen import TOP, A, Form, FrozenPlanes, Kind, Layer, Mode, layer_sums
 from .planes import from_planes, to_planes
 from .table import look_up
@@ -64,9 +65,8 @@ class ThresholdLayer(nn.Module):
         """Return weights and thresholds as floats that are integers, with gradients."""
         unit, top = UNIT[self.mode], TOP[self.mode]
         scaled = (self.latent * unit).clamp(-top, top)
-        weights = scaled + (scaled.round() - scaled).detach()
         level = self.level * unit
-        return weights, level + (level.ceil() - level).detach()
+        return straight_through(scaled, scaled.round()), straight_through(level, level.ceil())
 
     def forward(self, bits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """Return bits 0.0 or 1.0 (B, out, *size) of bits (B, in, H, W)."""
