@@ -2,8 +2,9 @@
 
 What is read back of the left neighbour falls into one of S ranges, and each has its own thresholds
 and levels. Encoder and decoder both know it, so the rate stays k bits. The first pixel of a row
-goes by the range of value 0. A difference to the neighbour, the plain predictor, is
-:class:`Difference`. Neither commutes with maxima, as a table does.
+goes by range 0, whatever the ranges are, so that circuits need no start per channel. A difference
+to the neighbour, the plain predictor, is :class:`Difference`. Neither commutes with maxima, as a
+table does.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class SwitchedTable:
         flat = [table.flatten() for table in tables]
         entries = tables[0].shape[1]
         columns = []
-        at = ranges[own].expand(a.shape[:3])
+        at = torch.zeros(a.shape[:3], dtype=torch.int64)
         for column in a.unbind(3):
             index = (first + at) * entries + column.long()
             columns.append(flat[0][index])
@@ -181,7 +182,9 @@ class Neighbours:
         left = torch.cat([torch.zeros_like(read[..., :1]), read[..., :-1]], 3)
         worth = look_up(self._worth, a).flatten()
         channel = torch.arange(a.shape[1]).view(-1, 1, 1)
-        table = (channel << self.ranges.bits) + self.ranges.encode(left)
+        at = self.ranges.encode(left)
+        at[..., :1] = 0
+        table = (channel << self.ranges.bits) + at
         change = (a.long() - left + MIDDLE).clamp(0, VALUES - 1)
         for total, index in (
             (self._values, table * VALUES + a),

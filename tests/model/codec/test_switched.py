@@ -63,12 +63,28 @@ def test_it_is_what_a_pixel_after_the_other_gives(maps: torch.Tensor) -> None:
     read = code(a)
     for c in range(3):
         for y in range(2):
-            left = 0
+            number = 0
             for x in range(a.shape[3]):
-                number = int(code.ranges.codes[c, left])
                 own = code.tables.select(4 * c + number, 4 * c + number + 1)
                 left = int(own(a[:, c : c + 1, y : y + 1, x : x + 1]))
                 assert left == int(read[0, c, y, x])
+                number = int(code.ranges.codes[c, left])
+
+
+def test_the_first_pixel_of_a_row_goes_by_range_0_even_where_no_value_is_in_it(
+    maps: torch.Tensor,
+) -> None:
+    counts = torch.ones(3, 256, dtype=torch.float64)
+    ranges = TableCode(1, *(torch.zeros(3, n, dtype=torch.uint8) for n in (1, 2)))  # all are >= 0
+    neighbours = Neighbours(Profile(counts, counts), best_tables(counts, [3])[3], ranges)
+    neighbours.add(maps)
+    code = neighbours.switched(3)
+    first, others = (
+        TableCode(3, code.tables.thresholds[n::2], code.tables.levels[n::2]) for n in (0, 1)
+    )
+    assert not torch.equal(first.levels, others.levels)
+    assert torch.equal(code(maps)[..., :1], first(maps[..., :1]))
+    assert torch.equal(code(maps)[..., 1:], others(maps[..., 1:]))
 
 
 def test_one_table_for_all_ranges_is_that_table(maps: torch.Tensor) -> None:
