@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +20,7 @@ from ..model.quantize import quantize
 from ..model.zoo import MODELS, pictures, squeezenet
 
 Scale = Literal["layer", "channel"]
+PARAMETERS = [field.name for field in fields(EngineConfig)]
 
 
 def open_config(source: str, changes: list[str] | None = None) -> EngineConfig:
@@ -33,25 +36,37 @@ def open_config(source: str, changes: list[str] | None = None) -> EngineConfig:
     Raises
     ------
     ValueError
-        If there is no such preset or file, or a parameter is unknown or out of range.
+        If there is no such preset or file, or a parameter is unknown, out of range or not what
+        the arithmetic makes it; the message names the file.
     """
-    data: dict[str, Any]
-    if source in PRESETS:
-        config = preset(source)
-    elif source.endswith(".json"):
-        try:
-            data = json.loads(Path(source).read_bytes())
-            data = data.get("config", data)
-            config = EngineConfig(**data)
-        except FileNotFoundError:
-            raise ValueError(f"no such file: {source}") from None
-        except (TypeError, AttributeError):
-            raise ValueError(f"{source}: not the parameters of an engine") from None
-        except json.JSONDecodeError:
-            raise ValueError(f"{source}: not JSON") from None
-    else:
-        config = preset(source)
-    return changed(config, changes)
+    if source in PRESETS or not source.endswith(".json"):
+        return changed(preset(source), changes)
+    return changed(_read_config(source), changes)
+
+
+def _read_config(source: str) -> EngineConfig:
+    """Return the parameters in a JSON file; what is wrong with it is told with its name."""
+    try:
+        data = json.loads(Path(source).read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"no such file: {source}") from None
+    except ValueError:
+        raise ValueError(f"{source}: not JSON") from None
+    if isinstance(data, dict):
+        data = data.get("config", data)
+    if not isinstance(data, dict):
+        raise ValueError(f"{source}: not the parameters of an engine")
+    for name in data:
+        if name not in PARAMETERS:
+            raise ValueError(f"{source}: {_no_parameter(name)}")
+    try:
+        config = EngineConfig(**data)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+    for name, value in data.items():
+        if (problem := _overruled(config, name, value)) is not None:
+            raise ValueError(f"{source}: {problem}")
+    return config
 
 
 def changed(config: EngineConfig, changes: list[str] | None) -> EngineConfig:
@@ -60,19 +75,41 @@ def changed(config: EngineConfig, changes: list[str] | None) -> EngineConfig:
     Raises
     ------
     ValueError
-        If a parameter is unknown or out of range.
+        If a parameter is unknown, out of range, given twice, or not what the arithmetic makes it.
     """
     values: dict[str, Any] = {}
     for change in changes or []:
         name, _, text = change.partition("=")
         if not name or not text:
             raise ValueError(f"--set wants parameter=value, not {change!r}")
-        if name not in config.to_dict():
-            known = ", ".join(config.to_dict())
-            raise ValueError(f"--set {change}: no parameter {name!r}; there are {known}")
+        if name not in PARAMETERS:
+            raise ValueError(f"--set {change}: {_no_parameter(name)}")
         words = {"true": True, "false": False}
-        values[name] = int(text) if re.fullmatch(r"-?[0-9]+", text) else words.get(text, text)
-    return config.replace(**values) if values else config
+        value = int(text) if re.fullmatch(r"-?[0-9]+", text) else words.get(text, text)
+        if values.setdefault(name, value) != value:
+            raise ValueError(f"--set {change}: {name} is {values[name]} already: give it once")
+    if not values:
+        return config
+    config = config.replace(**values)
+    for name, value in values.items():
+        if (problem := _overruled(config, name, value)) is not None:
+            raise ValueError(f"--set {name}={value}: {problem}")
+    return config
+
+
+def _no_parameter(name: str) -> str:
+    """Return that there is no such parameter, which may be meant, and which there are."""
+    near = get_close_matches(name, PARAMETERS)
+    meant = f" (did you mean {' or '.join(near)}?)" if near else ""
+    return f"no parameter {name!r}{meant}; there are {', '.join(PARAMETERS)}"
+
+
+def _overruled(config: EngineConfig, name: str, given: Any) -> str | None:
+    """Return what makes an engine differ from what was given, or None."""
+    value = getattr(config, name)
+    if value == given:
+        return None
+    return f"with arithmetic {config.arithmetic} {name} is {value}, not {given}: leave it out"
 
 
 def open_network(

@@ -53,7 +53,8 @@ class EngineConfig:
         Bits of one stored activation, 2..8.
     code_bits : int
         Bits of one weight code (B), 2..5. A layer with fewer bits runs unchanged. With integer
-        arithmetic 8 or 4, whatever is given.
+        arithmetic 8 or 4, whatever is given, so that `replace` makes integers of any engine; the
+        command line refuses another value that is given there.
     max_terms : int
         Largest number of terms per weight (N) a layer may use, 1..4. With integer arithmetic 1,
         whatever is given: a weight is one number, and a layer one pass.
@@ -183,7 +184,7 @@ class EngineConfig:
 
     def _follow_arithmetic(self) -> None:
         """Set what follows from integer arithmetic."""
-        bits = INTEGER_BITS.get(self.arithmetic)
+        bits = INTEGER_BITS.get(self.arithmetic) if isinstance(self.arithmetic, str) else None
         if bits is None:
             known = ", ".join(map(repr, ("shift", *INTEGER_BITS)))
             raise ValueError(f"arithmetic must be one of {known}, not {self.arithmetic!r}")

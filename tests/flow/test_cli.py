@@ -71,7 +71,7 @@ def test_no_arguments_show_the_commands(capsys: Capture) -> None:
         (["generate", "tiny", "--set", "rows=0", "-o", "OUT"], 1, "rows must be an integer in 1"),
         (["generate", "tiny", "--set", "hold=--5", "-o", "OUT"], 1, "hold must be an integer in 4"),
         (["generate", "tiny", "--set", "name=a;b", "-o", "OUT"], 1, "name must be a letter, then"),
-        (["generate", "tiny", "--set", "colour=3", "-o", "OUT"], 1, "no parameter 'colour'; there"),
+        (["generate", "tiny", "--set", "colour=3", "-o", "OUT"], 1, "no parameter 'colour' (did"),
         (
             ["generate", "tiny", "--set", "rows", "-o", "OUT"],
             1,
