@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from ..hw.config import EngineConfig
@@ -51,25 +49,6 @@ class Changes:
     def to(self, costs: Costs) -> Costs:
         """Return costs with these changes."""
         return replace(costs, **{n: v for n, v in asdict(self).items() if v is not None})
-
-
-def read_json(path: Path, command: str) -> dict[str, Any]:
-    """Return what a command has written.
-
-    Raises
-    ------
-    ValueError
-        If it is not there or is damaged; the message names the command.
-    """
-    try:
-        found = json.loads(path.read_bytes())
-    except OSError:
-        raise ValueError(f"{path} is missing: run `shiftwork {command}` first") from None
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged: run `shiftwork {command}` again")
-    return found
 
 
 def choose_circuit(names: Sequence[str], arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from .options import Engine, Json, Out, Set, told, writable
 
 out = Console(highlight=False)
 log = Console(stderr=True)
+ACCURACY = Path("build/accuracy/accuracy.json")
+ENGINES = Path("build/asic/asic.json")
 PER_BIT = "in pJ per bit, in place of the default."
 
 
@@ -26,12 +28,14 @@ def energy(
     arrays: Annotated[Path, typer.Option(help="What bench-array has written.")] = Path(
         "build/arrays/arrays.json"
     ),
-    accuracy: Annotated[Path, typer.Option(help="What accuracy has written; left out if none.")] = (
-        Path("build/accuracy/accuracy.json")
-    ),
+    accuracy: Annotated[
+        Path | None,
+        typer.Option(help=f"What accuracy has written; {ACCURACY} by default, or none."),
+    ] = None,
     engines: Annotated[
-        Path, typer.Option(help="What bench-asic has written; control is left out if none.")
-    ] = Path("build/asic/asic.json"),
+        Path | None,
+        typer.Option(help=f"What bench-asic has written; {ENGINES} by default, or no control."),
+    ] = None,
     node: Annotated[int, typer.Option(help="180 or 45 nm.")] = 180,
     buffer: Annotated[float | None, typer.Option(help=f"Activation buffer, {PER_BIT}")] = None,
     sums: Annotated[float | None, typer.Option(help=f"Accumulators, {PER_BIT}")] = None,
@@ -51,25 +55,22 @@ def energy(
 
     Example: shiftwork energy squeezenet1_1 --external 10
     """
-    from .energy_bench import NETWORKS, Changes, bench_energy, read_json
+    from .energy_bench import NETWORKS, Changes, bench_energy
+    from .energy_inputs import open_accuracy, open_arrays, open_engines
     from .energy_page import by_network, to_table, verdict, write
     from .inputs import open_config
     from .progress import Stages
 
     config = open_config(preset, changes)
     given = Changes(buffer=buffer, sums=sums, queue=queue, external=external, control=control)
-    measured = read_json(arrays, "bench-array")
-    right = read_json(accuracy, "accuracy") if accuracy.exists() else None
-    whole = read_json(engines, "bench-asic") if engines.exists() else None
     chosen = list(dict.fromkeys(networks or NETWORKS))
-    try:
-        with Stages(log) as stages:
-            document = bench_energy(chosen, config, measured, right, stages, node, given, whole)
-    except KeyError as error:
-        raise ValueError(
-            f"{error} is missing in {arrays}, {accuracy} or {engines}, written by an earlier "
-            "version: run bench-array, accuracy and bench-asic again"
-        ) from error
+    measured = open_arrays(arrays)
+    accuracy = accuracy or (ACCURACY if ACCURACY.exists() else None)
+    right = open_accuracy(accuracy, chosen) if accuracy else None
+    engines = engines or (ENGINES if ENGINES.exists() else None)
+    whole = open_engines(engines) if engines else None
+    with Stages(log) as stages:
+        document = bench_energy(chosen, config, measured, right, stages, node, given, whole)
     changed = {
         "--preset": None if preset == "base" else preset, "--set": changes,
         "--node": None if node == 180 else node,

@@ -14,6 +14,7 @@ from ..model.network import Conv, Network
 from ..model.zoo import MODELS
 from .energy_count import count_accesses
 from .files import write_atomic, write_json
+from .measured import ANY, Form
 from .tables import markdown_table, rich_table
 
 CITATION = (
@@ -34,6 +35,15 @@ SAVED_COLUMNS = (
     "MACs per value of a map", "engine: MACs per activation formed", "published",
 )  # fmt: skip
 POWER_COLUMNS = ("what", "of int8", "pJ int8", "pJ", "int8 over it")
+
+#: What is needed of ``arrays.json``.
+ARRAYS: Form = {
+    "picture": str, "library": str,
+    "circuits": [{
+        "name": str, "title": str, "cols": int,
+        "modes": {"held": {"energy_total": float, "energy": {"activations": {ANY: float}}}},
+    }],
+}  # fmt: skip
 
 PREFACE = """\
 # ShiftCNN's tables again

@@ -35,13 +35,14 @@ def paper(
 
     Example: shiftwork paper squeezenet1_1
     """
-    from .energy_bench import NETWORKS, read_json
+    from .energy_bench import NETWORKS
     from .inputs import open_config
-    from .paper import bench_paper, tables, write
+    from .measured import read_measured
+    from .paper import ARRAYS, bench_paper, tables, write
     from .progress import Stages
 
     config = open_config(preset, changes)
-    measured = read_json(arrays, "bench-array")
+    measured = read_measured(arrays, "bench-array", ARRAYS)
     chosen = list(dict.fromkeys(networks or NETWORKS))
     with Stages(log) as stages, stages.stage("Count products and activations", "count"):
         document = bench_paper(chosen, config, measured)

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from shiftwork.flow import energy_accuracy, energy_bench
+from shiftwork.flow import energy_accuracy, energy_bench, energy_inputs
 from shiftwork.flow.cli import app
 from shiftwork.flow.energy_accuracy import with_frugal
 from shiftwork.flow.energy_bench import Changes, bench_energy, find_control
@@ -263,6 +263,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
         ]  # fmt: skip
         return {**measured, "rows": measured["rows"] + rows}
 
+    monkeypatch.setattr(energy_inputs, "strange_layers", lambda entry: None)
     monkeypatch.setattr(energy_bench, "_networks", networks)
     monkeypatch.setattr(energy_bench, "_without_zeros", lambda name, config: {"a": None})
     monkeypatch.setattr(energy_bench, "_accesses", accesses)
@@ -379,11 +380,13 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         (tmp_path / "arrays.json").write_text(text)
         result = CliRunner().invoke(app, [*arguments, "--arrays", str(tmp_path / "arrays.json")])
         assert "is damaged: run `shiftwork bench-array` again" in str(result.exception)
-    (tmp_path / "arrays.json").write_text(json.dumps({**ARRAYS, "circuits": []}))
-    result = CliRunner().invoke(
-        app, ["energy", "nothing", "--arrays", str(tmp_path / "arrays.json")]
-    )
+    (tmp_path / "arrays.json").write_text(json.dumps(ARRAYS))
+    known = ["energy", "nothing", "--arrays", str(tmp_path / "arrays.json")]
+    result = CliRunner().invoke(app, known)
     assert "no network 'nothing' in the zoo" in str(result.exception)
+    for option, command in (("--accuracy", "accuracy"), ("--engines", "bench-asic")):
+        result = CliRunner().invoke(app, [*known, option, str(tmp_path / "none.json")])
+        assert f"none.json is missing: run `shiftwork {command}` first" in str(result.exception)
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="circuit n1 was not measured"):
         energy_bench.choose_circuit(("n1",), {"circuits": []})
