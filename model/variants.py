@@ -24,7 +24,7 @@ class Variant:
     integer : bool
         Integers of B bits, one per weight, in place of powers of two: a baseline.
     cycles : bool
-        Whether the budget is of cycles on `base`, in parts of those of N = 1, and not of terms.
+        Whether the budget is of an engine's cycles, in parts of those of N = 1, and not of terms.
     price : float
         Of a non-zero term, see `rounding.problem.Problem`.
     act_bits : int

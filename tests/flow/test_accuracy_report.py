@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from shiftwork.flow.accuracy_report import choose_variants, write
-from shiftwork.model import accuracy
-from shiftwork.model.accuracy import Result, Row, digest_sources
+from shiftwork.model.accuracy import Result, Row
 from shiftwork.model.calibrate import Calibration, TensorRange
 from shiftwork.model.variants import VARIANTS
 
@@ -65,10 +64,3 @@ def test_variants_by_method_and_at_another_b() -> None:
     assert {v.bits for v in choose_variants(3)} == {3}
     with pytest.raises(ValueError, match="--method must be one of compensated, greedy, not 'x'"):
         choose_variants(methods=["x"])
-
-
-def test_the_digest_is_of_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:
-    every = digest_sources()
-    monkeypatch.setattr(accuracy, "SOURCES", ("rounding/*.py",))
-    some = digest_sources()
-    assert some != every and some == digest_sources()

@@ -232,15 +232,19 @@ def test_frugal_networks_are_judged_once_on_the_same_pictures(
 
     monkeypatch.setattr(energy_accuracy, "evaluate", evaluate)
     entry = ACCURACY["networks"][0]
-    for _ in range(2):
-        found = with_frugal(entry, Stages(Console()), tmp_path)
+    base, small = preset("base"), preset("small")
+    for config in (base, base, small, small):
+        found = with_frugal(entry, config, Stages(Console()), tmp_path)
         assert [row["variant"] for row in found["rows"][-3:]] == [v.name for v in FRUGAL]
         assert len(found["rows"]) == len(entry["rows"]) + 3
         assert set(found["mixes"]) == {*entry["mixes"], FRUGAL[0].name}
     known = [Sensitivity("conv1", 9, 0.1, 0.02, 0.01)]
-    assert asked == [{"limit": 200, "crops": 16, "known": known}] * len(FRUGAL)
+    same = {"limit": 200, "crops": 16, "known": known}
+    engines = [base if variant.cycles else None for variant in FRUGAL]
+    assert engines[0] is base  # of small only the budget of cycles is another
+    assert asked == [same | {"config": config} for config in (*engines, small)]
     other = {**entry, "network": "resnet8"}
-    assert with_frugal(other, Stages(Console()), tmp_path) == other
+    assert with_frugal(other, base, Stages(Console()), tmp_path) == other
 
 
 @pytest.fixture
@@ -256,7 +260,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
             found["N=2, one-term"] = replace(ONE, beats=20_000)
         return found | {"int8": replace(less, read=less.read + 7)}
 
-    def frugal(measured: Any, stages: Any) -> Any:
+    def frugal(measured: Any, config: Any, stages: Any) -> Any:
         rows = [
             {"variant": v.name, "top1": 119, "top5": 200, "agree": 180, "pictures": 200,
              "divergence": 0.1, "bits_per_weight": 6.0, "mean_terms": 0.95} for v in FRUGAL

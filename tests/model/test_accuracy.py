@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from shiftwork.model.accuracy import Result, Row, evaluate
+from shiftwork.hw.config import preset
+from shiftwork.model.accuracy import CYCLE_SOURCES, Result, Row, digest_sources, evaluate
 from shiftwork.model.variants import FRUGAL, VARIANTS, Variant
 
 
@@ -20,8 +21,9 @@ def test_a_few_pictures_and_every_kind_of_row() -> None:
         Variant("greedy", 2, act_bits=2),
     ]  # fmt: skip
     result = evaluate(
-        "squeezenet1_1", variants, limit=6, calibration=4, crops=2, judges=1, progress=tell
-    )
+        "squeezenet1_1", variants, limit=6, calibration=4, crops=2, judges=1,
+        config=preset("base"), progress=tell,
+    )  # fmt: skip
     names = [row.variant for row in result.rows]
     assert names == ["float", "8-bit activations", "N=2, B=4, greedy, layer scale",
                      "mixed 1.3, B=4, greedy", "int8, nearest",
@@ -46,6 +48,7 @@ def test_a_few_pictures_and_every_kind_of_row() -> None:
     assert len(result.sensitivities) == 26 and len(result.curve) == 27
     assert len(result.calibration.ranges) == 38
     assert all(done == total for done, total in told.values())
+    assert result.options["engine"] == preset("base").to_dict()
     again = Result.from_dict(json.loads(json.dumps(result.to_dict())))
     assert again == result
 
@@ -62,3 +65,17 @@ def test_the_table_has_what_is_to_be_shown() -> None:
 def test_unknown_networks_are_refused() -> None:
     with pytest.raises(ValueError, match=r"accuracy knows squeezenet1_1, .* not 'vgg'"):
         evaluate("vgg")
+
+
+def test_a_budget_of_cycles_needs_an_engine() -> None:
+    says = "^'mixed, 1.1 x the cycles, B=4, compensated' is a budget of cycles: say of which engine"
+    with pytest.raises(ValueError, match=says):
+        evaluate("squeezenet1_1", FRUGAL)
+
+
+def test_the_digest_is_of_the_sources_that_decide() -> None:
+    some = digest_sources(("rounding/*.py",))
+    assert some != digest_sources() and some == digest_sources(("rounding/*.py",))
+    every = {digest_sources((pattern,)) for pattern in CYCLE_SOURCES}
+    assert digest_sources(()) not in every  # none of them is the digest of nothing
+    assert len({digest_sources(), digest_sources(CYCLE_SOURCES)} | every) == 2 + len(CYCLE_SOURCES)
