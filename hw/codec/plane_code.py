@@ -10,9 +10,9 @@ from amaranth.hdl import Cat, Module, ShapeLike, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .plane_window import size_layout
 from .threshold_layer import ThresholdLayer, check_cycles
 from .threshold_rows import RowLayout
+from .windowed import size_layout
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
 
 from ..plain import Plain
 from ..ram import NO_COLLISIONS
-from .plane_window import HEIGHT_BITS, size_layout
-from .threshold_layer import word_layout
+from .windowed import HEIGHT_BITS, Windowed
 
 
-class PlaneMirror(wiring.Component):
+class PlaneMirror(Windowed):
     """Give what the pixels of a large map are made of, by a transposed 3 x 3 kernel in steps of 2.
 
     Pixel (y, x) takes the small map's pixel (y // 2, x // 2), where x is odd also that to the right
@@ -42,19 +39,8 @@ class PlaneMirror(wiring.Component):
         is odd, then whether y is. Where they are not, what lies that way is undefined.
     """
 
-    size: stream.Interface
-    i: stream.Interface
-    o: stream.Interface
-
     def __init__(self, bits: int, max_width: int, sets: int = 1) -> None:
-        if max_width < 1:
-            raise ValueError(f"max_width must be 1 pixel or more, not {max_width}")
-        self.bits, self.max_width, self.sets = bits, max_width, sets
-        super().__init__({
-            "size": In(stream.Signature(size_layout(max_width))),
-            "i": In(stream.Signature(word_layout(bits, sets))),
-            "o": Out(stream.Signature(word_layout(4 * bits, 4 * sets))),
-        })  # fmt: skip
+        super().__init__(bits, max_width, sets, 4, 4)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

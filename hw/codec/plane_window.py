@@ -5,23 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
 
 from ..plain import Plain
 from ..ram import NO_COLLISIONS
-from .threshold_layer import word_layout
-
-HEIGHT_BITS = 16
+from .windowed import HEIGHT_BITS, Windowed
 
 
-def size_layout(max_width: int) -> data.StructLayout:
-    """Return the size of a map, 1 x 1 or more."""
-    return data.StructLayout({"height": HEIGHT_BITS, "width": range(max_width + 1)})
-
-
-class PlaneWindow(wiring.Component):
+class PlaneWindow(Windowed):
     """Give the 3 x 3 pixels around every second one of every second row, zeros beyond the border.
 
     Two rows are kept in a line buffer. A map of odd height or width gets a row or column of zeros
@@ -46,19 +37,8 @@ class PlaneWindow(wiring.Component):
         Pixels of a window, row by row.
     """
 
-    size: stream.Interface
-    i: stream.Interface
-    o: stream.Interface
-
     def __init__(self, bits: int, max_width: int, sets: int = 1) -> None:
-        if max_width < 1:
-            raise ValueError(f"max_width must be 1 pixel or more, not {max_width}")
-        self.bits, self.max_width, self.sets = bits, max_width, sets
-        super().__init__({
-            "size": In(stream.Signature(size_layout(max_width))),
-            "i": In(stream.Signature(word_layout(bits, sets))),
-            "o": Out(stream.Signature(word_layout(9 * bits, sets))),
-        })  # fmt: skip
+        super().__init__(bits, max_width, sets, 9)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -163,6 +163,17 @@ class Form:
         return parts.transpose(1, 2).flatten(1, 3)
 
     @property
+    def bounds(self) -> dict[str, tuple[int, int]]:
+        """Least and largest of a layer's stored integers, by field."""
+        top, reach = TOP[self.mode], 1 << THRESHOLD_BITS - 1
+        return {"weights": (-top, top), "thresholds": (-reach, reach - 1)}
+
+    def check_depth(self, name: str, layers: int) -> None:
+        """Refuse another number of layers one way than there are; ValueError by name."""
+        if layers != self.depth:
+            raise ValueError(f"{name} must have {self.depth} layers, not {layers}")
+
+    @property
     def bits_per_value(self) -> float:
         """Bits stored per value of a map of even height and width."""
         return self.bits / 4 if self.kind == "spatial" else float(self.bits)
@@ -189,16 +200,16 @@ class FrozenPlanes:
     back: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
-        form, top, reach = self.form, TOP[self.form.mode], 1 << THRESHOLD_BITS - 1
+        form = self.form
         for field, layers in (("there", self.there), ("back", self.back)):
-            if len(layers) != form.depth:
-                raise ValueError(f"{field} must have {form.depth} layers, not {len(layers)}")
+            form.check_depth(field, len(layers))
             back = field == "back"
             for place, layer in enumerate(layers):
                 name, number = f"{field}[{place}]", form.number(place, back)
                 outputs = form.channels * form.sizes[number][0 if back else 1]
-                _check(f"{name}.weights", layer.weights, form.shape(number, back), -top, top)
-                _check(f"{name}.thresholds", layer.thresholds, (outputs,), -reach, reach - 1)
+                shapes = {"weights": form.shape(number, back), "thresholds": (outputs,)}
+                for part, shape in shapes.items():
+                    _check(f"{name}.{part}", getattr(layer, part), shape, *form.bounds[part])
                 want = form.layer(number, back, layer.weights, layer.thresholds)
                 for part in ("stride", "groups", "mirrored"):
                     good, found = getattr(want, part), getattr(layer, part)
@@ -288,18 +299,20 @@ class FrozenPlanes:
             data["channels"], data["bits"], data["kind"], data["mode"], data["group"],
             len(data["there"]), data["hidden"],
         )  # fmt: skip
-        if len(data["back"]) != form.depth:
-            raise ValueError(f"codec back must have {form.depth} layers, not {len(data['back'])}")
-        top, reach = TOP[form.mode], 1 << THRESHOLD_BITS - 1
+        form.check_depth("codec back", len(data["back"]))
         found: dict[str, list[Layer]] = {"there": [], "back": []}
         for field, several in found.items():
             for place, entry in enumerate(data[field]):
                 if not isinstance(entry, Mapping):
                     raise ValueError(f"codec {field}[{place}] must be a layer, not {entry!r}")
-                where, back = f"{field}[{place}].", field == "back"
-                weights = integers(entry, "weights", -top, top, where).to(torch.int8)
-                steps = integers(entry, "thresholds", -reach, reach - 1, where).to(torch.int32)
-                several.append(form.layer(form.number(place, back), back, weights, steps))
+                weights, steps = (
+                    integers(entry, name, *bounds, f"{field}[{place}].")
+                    for name, bounds in form.bounds.items()
+                )
+                back = field == "back"
+                several.append(form.layer(
+                    form.number(place, back), back, weights.to(torch.int8), steps.to(torch.int32)
+                ))  # fmt: skip
         return cls(form, tuple(found["there"]), tuple(found["back"]))
 
 
