@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import Bits, Json, Out, writable
+from .options import Bits, Json, Out, ran, writable
 
 out = Console(highlight=False)
 log = Console(stderr=True)
 
 
 def accuracy(
+    context: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(help="Networks; all by default.")] = None,
     bits: Bits = 4,
     limit: Annotated[int | None, typer.Option(help="Use only so many labelled pictures.")] = None,
@@ -48,7 +49,7 @@ def accuracy(
         if name not in NETWORKS:
             raise ValueError(f"accuracy knows {', '.join(NETWORKS)}, not {name!r}")
     results = run_accuracy(chosen, choose_variants(bits, method), log, limit=limit, crops=crops)
-    document = write(results, out_dir, page)
+    document = write(results, out_dir, page, ran(context, default="make accuracy"))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:

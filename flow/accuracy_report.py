@@ -37,7 +37,7 @@ COLUMNS = (
 PREFACE = """\
 # Accuracy
 
-`make accuracy` writes this page and measures everything on it.
+`{command}` writes this page and measures everything on it.
 
 {pictures} labelled pictures. {note} One picture is {point:.1f} points; the sampling error of one
 row is about 6 points, of the difference between two rows less. The numbers are percent, but for the
@@ -90,11 +90,14 @@ def run_accuracy(
     return results
 
 
-def write(results: Sequence[Result], folder: Path, page: Path | None = None) -> dict[str, Any]:
+def write(
+    results: Sequence[Result], folder: Path, page: Path | None, command: str
+) -> dict[str, Any]:
     """Write ``accuracy.json``, ``accuracy.md`` (the first network, short) and the plots.
 
-    Networks in an ``accuracy.json`` that is there already and not among the results stay, where
-    they were measured with the same options and sources.
+    ``page`` is a folder for the page, which tells the command. Networks in an ``accuracy.json``
+    that is there already and not among the results stay, where they were measured with the same
+    options and sources.
 
     Returns
     -------
@@ -119,7 +122,7 @@ def write(results: Sequence[Result], folder: Path, page: Path | None = None) -> 
             write_atomic(Path(f"{stem}_sensitivity.svg"), sensitivity_plot(result))
             write_atomic(Path(f"{stem}_curve.svg"), curve_plot(result))
     if page is not None:
-        write_page(results, page)
+        write_page(results, page, command)
     return document
 
 
@@ -177,11 +180,11 @@ def _number(value: float | None, digits: int = 2) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def write_page(results: Sequence[Result], folder: Path) -> None:
+def write_page(results: Sequence[Result], folder: Path, command: str) -> None:
     """Write ``accuracy.md``, the page of the documentation, and its plots into a folder."""
     total = results[0].rows[0].pictures
     preface = PREFACE.format(
-        pictures=total, note=NOTE, point=100 / total, crops=results[0].crops
+        command=command, pictures=total, note=NOTE, point=100 / total, crops=results[0].crops
     )  # fmt: skip
     lines = [preface, *(part for result in results for part in _table(result))]
     for result in results:

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from .options import Json, Out, Picture, writable
+from .options import Json, Out, Picture, ran, writable
 
 out = Console(highlight=False)
 log = Console(stderr=True)
 
 
 def bench_array(
+    context: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(help="Circuits; all by default.")] = None,
     rows: Annotated[int, typer.Option(help="Activations per beat: 1, 2, 4, 8 or 16.")] = 16,
     cols: Annotated[int, typer.Option(help="Output channels, 1..64.")] = 16,
@@ -92,6 +93,7 @@ def bench_array(
         document = bench_arrays(chosen, found, shown, size, library, stages, jobs)
         if fpga:
             document["fpga"] = measure_fpga(stages)
+    document["command"] = ran(context, "jobs", default="make bench-array")
     _show(document, write(document, out_dir, page), as_json)
 
 

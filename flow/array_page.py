@@ -59,7 +59,6 @@ ROUNDED = (
     f"  (compensated); *terms priced*: each non-zero term at a price of {TERM_PRICE:g}, which\n"
     "  [energy.md](energy.md) has the accuracy of"
 )
-GREEDY_COMMAND = "shiftwork bench-array --greedy --page docs/reference"
 GREEDY = (
     "powers of two rounded greedily, as published, which loses\n"
     "  accuracy with N=1 and B=3 and leaves N=2, B=3 less than one term per weight"
@@ -170,7 +169,7 @@ def to_markdown(document: dict[str, Any], image: str) -> str:
     preface = PREFACE.format(
         library=document["library"], rows=document["rows"], cols=document["cols"],
         mhz=1000 / document["period_ns"], layers=", ".join(document["layers"]),
-        command="make bench-array" if document["rounded"] else GREEDY_COMMAND,
+        command=document["command"],
         rounding=ROUNDED if document["rounded"] else GREEDY,
         picture=document["picture"], beats=document["beats"],
         sums=f"{sum(mode['sums'] for mode in modes):,}",

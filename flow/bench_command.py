@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import Json, Out, writable
+from .options import Json, Out, ran, writable
 
 
 def bench(
+    context: typer.Context,
     presets: Annotated[list[str] | None, typer.Argument(help="Default: tiny, small.")] = None,
     boards: Annotated[
         list[str] | None,
@@ -40,7 +41,7 @@ def bench(
     with Stages(Console(stderr=True)) as stages:
         rows = bench_presets(configs, out_dir, stages, boards=found)
     if page is not None:
-        write_page(rows, page)
+        write_page(rows, page, ran(context))
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:

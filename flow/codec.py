@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import Json, Out, writable
+from .options import Json, Out, ran, writable
 
 out = Console(highlight=False)
 log = Console(stderr=True)
 
 
 def codec(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="Network.")] = "squeezenet1_1",
     limit: Annotated[
         int | None, typer.Option(help="Use only so many labelled pictures, or scenes.")
@@ -53,13 +54,15 @@ def codec(
     if detector:
         scenes, crops = limit or detector_bench.SCENES, crops or detector_bench.CROPS
         found, traffic = codec_detector.run_detector(log, scenes=scenes, crops=crops)
-        document = codec_detector.write(found, traffic, out_dir, page, crops=crops)
+        document = codec_detector.write(
+            found, traffic, out_dir, page, crops=crops, command=ran(context)
+        )
         text = codec_detector.to_markdown(found)
     else:
         crops = crops or bench.CROPS
         rows, traffic = codec_report.run_codec(name, log, limit=limit, crops=crops, steps=steps)
         document = codec_report.write(
-            rows, traffic, name, out_dir, page, crops=crops, steps=steps
+            rows, traffic, name, out_dir, page, crops=crops, steps=steps, command=ran(context)
         )  # fmt: skip
         text = codec_report.to_markdown(rows)
     if as_json:

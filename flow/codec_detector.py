@@ -18,7 +18,7 @@ from .tables import markdown_table
 PREFACE = """\
 # Feature maps in fewer bits: nanodet
 
-`shiftwork codec nanodet --page docs/reference` writes this page and measures everything on it.
+`{command}` writes this page and measures everything on it.
 {others}
 mAP@0.5 is the mean over classes of the average precision at half overlap, with detections of
 score 0.05 or more, on {scenes} composed scenes with {objects} objects: cut-outs of Tux Paint on
@@ -55,13 +55,14 @@ def write(
     page: Path | None,
     *,
     crops: int,
+    command: str,
 ) -> dict[str, Any]:
     """Write ``codec.json`` and ``codec.md``, and the page; return what is in the first."""
     document, text = write_measured(DETECTOR, rows, traffic, to_markdown(rows), folder)
     if page is not None:
         preface = PREFACE.format(
             others=other_pages(DETECTOR, page), scenes=rows[0].scenes, objects=rows[0].objects,
-            crops=crops,
+            crops=crops, command=command,
         )  # fmt: skip
         write_atomic(page / page_name(DETECTOR), "\n".join([preface, text]))
     return document

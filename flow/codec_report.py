@@ -55,7 +55,7 @@ MASKS = """\
 PREFACE = """\
 # Feature maps in fewer bits: {network}
 
-`shiftwork codec {network} --page docs/reference` writes this page and measures everything on it.
+`{command}` writes this page and measures everything on it.
 {others}
 {pictures} labelled pictures; float weights, 8-bit stored activations. The reference is the same
 network without codes: {top1} right. One picture is {point:.2f} points; `lost` and `won` are the
@@ -114,12 +114,13 @@ def write(
     *,
     crops: int,
     steps: int,
+    command: str,
 ) -> dict[str, Any]:
     """Write ``codec.json``, ``codec.md`` and the plot; return what is in the first."""
     document, text = write_measured(network, rows, traffic, to_markdown(rows), folder)
     write_atomic(folder / f"codec_{network}.svg", plot(rows))
     if page is not None:
-        write_page(rows, text, network, page, crops=crops, steps=steps)
+        write_page(rows, text, network, page, crops=crops, steps=steps, command=command)
     return document
 
 
@@ -191,8 +192,9 @@ def other_pages(network: str, folder: Path) -> str:
 
 
 def write_page(
-    rows: Sequence[Row], text: str, network: str, folder: Path, *, crops: int, steps: int
-) -> None:
+    rows: Sequence[Row], text: str, network: str, folder: Path, *, crops: int, steps: int,
+    command: str,
+) -> None:  # fmt: skip
     """Write a network's page of the documentation, ``text`` on it, and its plot into a folder."""
     name = f"codec_{network}.svg"
     first, plan = rows[0], PLANS[network]
@@ -203,8 +205,9 @@ def write_page(
     several = any(row.step is not None for row in rows)
     tuned = TUNED.format(steps=steps, held=HELD) if several else ""
     preface = PREFACE.format(
-        network=network, pictures=first.pictures, top1=first.top1, point=100 / first.pictures,
-        crops=crops, fixed=_listed(plan.fixed), masks=masks, measured=plan.measured,
+        command=command, network=network, pictures=first.pictures, top1=first.top1,
+        point=100 / first.pictures, crops=crops, fixed=_listed(plan.fixed), masks=masks,
+        measured=plan.measured,
         more=pairs + neighbours + planes + tuned, others=other_pages(network, folder),
     )  # fmt: skip
     write_atomic(folder / name, plot(rows))

@@ -77,16 +77,53 @@ Picture = Annotated[
 Sim = Annotated[Simulator, typer.Option(help="What runs the Verilog.")]
 
 
+GIVEN = "COMMANDLINE"  # where typer says that a value came from
+
+
 def told(command: str, names: Iterable[str], chosen: Mapping[str, Any]) -> str:
     """Return a command as a page of the reference tells it, options that were not given left out.
 
-    ``chosen`` has each option's value, or values where it may be given more than once.
+    ``chosen`` has each option's value, or values where it may be given more than once, or True.
     """
     words = ["shiftwork", command, *names]
     for option, value in chosen.items():
         values = value if isinstance(value, list) else [] if value is None else [value]
         words += [
             word for each in values
-            for word in (option, f"{each:g}" if isinstance(each, float) else str(each))
+            for word in (
+                (option,) if each is True
+                else (option, f"{each:g}" if isinstance(each, float) else str(each))
+            )
         ]  # fmt: skip
     return shlex.join([*words, "--page", "docs/reference"])
+
+
+def ran(context: typer.Context, *unmoved: str, default: str | None = None) -> str:
+    """Return the command under way as its page tells it: all that was given and moves a figure.
+
+    Parameters
+    ----------
+    context : typer.Context
+        The command's.
+    unmoved : str
+        Parameters that move no figure, beside ``page``, ``out_dir`` and ``as_json``.
+    default : str, optional
+        What a command without anything given is called instead.
+    """
+    names: list[str] = []
+    chosen: dict[str, Any] = {}
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        value, source = context.params.get(name), context.get_parameter_source(name)
+        if name in ("page", "out_dir", "as_json", *unmoved) or getattr(source, "name", "") != GIVEN:
+            continue
+        several = list(value) if isinstance(value, list | tuple) else [value]
+        if parameter.param_type_name == "argument":
+            names += map(str, several)
+        elif value is False:
+            chosen[parameter.secondary_opts[0]] = True
+        else:
+            chosen[next(each for each in parameter.opts if each.startswith("--"))] = several
+    if default is not None and not names and not chosen:
+        return default
+    return told(str(context.info_name), names, chosen)

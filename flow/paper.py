@@ -48,7 +48,7 @@ ARRAYS: Form = {
 PREFACE = """\
 # ShiftCNN's tables again
 
-`shiftwork paper --page docs/reference` writes this page.
+`{command}` writes this page.
 {citation}.
 
 ## Table 2: product operations saved
@@ -168,7 +168,8 @@ def to_markdown(document: dict[str, Any]) -> str:
     others = [value / ours for name, value in power.items() if name != "N=2, B=4"]
     lines = [
         PREFACE.format(
-            citation=document["citation"], config=document["engine"], cols=document["cols"]
+            command=document["command"], citation=document["citation"],
+            config=document["engine"], cols=document["cols"],
         ),
         *markdown_table(SAVED_COLUMNS, map(_saved_cells, document["saved"])),
         BETWEEN.format(

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import Engine, Json, Out, Set, writable
+from .options import Engine, Json, Out, Set, ran, writable
 
 out = Console(highlight=False)
 log = Console(stderr=True)
 
 
 def paper(
+    context: typer.Context,
     networks: Annotated[
         list[str] | None,
         typer.Argument(help="Of the zoo; squeezenet1_1, resnet8, efficientnet_lite0 by default."),
@@ -45,7 +46,7 @@ def paper(
     measured = read_measured(arrays, "bench-array", ARRAYS)
     chosen = list(dict.fromkeys(networks or NETWORKS))
     with Stages(log) as stages, stages.stage("Count products and activations", "count"):
-        document = bench_paper(chosen, config, measured)
+        document = bench_paper(chosen, config, measured) | {"command": ran(context)}
     written = write(document, out_dir, page)
     if as_json:
         typer.echo(json.dumps(document, indent=2))

@@ -25,7 +25,7 @@ _TEXT = 3  # columns of words, before those of numbers
 _PAGE = """# Beside others
 
 ResNet8 of MLPerf Tiny's image classification (CIFAR-10), or what was submitted in its place.
-Made by `make bench`.
+Made by `{command}`.
 
 - **Ours, estimated**: cycles are the cycle model's, lookup tables the engine's alone, and
   pictures per second are Fmax after nextpnr's routing divided by cycles: no memory, no host.
@@ -180,10 +180,10 @@ def peers_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def write_page(rows: list[dict[str, Any]], folder: Path) -> Path:
+def write_page(rows: list[dict[str, Any]], folder: Path, command: str) -> Path:
     """Write the table as a page, with what each figure is and where it is from."""
     head = ["| " + " | ".join(_COLUMNS) + " |", "|---|---|---|" + "---:|" * (len(_COLUMNS) - _TEXT)]
     table = ["| " + " | ".join(line) + " |" for line in _ours(rows) + _theirs()]
     sources = [f"- <{url}>" for url in dict.fromkeys(peer.url for peer in PEERS)]
-    lines = [_PAGE, *head, *table, "", "Sources:", "", *sources, ""]
+    lines = [_PAGE.format(command=command), *head, *table, "", "Sources:", "", *sources, ""]
     return write_atomic(folder / PAGE, "\n".join(lines))

@@ -40,7 +40,7 @@ def row(name: str, area: float, held: float, shared: float = 0.1) -> dict[str, A
 
 DOCUMENT: dict[str, Any] = {
     "picture": "cat.png", "rounded": True, "layers": ["conv"], "library": "OSU", "period_ns": 40.0,
-    "rows": 4, "cols": 2, "beats": 4,
+    "rows": 4, "cols": 2, "beats": 4, "command": "shiftwork bench-array --cols 2",
     "circuits": [
         row("int8_plain", 9000.0, 30.0, 15.6), row("int8_booth", 8000.0, 12.0),
         row("int8_magnitude", 9500.0, 10.0), row("n1", 4000.0, 5.1), row("n2_b3", 5000.0, 8.9),
@@ -67,6 +67,7 @@ def test_the_page_holds_the_table(tmp_path: Path) -> None:
     for line in verdicts(DOCUMENT):
         assert f"- {line}" in text
     assert "| int8, plain `*` | 9,000 |" in text
+    assert "\n`shiftwork bench-array --cols 2` writes this page" in text
     assert "`cat.png`" in text
     assert "**Plain circuits** are measured on 2 columns and 4 beats" in text
     svg = (tmp_path / "page" / "power_arrays.svg").read_text()

@@ -35,8 +35,9 @@ TRAFFIC = [
 
 def test_rows_become_tables_json_plot_and_page(tmp_path: Path) -> None:
     document = write(
-        ROWS, TRAFFIC, "squeezenet1_1", tmp_path, tmp_path / "page", crops=240, steps=40
-    )
+        ROWS, TRAFFIC, "squeezenet1_1", tmp_path, tmp_path / "page", crops=240, steps=40,
+        command="shiftwork codec --steps 40",
+    )  # fmt: skip
     assert json.loads((tmp_path / "codec.json").read_text()) == document
     assert document["rows"][1]["divergence"] == 0.031
     assert document["traffic"][0]["millijoules"] == pytest.approx(12e6 * 8 * 20.3125e-9)
@@ -45,12 +46,15 @@ def test_rows_become_tables_json_plot_and_page(tmp_path: Path) -> None:
     assert "| table, tuned, 20 steps | 4 | 2.00 | 30 (+0.0) |" in table
     assert "| raw | 8 | 1.00 | 30 (+0.0) | 0 | 0 | 38 | 100.0 | 0.0000 |  |" in table
     page = (tmp_path / "page" / "codec.md").read_text()
+    assert "\n`shiftwork codec --steps 40` writes this page" in page
     assert "40 labelled pictures" in page and "30 right" in page and "for\n  40 steps" in page
     assert table in page and "  5, 4 or 3 bits" in page and "at most 3, 2.7, 2.25 or 2" in page
     assert "Of other networks" not in page
     other = [row for row in ROWS if row.maps == "ALL"]
-    write(other, TRAFFIC, "efficientnet_lite0", tmp_path, tmp_path / "page", crops=24, steps=0)
+    write(other, TRAFFIC, "efficientnet_lite0", tmp_path, tmp_path / "page", crops=24, steps=0,
+          command="shiftwork codec --crops 24")  # fmt: skip
     page = (tmp_path / "page" / "codec-efficientnet_lite0.md").read_text()
+    assert "\n`shiftwork codec --crops 24` writes this page" in page
     assert "Of other networks: [squeezenet1_1](codec.md).\n" in page
     assert "## SQ2" not in page and "  4.5, 4 or 3.5 bits" in page
     picture = (tmp_path / "page" / "codec_squeezenet1_1.svg").read_text()
@@ -79,10 +83,13 @@ def test_a_detector_has_a_page_of_its_own(tmp_path: Path) -> None:
         DetectorRow("8-bit activations, no code", 8.0, 0.75, 150, 261),
         DetectorRow("table", 4.0, 0.725, 150, 261, 67456),
     ]
-    document = codec_detector.write(rows, TRAFFIC, tmp_path, tmp_path / "page", crops=72)
+    document = codec_detector.write(
+        rows, TRAFFIC, tmp_path, tmp_path / "page", crops=72, command="shiftwork codec nanodet"
+    )
     assert json.loads((tmp_path / "codec.json").read_text()) == document
     assert document["rows"][1]["precision"] == 0.725
     page = (tmp_path / "page" / "codec-nanodet.md").read_text()
+    assert "\n`shiftwork codec nanodet` writes this page" in page
     assert "on 150 composed scenes with 261 objects" in page and "to 72 random crops" in page
     assert "| table | 4 | 2.00 | 0.725 | 67.5 |" in page
     assert "Of other networks" not in page and "| tables of 4 bits | 600 |" in page

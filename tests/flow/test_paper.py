@@ -52,8 +52,12 @@ def test_the_page_has_both_definitions() -> None:
     b = NetworkBuilder(1, 16, 6, 5)
     b.conv(8, terms=1)
     row = saved("resnet8", b.build(), preset("small"))
-    document = bench_paper([], preset("small"), ARRAYS) | {"saved": [row]}
+    document = bench_paper([], preset("small"), ARRAYS) | {
+        "saved": [row],
+        "command": "shiftwork paper x",
+    }
     text = to_markdown(document)
+    assert "\n`shiftwork paper x` writes this page.\n" in text
     assert "arXiv:1706.02393" in text
     assert "SqueezeNet 260, GoogleNet 687, ResNet-18 1090" in text
     assert "3.8 to 4.1 times less" in text

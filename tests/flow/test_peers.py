@@ -52,8 +52,9 @@ def test_the_table_says_what_is_estimated_and_leaves_out_what_cannot_run() -> No
 
 
 def test_the_page_has_a_row_for_each_and_where_it_is_from(tmp_path: Path) -> None:
-    text = write_page(ROWS, tmp_path).read_text()
+    text = write_page(ROWS, tmp_path, "shiftwork bench small").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert "Made by `shiftwork bench small`." in text
     assert len(rows) == 3 + len(PEERS)  # the heading, an engine and a board that can run it
     assert rows[1] == (
         "| able (estimated) | ECP5-25F | ResNet8, N = 2 | 160.0 | 10,000 | 0 | 80.0 | 500,000 "
