@@ -128,6 +128,9 @@ def page() -> str:
         "The AXI4-Lite slave `s_axil_*`: 32-bit registers in a window of 4 KiB. An address beyond",
         "the last register answers SLVERR. This page is generated: `make registers`.",
         "",
+        "CONFIG has no room for every parameter: others, as `lane_terms`, are in `NAME.json`, and",
+        "FINGERPRINT is another one for each that a program depends on; the driver compares it.",
+        "",
         "| Offset | Register | Bits | Field | Access | Reset | Meaning |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
