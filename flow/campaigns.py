@@ -225,12 +225,14 @@ def faults(
     from ..sim import fault_campaign as campaign
     from ..sim.tools import find_simulator
     from .emit import emit
-    from .inputs import open_config
+    from .inputs import changed, open_config
 
-    short = [f"watchdog_bits={campaign.WATCHDOG_BITS}", *(changes or [])]
     if changes and not preset:
         raise ValueError("--set needs --preset: without it the bench has engines of its own")
-    configs = (open_config(preset, short),) if preset else (campaign.ENGINE, campaign.STORED)
+    configs = (campaign.ENGINE, campaign.STORED)
+    if preset:  # the watchdog's time is short unless --set says otherwise
+        engine = open_config(preset).replace(watchdog_bits=campaign.WATCHDOG_BITS)
+        configs = (changed(engine, changes),)
     find_simulator(simulator.value)
     chosen = campaign.draw_for([campaign.small_system(each) for each in configs], count, seed)
     verilog = [emit(system.config, out_dir / "rtl").verilog for system, _ in chosen]

@@ -326,6 +326,11 @@ def test_a_fault_that_ends_otherwise_is_an_error(
     assert [int(n) for n in captured.out.split("all ")[1].split("s")[1].split() if n.isdigit()] == [
         2, 1, 7, 3, 1, 1,
     ]  # fmt: skip
+    short = json.loads((tmp_path / "report.json").read_text())["engines"][0]["watchdog_bits"]
+    options = ["--preset", "tiny", "--set", "watchdog_bits=9", "-o", str(tmp_path)]
+    assert main(["faults", "--count", "2", *options]) == 1
+    longer = json.loads((tmp_path / "report.json").read_text())["engines"][0]["watchdog_bits"]
+    assert (short, longer) == (fault_campaign.WATCHDOG_BITS, 9)
 
 
 def test_faults_of_an_engine_of_its_own_cannot_be_set(tmp_path: Path, capsys: Capture) -> None:
