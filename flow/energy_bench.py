@@ -21,7 +21,7 @@ from ..model.zoo import MODELS
 from ..model.zoo.loader import BATCH
 from .asic_bench import ARITHMETICS, TWO_TERM, kind
 from .energy_accuracy import with_frugal
-from .energy_cost import Costs, default_costs, keep_weights, picture_energy
+from .energy_cost import Costs, check_node, default_costs, keep_weights, picture_energy
 from .energy_count import Accesses, count_accesses
 from .energy_designs import DESIGNS, KEPT, LEVERED, LEVERS, Design, Lever, Weights
 from .inputs import open_network, open_picture
@@ -99,6 +99,7 @@ def bench_energy(
     for name in networks:
         if name not in MODELS:
             raise ValueError(f"no network {name!r} in the zoo; it has {', '.join(MODELS)}")
+    check_node(node)
     control = find_control(engines, config.name)
     measured = {n["network"]: n for n in accuracy["networks"]} if accuracy else {}
     measured |= {n: with_frugal(measured[n], config, stages) for n in networks if n in measured}

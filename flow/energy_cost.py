@@ -59,6 +59,12 @@ def sram(size: float) -> float:
     return second * (size / middle) ** (log(third / second) / log(high / middle)) / 64
 
 
+def check_node(node: int) -> None:
+    """Raise ValueError if there is no such node."""
+    if node not in NODES:
+        raise ValueError(f"--node must be {' or '.join(map(str, NODES))} (nm), not {node}")
+
+
 def default_costs(
     config: EngineConfig, acc_bits: int, node: int = 180, control: float = 0.0
 ) -> Costs:
@@ -79,8 +85,7 @@ def default_costs(
     ValueError
         If there is no such node.
     """
-    if node not in NODES:
-        raise ValueError(f"--node must be {' or '.join(map(str, NODES))} (nm), not {node}")
+    check_node(node)
     scale = NODES[node]
     word = config.rows * config.act_bits
     groups = min(BUFFER_GROUPS, config.rows)

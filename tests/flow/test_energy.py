@@ -388,6 +388,8 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     known = ["energy", "nothing", "--arrays", str(tmp_path / "arrays.json")]
     result = CliRunner().invoke(app, known)
     assert "no network 'nothing' in the zoo" in str(result.exception)
+    result = CliRunner().invoke(app, [*known[:1], "resnet8", *known[2:], "--node", "90"])
+    assert "--node must be 180 or 45 (nm), not 90" in str(result.exception)  # before any counting
     for option, command in (("--accuracy", "accuracy"), ("--engines", "bench-asic")):
         result = CliRunner().invoke(app, [*known, option, str(tmp_path / "none.json")])
         assert f"none.json is missing: run `shiftwork {command}` first" in str(result.exception)
