@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
 
 from ..plain import Plain
 from .tables import Tabled
@@ -28,6 +29,9 @@ class Decoder(Tabled):
         Largest bits of a code, 1..7.
     planes : int
         Tables held for each lane, a power of two.
+    tables, fields, more : optional
+        What `SwitchedDecoder` has in their place: sets of tables; fields of a word, their bits;
+        members.
 
     Members
     -------
@@ -38,13 +42,16 @@ class Decoder(Tabled):
         Write ``levels[w_entry]`` of all lanes of plane ``w_word``. Not while it is being read.
     """
 
-    def __init__(self, lanes: int, act_bits: int, code_bits: int, planes: int) -> None:
+    def __init__(
+        self, lanes: int, act_bits: int, code_bits: int, planes: int, tables: int = 1,
+        fields: Mapping[str, int] | None = None, **more: wiring.Member,
+    ) -> None:  # fmt: skip
         coded = data.StructLayout({
             "word": lanes * act_bits, "bits": range(code_bits + 1), "plane": range(planes),
-            "last": 1,
+            "last": 1, **(fields or {}),
         })  # fmt: skip
         values = data.StructLayout({"values": data.ArrayLayout(act_bits, lanes), "last": 1})
-        super().__init__(lanes, act_bits, code_bits, planes, coded, values)
+        super().__init__(lanes, act_bits, code_bits, planes * tables, coded, values, **more)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -72,11 +79,15 @@ class Decoder(Tabled):
                 i.word[plane * self.lanes + lane] & (i.bits > plane)
                 for plane in range(self.code_bits)
             )
-            level = self.table(
-                m, f"levels{lane}", lane, self.code_bits, en=self.w_en,
-                address=Cat(code, i.plane), step=step,
-            )  # fmt: skip
+            level = self._level(m, lane, code, step)
             with m.If(step):
                 passing = word.word_select(lane, self.act_bits)
                 m.d.sync += value.values[lane].eq(Mux(coded, level, passing))
         return m
+
+    def _level(self, m: Module, lane: int, code: Value, step: Value) -> Value:
+        """Return a lane's level of a code, a cycle later."""
+        return self.table(
+            m, f"levels{lane}", lane, en=self.w_en, at=self.at(self.code_bits),
+            address=Cat(code, self.i.payload.plane), step=step,
+        )  # fmt: skip

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data
 
-from ..plain import Plain
 from .layout import stage_cycles
+from .search import Search
 from .tables import Tabled
 
 
@@ -56,59 +56,15 @@ class Encoder(Tabled):
         m.d.comb += [step.eq(~self.o.valid | self.o.ready), self.i.ready.eq(step)]
         now: Any = Signal(self.entering, name="entering")
         m.d.comb += now.eq(self.i.payload)
-        valid: Value = self.i.valid
-        found: list[Value] = [Cat() for _ in range(self.lanes)]  # code bits, lowest first
-
-        def later(value: Value, name: str, *, plain: bool = True) -> Any:
-            kept = (Plain if plain else Signal)(value.shape(), name=name)
-            with m.If(step):
-                m.d.sync += kept.eq(value)
-            return kept
-
+        search = Search(m, step, self.i.valid, now, self.lanes)
         for stage in range(self.code_bits):
-            limits: list[Value] = [
-                self._limit(m, stage, lane, Cat(found[lane], now.word), step)
+            limits = [
+                self.threshold(
+                    m, f"{stage}_{lane}", lane, stage, en=self.w_en, at=self.at(stage),
+                    address=Cat(search.found[lane], search.now.word), step=step,
+                )
                 for lane in range(self.lanes)
-            ]
-            # Thresholds arrive; the words go along.
-            for cycle in range(stage_cycles(self.words, stage)):
-                name = f"{stage}_{cycle}"
-                valid = later(valid, f"valid{name}", plain=False)
-                now = later(now, f"word{name}")
-                found = [
-                    later(bits, f"code{name}_{lane}") if len(bits) else bits
-                    for lane, bits in enumerate(found)
-                ]
-                if cycle:
-                    limits = [
-                        later(limit, f"limit{name}_{lane}") for lane, limit in enumerate(limits)
-                    ]
-            active = now.bits > stage
-            for lane, limit in enumerate(limits):
-                reached = Signal(name=f"reached{stage}_{lane}")
-                m.d.comb += reached.eq(now.values[lane] >= limit)
-                bits = found[lane]
-                found[lane] = Mux(active, Cat(reached, bits), bits)[: stage + 1]
-
-        codes = Plain(self.o.payload.shape(), name="codes")
-        m.d.comb += self.o.payload.eq(codes)
-        with m.If(step):
-            m.d.sync += self.o.valid.eq(valid)
-            for lane in range(self.lanes):
-                m.d.sync += codes[lane].eq(Mux(now.bits == 0, now.values[lane], found[lane]))
+            ]  # fmt: skip
+            search.compare(f"{stage}", limits, stage_cycles(self.words, stage), more_than=stage)
+        search.leave(self.o)
         return m
-
-    def _limit(self, m: Module, stage: int, lane: int, address: Value, step: Value) -> Value:
-        """Return a lane's threshold of one stage, a cycle after its address."""
-        write_en = self.w_en & (self.w_entry >> stage == 1)
-        if self.words << stage == 1:  # no memory has so little
-            only = Plain(self.act_bits, name=f"threshold{stage}_{lane}")
-            limit = Plain(self.act_bits, name=f"limit{stage}_{lane}")
-            with m.If(write_en):
-                m.d.sync += only.eq(self.w_values[lane])
-            with m.If(step):
-                m.d.sync += limit.eq(only)
-            return limit
-        return self.table(
-            m, f"thresholds{stage}_{lane}", lane, stage, en=write_en, address=address, step=step
-        )

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..plain import Plain
 from ..ram import NO_COLLISIONS
 
 
@@ -25,6 +26,8 @@ class Tabled(wiring.Component):
         Words of channels for which tables are held, a power of two.
     i, o : ShapeLike
         Payloads of the streams.
+    more : dict of str to Member
+        Other members.
 
     Members
     -------
@@ -42,7 +45,7 @@ class Tabled(wiring.Component):
 
     def __init__(
         self, lanes: int, act_bits: int, code_bits: int, words: int,
-        i: data.Layout, o: data.Layout,
+        i: data.Layout, o: data.Layout, **more: wiring.Member,
     ) -> None:  # fmt: skip
         if not 1 <= code_bits < act_bits:
             raise ValueError(f"code_bits must be 1..{act_bits - 1}, not {code_bits}")
@@ -57,11 +60,17 @@ class Tabled(wiring.Component):
             "w_word": In(range(words)),
             "w_entry": In(code_bits),
             "w_values": In(data.ArrayLayout(act_bits, lanes)),
+            **more,
         })  # fmt: skip
 
+    def at(self, bits: int) -> Value:
+        """Return where the lowest ``bits`` of ``w_entry`` and ``w_word`` say to write."""
+        return Cat(self.w_entry[:bits], self.w_word)
+
     def table(
-        self, m: Module, name: str, lane: int, bits: int, *, en: Value, address: Value, step: Value
-    ) -> Value:
+        self, m: Module, name: str, lane: int, *, en: Value, at: Value, address: Value,
+        step: Value, value: Value | None = None,
+    ) -> Value:  # fmt: skip
         """Add a lane's memory; return what it reads.
 
         Parameters
@@ -70,23 +79,45 @@ class Tabled(wiring.Component):
         name : str
             Of the memory.
         lane : int
-        bits : int
-            Of an entry's number: the lowest of ``w_entry``.
         en : Value
-            Write ``w_values[lane]``.
-        address : Value
-            Entry, then word: what is read.
+            Write.
+        at, address : Value
+            Where to: it has as many bits as the memory's addresses. What is read.
         step : Value
             Read, to the next cycle.
+        value : Value, optional
+            What is written, if not ``w_values[lane]``.
         """
-        memory = Memory(shape=self.act_bits, depth=self.words << bits, init=[], attrs=NO_COLLISIONS)
+        value = self.w_values[lane] if value is None else value
+        memory = Memory(shape=len(value), depth=1 << len(at), init=[], attrs=NO_COLLISIONS)
         m.submodules[name] = memory
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [
             write.en.eq(en),
-            write.addr.eq(Cat(self.w_entry[:bits], self.w_word)),
-            write.data.eq(self.w_values[lane]),
+            write.addr.eq(at),
+            write.data.eq(value),
             read.en.eq(step),
             read.addr.eq(address),
         ]
         return read.data
+
+    def threshold(
+        self, m: Module, name: str, lane: int, stage: int, *, en: Value, at: Value,
+        address: Value, step: Value,
+    ) -> Value:  # fmt: skip
+        """Add what one stage of a lane's search has of the tree; return a threshold of it.
+
+        Parameters are those of `table`; entries 2^stage.. of the tree are those of the stage.
+        """
+        en = en & (self.w_entry >> stage == 1)
+        if len(at):
+            return self.table(
+                m, f"thresholds{name}", lane, en=en, at=at, address=address, step=step
+            )  # fmt: skip
+        only = Plain(self.act_bits, name=f"threshold{name}")  # no memory has so little
+        limit = Plain(self.act_bits, name=f"limit{name}")
+        with m.If(en):
+            m.d.sync += only.eq(self.w_values[lane])
+        with m.If(step):
+            m.d.sync += limit.eq(only)
+        return limit
