@@ -20,6 +20,9 @@ from ..hw.codec.packer import Packer
 from ..hw.codec.plane_code import PlaneShape
 from ..hw.codec.plane_decoder import PlaneDecoder
 from ..hw.codec.plane_encoder import PlaneEncoder
+from ..hw.codec.switched import edge_bits, range_bits
+from ..hw.codec.switched_decoder import SwitchedDecoder
+from ..hw.codec.switched_encoder import SwitchedEncoder
 from ..hw.codec.unpacker import Unpacker
 from ..hw.codec.zero_decoder import ZeroDecoder
 from ..hw.codec.zero_encoder import ZeroEncoder
@@ -34,6 +37,10 @@ LANES, ACT_BITS, CODE_BITS, BUS_BITS = 16, 8, 4, 64
 UNIT = LANES // 8  # bytes of a coded word's unit, see `hw.codec.layout.unit_bytes`
 LIBERTY = "/usr/share/qflow/tech/osu018/osu018_stdcells.lib"
 GATE = "NAND2X1"  # one gate equivalent
+
+#: Tables of a channel that the left neighbour switches, and planes of them: as many tables in all
+#: as an engine has planes by default, at last.
+SWITCHED = {"_2": (2, 1), "_4": (4, 1), "_4x16": (4, 16)}
 
 #: Plane codes: of all channels together a word in 16 cycles, and of groups of 4 a word per cycle.
 PLANES = {
@@ -64,6 +71,9 @@ class Block:
         Pixel words of `LANES` values it takes or gives per cycle, at most.
     tables : int
         Bits of its tables, or of its weights and thresholds.
+    flat : bool
+        Whether it is also mapped to standard cells with its tables in flip-flops: no chip would
+        have more than a plane there.
     make : callable
         Returns the component.
     """
@@ -71,6 +81,7 @@ class Block:
     name: str
     words: float
     tables: int
+    flat: bool = True
     make: Callable[[], wiring.Component]
 
 
@@ -84,9 +95,9 @@ def blocks() -> list[Block]:
               make=lambda: Encoder(LANES, ACT_BITS, CODE_BITS, 1)),
         Block(name="decoder", words=1, tables=bits * codes,
               make=lambda: Decoder(LANES, ACT_BITS, CODE_BITS, 1)),
-        Block(name="encoder_64", words=1, tables=64 * bits * (codes - 1),
+        Block(name="encoder_64", words=1, flat=False, tables=64 * bits * (codes - 1),
               make=lambda: Encoder(LANES, ACT_BITS, CODE_BITS, 64)),
-        Block(name="decoder_64", words=1, tables=64 * bits * codes,
+        Block(name="decoder_64", words=1, flat=False, tables=64 * bits * codes,
               make=lambda: Decoder(LANES, ACT_BITS, CODE_BITS, 64)),
         Block(name="packer", words=1, tables=0, make=lambda: Packer(8 * UNIT, units, CODE_BITS)),
         Block(name="unpacker", words=1, tables=0,
@@ -95,14 +106,34 @@ def blocks() -> list[Block]:
               make=lambda: ZeroEncoder(LANES, ACT_BITS, BUS_BITS)),
         Block(name="zero_decoder", words=1, tables=0,
               make=lambda: ZeroDecoder(LANES, ACT_BITS, BUS_BITS)),
+        *switched_blocks(),
         *plane_blocks(),
     ]  # fmt: skip
+
+
+def switched_blocks() -> list[Block]:
+    """Return encoders and decoders of tables that the left neighbour switches."""
+    codes = 1 << CODE_BITS
+    found: list[Block] = []
+    for suffix, (tables, planes) in SWITCHED.items():
+        sizes = (LANES, ACT_BITS, CODE_BITS, planes, tables)
+        stretches, ranges = 1 << edge_bits(tables), range_bits(tables)
+        searched = (tables * (codes - 1) + stretches - 1) * ACT_BITS
+        found += [
+            Block(name=f"switched_encoder{suffix}", words=1, flat=planes == 1,
+                  tables=LANES * planes * (searched + stretches * tables * ranges),
+                  make=partial(SwitchedEncoder, *sizes)),
+            Block(name=f"switched_decoder{suffix}", words=1, flat=planes == 1,
+                  tables=LANES * planes * tables * codes * (ACT_BITS + ranges),
+                  make=partial(SwitchedDecoder, *sizes)),
+        ]  # fmt: skip
+    return found
 
 
 def plane_blocks() -> list[Block]:
     """Return encoders and decoders of the paper's plane codes, as wide."""
     return [
-        Block(name=f"plane_{kind}{suffix}", words=1 / shape.cycles,
+        Block(name=f"plane_{kind}{suffix}", words=1 / shape.cycles, flat=False,
               tables=shape.row_bits(inward=kind == "encoder"), make=partial(make, shape))
         for suffix, shape in PLANES.items()
         for kind, make in (("encoder", PlaneEncoder), ("decoder", PlaneDecoder))
@@ -136,7 +167,7 @@ def measure(block: Block, folder: Path, target: Target = ECP5_25F) -> dict[str, 
     library = _library()
     if library.exists():
         row["kge_logic"] = gates(path, top, library, folder, memories=False)
-        if block.tables <= LANES * ACT_BITS << CODE_BITS:  # more are no flip-flops in any chip
+        if block.flat:
             row["kge"] = gates(path, top, library, folder, memories=True)
     return row
 

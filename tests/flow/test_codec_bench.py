@@ -49,6 +49,14 @@ def test_tables_are_counted() -> None:
     assert found["encoder"] == 16 * 15 * 8 and found["decoder"] == 16 * 16 * 8
     assert found["encoder_64"] == 64 * found["encoder"]
     assert found["packer"] == found["unpacker"] == 0
+    assert found["switched_decoder_4"] == 16 * 4 * 16 * (8 + 2)
+    assert found["switched_decoder_2"] == 16 * 2 * 16 * (8 + 1)
+    assert found["switched_encoder_4"] == 16 * (4 * 15 * 8 + 15 * 8 + 16 * 4 * 2)
+    assert found["switched_encoder_2"] == 16 * (2 * 15 * 8 + 3 * 8 + 4 * 2 * 1)
+    assert found["switched_encoder_4x16"] == 16 * found["switched_encoder_4"]
+    flat = {block.name for block in blocks() if block.flat and block.tables}
+    assert flat == {"encoder", "decoder", "switched_encoder_2", "switched_decoder_2",
+                    "switched_encoder_4", "switched_decoder_4"}  # fmt: skip
     # 2 bits a weight, 8 a threshold of 128 inputs, 7 of 64, 6 of 32, 5 of 16
     assert found["plane_encoder_16"] == 64 * (2 * 128 + 8)
     assert found["plane_decoder_16"] == 128 * (2 * 64 + 7)
