@@ -14,7 +14,7 @@ from .copies import copy
 from .geometry import spreads
 from .plain import Plain
 from .ram import NO_COLLISIONS
-from .terms import active_layout, decode, pick
+from .terms import active_layout, decode, pick, pick_late
 from .tree import tree_sum
 
 
@@ -99,11 +99,10 @@ class Column(wiring.Component):
             code = self.codes.word_select(index, config.code_bits)
             with m.If(self.load):
                 m.d.sync += active.as_value().eq(decode(config, code))
-            term = pick(m, config, near[row], active, f"term{index}")
             if wide:
-                picked = Plain(len(term), name=f"picked{index}")
-                m.d.sync += picked.eq(term)
-                term = picked
+                term = pick_late(m, config, near[row], active, index)
+            else:
+                term = pick(m, config, near[row], active, f"term{index}")
             # A term is worth twice as much as the one that follows it.
             terms.append(Cat(Const(0, config.lane_terms - 1 - place), term))
         parts = []

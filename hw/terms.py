@@ -4,10 +4,11 @@ A term is an unsigned, left-shifted activation. A negative term is the inverted 
 shifted: -x 2^k = (~x) 2^k - (2^A - 1) 2^k, and the compiler folds the constant into the bias
 (design contract, "Negative terms for nothing"). So every sum in the array is unsigned.
 
-Two circuits stand behind ``pick``: "shifter" (sign first, then a logarithmic shifter per lane)
-and "mux" (a table of every term per activation, formed once per beat and shared by all columns,
-and one wide multiplexer per lane). With integer arithmetic a third does, the array bench's smallest
-multiplier in plain logic, whose negative digits invert in just the same way.
+Two circuits stand behind ``pick``: "shifter" (sign, then a logarithmic shifter per lane, which ends
+in a multiplexer where it can, since an ECP5 adder takes that in) and "mux" (a table of every term
+per activation, formed once per beat and shared by all columns, and one wide multiplexer per lane).
+With integer arithmetic a third does, the array bench's smallest multiplier in plain logic, whose
+negative digits invert in just the same way.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from .arrays.plain import DigitLane
+from .arrays.rows import ShiftRows
 from .config import EngineConfig
+from .plain import Plain
 
 
-def _lane(config: EngineConfig) -> DigitLane:
-    """Return the lane of an integer weight."""
-    return DigitLane(config.code_bits, config.act_bits)
+def _lane(config: EngineConfig) -> DigitLane | ShiftRows:
+    """Return the lane of an integer weight, or of one term."""
+    if config.arithmetic != "shift":
+        return DigitLane(config.code_bits, config.act_bits)
+    return ShiftRows(1, config.code_bits, config.act_bits)
 
 
 def active_layout(config: EngineConfig) -> data.StructLayout:
     """Return the held, decoded form of one code: what a lane needs every beat."""
-    if config.arithmetic != "shift":
-        return data.StructLayout({"held": _lane(config).held_bits})
     if config.select == "mux":
         return data.StructLayout({"code": config.code_bits})
-    return data.StructLayout(
-        {"nonzero": 1, "negative": 1, "shift": max(config.magnitudes - 1, 0).bit_length()}
-    )
+    return data.StructLayout({"held": _lane(config).held_bits})
 
 
 def decode(config: EngineConfig, code: Value) -> Value:
@@ -46,10 +47,12 @@ def decode(config: EngineConfig, code: Value) -> Value:
         return Cat(code, _minus_two(code))
     if config.select == "mux":
         return code[: config.code_bits]
-    low, negative = code[: config.code_bits - 1], code[config.code_bits - 1]
+    low, negative, some = code[:-1], code[-1], code.any()
     stages = max(config.magnitudes - 1, 0).bit_length()
+    if stages < 2:
+        return Cat(some & ~negative, negative)
     shift = Mux(negative, low - 1, ~low)[:stages]
-    return Cat(code[: config.code_bits].any(), negative, shift)
+    return Cat(negative, shift[0], some & ~shift[1], some & shift[1], shift[2:])
 
 
 def _minus_two(code: Value) -> Value:
@@ -78,21 +81,33 @@ class TermTable:
 def pick(m: Module, config: EngineConfig, x: Value, active: data.View, name: str) -> Signal:
     """Return the term (unsigned, ``config.term_bits``) that a held code picks from x."""
     term = Signal(config.term_bits, name=name)
-    if config.arithmetic != "shift":
+    if config.select == "shifter":
         m.d.comb += term.eq(_lane(config).value(x, active.held))
         return term
-    if config.select == "mux":
-        table = TermTable(config, x).terms
-        top = config.magnitudes
-        with m.Switch(active.code):
-            for magnitude in range(1, top + 1):
-                with m.Case(magnitude):
-                    m.d.comb += term.eq(table[top - magnitude])
-                with m.Case((1 << config.code_bits) - magnitude):
-                    m.d.comb += term.eq(table[2 * top - magnitude])
-        return term
-    value: Value = x ^ active.negative.replicate(config.act_bits)
-    for bit in range(len(active.shift)):
-        value = Mux(active.shift[bit], Cat(Const(0, 1 << bit), value), value)
-    m.d.comb += term.eq(Mux(active.nonzero, value, 0))
+    table = TermTable(config, x).terms
+    top = config.magnitudes
+    with m.Switch(active.code):
+        for magnitude in range(1, top + 1):
+            with m.Case(magnitude):
+                m.d.comb += term.eq(table[top - magnitude])
+            with m.Case((1 << config.code_bits) - magnitude):
+                m.d.comb += term.eq(table[2 * top - magnitude])
+    return term
+
+
+def pick_late(m: Module, config: EngineConfig, x: Value, active: data.View, index: int) -> Signal:
+    """Return what `pick` does a cycle later, out of a register of its own.
+
+    A shift's last multiplexer comes after that register, where an adder can take it in.
+    """
+    name, lane = f"term{index}", _lane(config)
+    if config.select == "mux" or not isinstance(lane, ShiftRows) or lane.stages < 3:
+        picked = Plain(config.term_bits, name=f"picked{index}")
+        m.d.sync += picked.eq(pick(m, config, x, active, name))
+        return picked
+    early = lane.early(x, active.held)
+    picked, last = Plain(len(early), name=f"picked{index}"), Plain(name=f"last{index}")
+    m.d.sync += [picked.eq(early), last.eq(active.held[-1])]
+    term = Signal(config.term_bits, name=name)
+    m.d.comb += term.eq(lane.last(picked, last))
     return term

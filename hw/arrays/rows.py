@@ -92,6 +92,8 @@ class DigitRows(_InRows, DigitLane):
 class ShiftRows(_InRows, PlainShiftLane):
     """A term per row: sign and shifts, and nothing before the last shift where there are three.
 
+    It is the engine's lane, too (``hw.terms``, "shifter").
+
     The sign goes with the first stage of multiplexers, and nothing with the second: that takes
     two held bits, one for each of its inputs. Without stages, sign and nothing are all there is.
     """
@@ -116,28 +118,33 @@ class ShiftRows(_InRows, PlainShiftLane):
 
     def rows(self, x: Value, held: Value) -> list[Row]:
         """Return a row per term, the largest first."""
-        pick = self._shifted if self.stages > 1 else self._signed
         top = ((1 << self.act_bits) - 1) << self.span
         rows = []
         for n in range(self.terms):
-            low = self.terms - 1 - n
-            value = pick(x, held[n * self.field : (n + 1) * self.field])
-            rows.append(Row(Cat(Const(0, low), value[: self.act_bits + self.span]), top << low))
+            low, field = self.terms - 1 - n, held[n * self.field : (n + 1) * self.field]
+            value = self.last(self.early(x, field), field)
+            rows.append(Row(Cat(Const(0, low), value), top << low))
         return rows
 
-    def _signed(self, x: Value, field: Value) -> Value:
-        plus, minus = (field[i].replicate(self.act_bits) for i in (0, 1))
-        return (x & plus) | (~x & minus)
-
-    def _shifted(self, x: Value, field: Value) -> Value:
+    def early(self, x: Value, field: Value) -> Value:
+        """Return what a term's held bits make of x, but for the last multiplexer, if it has one."""
+        if self.stages < 2:
+            plus, minus = (field[i].replicate(self.act_bits) for i in (0, 1))
+            return (x & plus) | (~x & minus)
         value = x ^ field[0].replicate(self.act_bits)
         value = Mux(field[1], _up(value, 0), value)
         width = len(value) + 2
         stay, move = (field[i].replicate(width) for i in (2, 3))
         value = (value & stay) | (_up(value, 1) & move)
-        for stage in range(2, self.stages):
+        for stage in range(2, self.stages - 1):
             value = Mux(field[2 + stage], _up(value, stage), value)
         return value
+
+    def last(self, value: Value, field: Value) -> Value:
+        """Return the term, of what `early` gave; a multiplexer reads the highest held bit alone."""
+        if self.stages > 2:
+            value = Mux(field[-1], _up(value, self.stages - 1), value)
+        return value[: self.act_bits + self.span]
 
 
 def _up(value: Value, stage: int) -> Value:

@@ -11,7 +11,7 @@ from amaranth.sim import Simulator
 
 from shiftwork.hw.config import Arithmetic, EngineConfig, Select
 from shiftwork.hw.digits import code_of, inverted
-from shiftwork.hw.terms import active_layout, decode, pick
+from shiftwork.hw.terms import active_layout, decode, pick, pick_late
 
 
 def term_of(config: EngineConfig, code: int, x: int) -> int:
@@ -25,7 +25,8 @@ def term_of(config: EngineConfig, code: int, x: int) -> int:
 
 @pytest.mark.parametrize("select", ["shifter", "mux"])
 @pytest.mark.parametrize(
-    ("act_bits", "code_bits"), [(2, 2), (2, 3), (3, 2), (4, 3), (3, 4), (5, 4), (2, 5), (8, 3)]
+    ("act_bits", "code_bits"),
+    [(2, 2), (2, 3), (3, 2), (4, 3), (3, 4), (5, 4), (2, 5), (8, 3), (8, 4)],
 )
 def test_every_code_and_activation(select: Select, act_bits: int, code_bits: int) -> None:
     config = EngineConfig(act_bits=act_bits, code_bits=code_bits, select=select)
@@ -46,15 +47,21 @@ def check(config: EngineConfig, wanted: dict[tuple[int, int], int]) -> None:
     active = Signal(active_layout(config))
     m.d.comb += active.as_value().eq(decode(config, code))
     term = pick(m, config, x, active, "term")
-    assert len(term) == config.term_bits
+    late = pick_late(m, config, x, active, 1)
+    assert len(term) == len(late) == config.term_bits
 
     async def testbench(ctx: Any) -> None:
-        for (number, value), want in wanted.items():
+        before = None  # the term of the cycle before, mostly with another code
+        for (number, value), want in Random(3).sample(list(wanted.items()), len(wanted)):
             ctx.set(code, number & (1 << config.code_bits) - 1)
             ctx.set(x, value)
             assert ctx.get(term) == want, (number, value)
+            assert before is None or ctx.get(late) == before, (number, value)
+            await ctx.tick()
+            before = want
 
     sim = Simulator(m)
+    sim.add_clock(1e-6)
     sim.add_testbench(testbench)
     sim.run()
 
