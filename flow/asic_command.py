@@ -89,6 +89,11 @@ def bench_asic(
             raise ValueError(f"{option} {min(unknown)}: not among the engines, {', '.join(known)}")
     library = find_library(liberty, cells)
     need_sta()
+    if library.gates is None:
+        log.print(
+            f"no cell of {library.name} is known as a clock gate: engines have none, and energy "
+            "takes no control from them", markup=False, soft_wrap=True,
+        )  # fmt: skip
     with Stages(log) as stages:
         document = measure(
             configs, library, stages, run["--check"], run["--power"], picture, both,

@@ -49,11 +49,13 @@ POWER = """\
 
 By OpenSTA at {mhz:.0f} MHz from the toggles of every net, while the netlist, with the delays of its
 cells, runs a real layer: the second convolution of the Fashion-MNIST network, 5 x 5
-pixels of its output (3 x 3 with more than 64 lanes) for two blocks of columns, with the
-activations of a test picture; weights of as many terms as a lane takes at once, rounded greedily,
-or integers rounded to nearest. {window} of every {every} cycles are recorded, from the first access
-to memory to the interrupt. Every byte written was equal to the golden model's; one that differs, or
-less than 95 % of the pins with toggles, and the command fails.
+pixels of its output (8 x 8 at a stride of 1 with more than 64 lanes) for two blocks of columns,
+with the activations of a test picture; weights of as many terms as a lane takes at once, rounded
+greedily, or integers rounded to nearest. {window} of every {every} cycles are recorded, from the
+first access to memory to the interrupt; in those of *beats* the array computes. Every byte written
+was equal to the golden model's; one that differs, or less than 95 % of the pins with toggles, and
+the command fails. *no value*: pins of nets that had none all the while, as behind registers that
+are not used; they count among those with toggles, and as still.
 Memories have no part in it, nor wires and the clock tree. What clock pins take is: inside, and to
 charge their capacitance, as often as the clock came through the gate before them. *uJ per picture*:
 pJ per cycle times the cycles of the whole network on this engine, as the cycle model has them.
@@ -78,7 +80,8 @@ GATE_COLUMNS = (
 
 POWER_COLUMNS = (
     "engine", "mW", "internal", "switching", "leakage", "pJ per cycle", "array", "all else",
-    "pJ per MAC", "of int8", "uJ per picture", "of int8", "pins", "cycles", "bytes equal",
+    "pJ per MAC", "of int8", "uJ per picture", "of int8", "pins", "no value", "cycles", "beats",
+    "bytes equal",
 )  # fmt: skip
 
 NOTES = """\
@@ -146,8 +149,9 @@ def power_rows(document: dict[str, Any]) -> list[list[str]]:
             f"{row['pj_per_mac']:,.1f}", _of(row["pj_per_mac"], row, rows, "pj_per_mac"),
             f"{row['uj_per_picture']:,.1f}",
             _of(row["uj_per_picture"], row, rows, "uj_per_picture"),
-            f"{row['annotated']:.1%}", f"{row['recorded']:,} of {row['power_cycles']:,}",
-            f"{row['power_checked']:,}",
+            f"{row['annotated']:.1%}", f"{row['unknown']:.1%}",
+            f"{row['recorded']:,} of {row['power_cycles']:,}",
+            f"{row['beats'] / row['power_cycles']:.0%}", f"{row['power_checked']:,}",
         ])  # fmt: skip
     return found
 

@@ -129,6 +129,7 @@ def bench_energy(
         "area_of_all_else": work.all_else,
         "given": {n: value for n, value in asdict(changes).items() if value is not None},
         "control": None if changes.control is not None else control,
+        "no_control": None if control else why_no_control(engines),
         "costs": {
             str(bits): asdict(work.costs(config, bits))
             for bits in {row["acc_bits"] for row in arrays["circuits"]}
@@ -187,8 +188,9 @@ def find_control(engines: Mapping[str, Any] | None, name: str) -> dict[str, Any]
     Returns
     -------
     dict or None
-        ``engine``, ``lanes``, and ``pj``: per cycle of all blocks but the array, by what `kind`
-        says, and those ``measured``; None if none was run.
+        ``engine``, ``lanes``; by what `kind` says ``pj``, per cycle of all blocks but the array,
+        and ``beats``, the share of the cycles measured in which the array computed; ``measured``,
+        those that were; None if none was run.
     """
     rows = [row for row in (engines or {}).get("engines", []) if "power" in row and row["gates"]]
     shifts = [row for row in rows if row["arithmetic"] == "shift"]
@@ -196,13 +198,20 @@ def find_control(engines: Mapping[str, Any] | None, name: str) -> dict[str, Any]
         return None
     found = max(shifts, key=lambda row: (row["engine"] == name, row["lanes"]))
     known = {row["arithmetic"]: row for row in rows if row["engine"] == found["engine"]}
-    pj = {
-        each: row["pj_per_cycle"] - row["pj_per_cycle_array"]
-        for each in (*ARITHMETICS, TWO_TERM)
-        for row in [known.get(each, found)]
-    }
-    measured = [each for each in pj if each in known]
-    return {"engine": found["engine"], "lanes": found["lanes"], "pj": pj, "measured": measured}
+    each = {name: known.get(name, found) for name in (*ARITHMETICS, TWO_TERM)}
+    return {
+        "engine": found["engine"], "lanes": found["lanes"],
+        "pj": {n: row["pj_per_cycle"] - row["pj_per_cycle_array"] for n, row in each.items()},
+        "beats": {n: row["beats"] / row["power_cycles"] for n, row in each.items()},
+        "measured": [name for name in each if name in known],
+    }  # fmt: skip
+
+
+def why_no_control(engines: Mapping[str, Any] | None) -> str:
+    """Say why `find_control` finds nothing."""
+    if any("power" in row for row in (engines or {}).get("engines", [])):
+        return "no engine with clock gates was run in bench-asic; its library may have no known one"
+    return "bench-asic has run no engine"
 
 
 def _area_of_all_else(engines: Mapping[str, Any] | None, name: str) -> float:

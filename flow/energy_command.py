@@ -76,6 +76,8 @@ def energy(
         "--node": None if node == 180 else node,
         **{f"--{name}": value for name, value in document["given"].items()},
     }  # fmt: skip
+    if control is None and (why := document["no_control"]):
+        log.print(f"control is left out: {why}", markup=False, soft_wrap=True)
     written = write(document, out_dir, page, told("energy", networks or (), changed))
     if as_json:
         typer.echo(json.dumps(document, indent=2))

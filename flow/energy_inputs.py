@@ -36,7 +36,9 @@ _ENGINE: dict[str, Form] = {
     "engine": str, "arithmetic": str, "lanes": int, "gates": int, "area_total": float,
     "area_array": float,
 }  # fmt: skip
-_RUN = _ENGINE | {"pj_per_cycle": float, "pj_per_cycle_array": float}
+_RUN = _ENGINE | {
+    "pj_per_cycle": float, "pj_per_cycle_array": float, "beats": int, "power_cycles": int,
+}  # fmt: skip
 ENGINES: Form = {
     "engines": [lambda row: _RUN if isinstance(row, dict) and "power" in row else _ENGINE],
 }

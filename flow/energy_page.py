@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,12 @@ FRUGAL_COLUMNS = ("network", "top-1", "top-5", "agrees with float", "divergence"
 PREFACE = """\
 # Energy per picture
 
-`{command}` writes this page, from what `bench-array` and `accuracy`
-have measured. Energies in uJ of one picture on an engine of {rows} x {cols} lanes (`{name}`).
+`{command}` writes this page, from what `bench-array`, `bench-asic`
+and `accuracy` have measured. Energies in uJ of one picture on an engine of {rows} x {cols} lanes
+(`{name}`).
 
 **Measured**: energy per product of the array, by gate-level simulation with delays of three layers
-of SqueezeNet on `{picture}` in {library} ([power.md](power.md)).
+of SqueezeNet on `{picture}` in {library} ([power.md](power.md)); control, see there.
 **Counted**: beats of the array, blocks of weights, accesses of every memory, by the cycle model and
 the program's descriptors, which agree with the Verilog's counters ([zoo.md](zoo.md)).
 **Computed**: everything else, that is
@@ -207,16 +209,27 @@ def _control(document: dict[str, Any]) -> tuple[str, str]:
             f"{each:,.0f} ({name}{'' if name in control['measured'] else ', not measured: shift'})"
             for name, each in control["pj"].items()
         )
+        told = document["rows"]
+        of_pictures = [row["accesses"]["beats"] / row["cycles"] for row in told]
         return (
-            f"{pj} pJ\n  per cycle, measured on `{control['engine']}` of {control['lanes']} lanes, "
-            f"with clock gates{other}\n  ([asic.md](asic.md)); in every cycle of every design of "
-            "that arithmetic as much."
+            f"{pj} pJ\n  per cycle, by gate-level simulation with delays of the mapped "
+            f"`{control['engine']}` of {control['lanes']} lanes, with\n  clock gates{other}, while "
+            "it runs a corner of a layer ([asic.md](asic.md)); in every\n  cycle of every design "
+            f"of that arithmetic as much. The array computed in {_span(control['beats'].values())} "
+            f"of the\n  cycles measured, and does in {_span(of_pictures)} of the pictures' here."
         ), ""
     pj = next(iter(document["costs"].values())).get("control", 0.0)
     if pj:
         known = "[decision 016](../decisions/016-power-of-engines.md) has what was measured"
         return f"{pj:,.0f} pJ\n  per cycle, as given; {known}.", ""
-    return "not known\n  here, and 0.", "control, address generation, requantiser, buses, "
+    why = document.get("no_control") or "not measured"
+    return f"not known\n  here, and 0: {why}.", "control, address generation, requantiser, buses, "
+
+
+def _span(shares: Iterable[float]) -> str:
+    """Return the least and the largest of shares in percent."""
+    percent = sorted({f"{100 * share:.0f}" for share in shares}, key=int)
+    return f"{percent[0]} %" if len(percent) == 1 else f"{percent[0]} to {percent[-1]} %"
 
 
 def _area(document: dict[str, Any]) -> str:

@@ -19,8 +19,8 @@ from .inputs import open_network, open_picture
 
 NETWORK = "fashion_mnist"
 LAYER = "conv2"
-SIZE, LARGE_SIZE = 5, 3  # pixels a side of the output, and on engines of many lanes
-MANY = 64  # lanes; netlists of more take too long
+SIZE, LARGE_SIZE = 5, 8  # pixels a side of the output, and on engines of many lanes
+MANY = 64  # lanes; with more the layer's stride is 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,8 @@ def corner(
     The layer (3 x 3, stride 2, 16 input channels) has its own weights, those of its first output
     channels that fill ``blocks`` blocks of the engine's columns; the activations are what the
     network computes from ``picture``, the first test picture by default: what ``size`` x ``size``
-    pixels of the layer's output, from the middle, depend on; 0: 5, or 3 with more than 64 lanes.
+    pixels of the layer's output, from the middle, depend on; 0: 5. With more than 64 lanes it is 8
+    and the stride 1: so many would do 5 x 5 pixels in less time than these take to be loaded.
 
     With shift arithmetic weights have as many terms as a lane takes at once, rounded greedily;
     integers are rounded to nearest; one scale per channel.
@@ -75,13 +76,14 @@ def corner(
     x = open_picture(picture, whole)[0][None] if picture else fashion_mnist.labelled(1).x
     tensors = golden.run(whole, x, until=LAYER)
     acts = tensors[layer.input]
-    edge = (size - 1) * layer.stride[0] + layer.kernel[0]
+    stride = layer.stride if config.lanes <= MANY else (1, 1)
+    edge = (size - 1) * stride[0] + layer.kernel[0]
     top, left = (acts.shape[2] - edge) // 2, (acts.shape[3] - edge) // 2
     shown = acts[:, :, top : top + edge, left : left + edge].contiguous()
     kept = min(blocks * config.cols, layer.weights.codes.shape[1])
     weights, rq = layer.weights, layer.requantiser
     cut = replace(
-        layer, padding=(0, 0, 0, 0),
+        layer, stride=stride, padding=(0, 0, 0, 0),
         weights=ShiftWeights(weights.codes[:, :kept], weights.scale[:kept], weights.codebook),
         requantiser=Requantiser(
             rq.sign[:kept], rq.shift[:kept], rq.bias[:kept], rq.right[:kept], rq.lo, rq.hi,

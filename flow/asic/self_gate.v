@@ -11,6 +11,7 @@ module _self_gated(CLK, D, Q);
   genvar at;
   generate for (at = 0; at < WIDTH; at = at + 8) begin : parts
     localparam BITS = at + 8 < WIDTH ? 8 : WIDTH - at;
+    (* shiftwork_self_gate *)
     \$dffe #(.WIDTH(BITS), .CLK_POLARITY(1'b1), .EN_POLARITY(1'b1)) part (
       .CLK(CLK), .EN(D[at +: BITS] != Q[at +: BITS]), .D(D[at +: BITS]), .Q(Q[at +: BITS])
     );

@@ -17,6 +17,7 @@ from .stimulus import LEAD, Workload, write_memories
 
 INPUT_DELAY = 0.5  # ns after the clock at which inputs change, as from registers outside
 _UNDEFINED = bytes.maketrans(b"xz", b"00")
+_DEFINED = bytes.maketrans(b"01xz", b"1100")
 _CHUNK = 1 << 24  # bytes of a VCD read at once
 
 
@@ -144,7 +145,7 @@ def simulate(
     if int(done[2]):
         first = re.search(r"^beat .*", text, re.M)
         raise Mismatch(f"{circuit.name}: {done[2]} of {done[1]} beats differ; {first and first[0]}")
-    nets = count_toggles(work / "dump.vcd")
+    nets, _ = count_toggles(work / "dump.vcd")
     (work / "dump.vcd").unlink()
     return Toggles(nets, beats - LEAD, int(done[1]) * len(netlist.columns))
 
@@ -159,11 +160,12 @@ def fine_models(library: Library, work: Path) -> list[Path]:
     return models
 
 
-def count_toggles(vcd: Path, undefined: bool = False) -> dict[str, int]:
+def count_toggles(vcd: Path, undefined: bool = False) -> tuple[dict[str, int], frozenset[str]]:
     """Return how often each one-bit net of a VCD changed, and each bit of its vectors.
 
     Changes between ``$dumpoff`` and ``$dumpon`` do not count, and the file must end there. With
-    ``undefined`` a net may have no value yet; its first one then counts as a change.
+    ``undefined`` a net may have no value yet; its first one then counts as a change. The nets that
+    never had one while changes counted are returned beside.
 
     Raises
     ------
@@ -195,16 +197,20 @@ def count_toggles(vcd: Path, undefined: bool = False) -> dict[str, int]:
         found: Counter[str] = Counter()
         last: dict[bytes, int] = {}
         bit_changes: Counter[tuple[bytes, int]] = Counter()
+        known: set[bytes] = set()
+        known_bits: dict[bytes, int] = {}
         counting = counted = False
         for part, lines in _parts(file):
             if part == b"$dumpoff":
                 counting = False
             elif part in (b"$dumpvars", b"$dumpon"):  # values, not changes
                 counting = counted = True
+                known.update(line[1:] for line in lines if line[:1] in (b"0", b"1"))
                 for line in lines:
                     if line[:1] == b"b":
                         bits, code = line[1:].split()
                         last[code] = _number(bits, undefined)
+                        known_bits[code] = known_bits.get(code, 0) | _known(bits)
                     elif not undefined and line[:1] in b"xz" and line[1:] in names:
                         raise ToolError(f"net {names[line[1:]][0]} has no value in the simulation")
             elif counting:
@@ -214,22 +220,28 @@ def count_toggles(vcd: Path, undefined: bool = False) -> dict[str, int]:
                     bits, code = line[1:].split()
                     number = _number(bits, undefined)
                     changed, last[code] = number ^ last.get(code, number), number
+                    known_bits[code] = known_bits.get(code, 0) | _known(bits)
                     while changed:
                         bit_changes[code, changed.bit_length() - 1] += 1
                         changed &= ~(1 << (changed.bit_length() - 1))
     if counting or not counted:
         raise ToolError(f"{vcd.name} was cut short")
     for line, count in changes.items():
+        known.add(line[1:])
         for name in names[line[1:]]:
             found[name] += count
-    for same in names.values():
+    unknown: set[str] = set()
+    for code, same in names.items():
         for name in same:
             found[name] += 0  # nets that never change count too
+        unknown.update(same if code not in known else ())
     for code, same in wide.items():
         for name, width in same:
             for index in range(width):
                 found[f"{name}[{index}]"] += bit_changes[code, index]
-    return dict(found)
+                if not known_bits.get(code, 0) >> index & 1:
+                    unknown.add(f"{name}[{index}]")
+    return dict(found), frozenset(unknown)
 
 
 def _parts(file: BinaryIO) -> Iterator[tuple[bytes, list[bytes]]]:
@@ -247,6 +259,14 @@ def _parts(file: BinaryIO) -> Iterator[tuple[bytes, list[bytes]]]:
             part, at = (b"" if lines[index] == b"$end" else lines[index]), index + 1
         yield part, lines[at:]
     yield part, []
+
+
+def _known(bits: bytes) -> int:
+    """Return which bits of a vector have a value; what stands before the first is as it is.
+
+    A VCD leaves out zeros before a one or zero, and values like an x before an x.
+    """
+    return int(bits.translate(_DEFINED), 2) | (0 if bits[:1] in b"xz" else -1 << len(bits))
 
 
 def _number(bits: bytes, undefined: bool) -> int:

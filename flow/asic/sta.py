@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ..tools import ToolError, find_tool, run_tool
 from .liberty import pin_energies, weigh_by_pin
 from .mapping import BLOCKS, TOP, Cell, Netlist
+from .parts import CELL_BEGIN
 from .simulate import INPUT_DELAY, Toggles
 
 _TIMES = re.compile(r"\([-\d.:]+\)")  # of an SDF file
@@ -155,13 +156,13 @@ def _arrival(report: str) -> float | None:
 
 def _only(sdf: str, instances: str, ideal: str) -> str:
     """Return an SDF file with the cells whose names match only, ``ideal`` ones without delay."""
-    head, *cells = sdf.rstrip().removesuffix(")").rstrip().split("\n (CELL\n")
+    head, *cells = sdf.rstrip().removesuffix(")").rstrip().split(CELL_BEGIN)
     kept = []
     for cell in cells:
         if re.search(rf"\(INSTANCE (?:{instances})\)", cell):
             still = ideal and re.search(rf"\(INSTANCE (?:{ideal})\)", cell)
             kept.append(_TIMES.sub("(0.0000)", cell) if still else cell)
-    return "\n (CELL\n".join([head, *kept]) + "\n)"
+    return CELL_BEGIN.join([head, *kept]) + "\n)"
 
 
 def pin_activities(cells: Mapping[str, Cell], toggles: Toggles) -> tuple[dict[str, float], float]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .hierarchy import BESIDE, DUT, Hierarchy, memory_ports
+from .hierarchy import BESIDE, DUT, STOPS, Hierarchy, memory_ports
 from .simulate import INPUT_DELAY
 
 
@@ -59,12 +59,19 @@ endmodule
 """
 
 
-def for_simulation(hierarchy: Hierarchy, top: str, work: Path, recorder: str = "") -> str:
+def for_simulation(
+    hierarchy: Hierarchy, top: str, delays: Mapping[str, Path], recorder: str = "",
+    stops: bool = False,
+) -> str:  # fmt: skip
     """Return Verilog with models of the memories, delays, and a recorder if one is given.
+
+    ``delays`` has SDF files by the path of what they are of. ``stops``: a clock gate whose enable
+    has no value stops the clock, and else lets it through; nothing may depend on it.
 
     What a memory gives comes ``INPUT_DELAY`` after the clock, as inputs do.
     """
-    parts = ["`timescale 1ns/1ps"]
+    stop = "!== 1'b0" if stops else "=== 1'b1"
+    parts = [f"`timescale 1ns/1ps\n`define {STOPS}(net) net {stop}"]
     for name, memory in hierarchy.memories.items():
         ports = memory_ports(memory)
         given = ", ".join(f".{n}({v})" for n, v in memory.parameters.items())
@@ -82,8 +89,11 @@ def for_simulation(hierarchy: Hierarchy, top: str, work: Path, recorder: str = "
     late = "\n".join(
         f"  wire [{bits - 1}:0] #{INPUT_DELAY} r_{name} = {name};" for name, bits in inputs
     )
-    delays = f"""  initial $sdf_annotate("{work / "netlist.sdf"}");"""
-    body = "\n".join([late, delays, recorder])
+    annotated = (
+        f"""  initial $sdf_annotate("{file}", {path.replace("/", ".")});"""
+        for path, file in delays.items()
+    )
+    body = "\n".join([late, *annotated, recorder])
     return "\n".join([*parts, _around(hierarchy, top, body, DUT)])
 
 

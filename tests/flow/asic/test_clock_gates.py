@@ -11,9 +11,10 @@ from shiftwork.flow.asic.clock_gates import MOST
 from shiftwork.flow.asic.engine import EngineNetlist, map_engine
 from shiftwork.flow.asic.engine_power import PERIOD, Timed, time_engine
 from shiftwork.flow.asic.library import Library
-from shiftwork.flow.asic.simulate import Toggles
+from shiftwork.flow.asic.simulate import Toggles, fine_models
 from shiftwork.flow.asic.sta import delays, engine_power
-from shiftwork.flow.tools import ToolError
+from shiftwork.flow.asic.surroundings import for_simulation
+from shiftwork.flow.tools import ToolError, run_tool
 
 # Of 15 flip-flops 10 and 2 share an enable, the 2 with a reset; 1 and 2 have none to share. Another
 # module has 8 without an enable, in the array or not.
@@ -95,6 +96,47 @@ def test_registers_that_would_not_change_get_no_clock(
     netlist = map_engine(work / "source.v", "top", library, work)
     assert (netlist.flip_flops, netlist.gated, netlist.gates) == (8, 8 * gates, gates)
     assert map_engine(work / "source.v", "top", library, work, 0).gates == 0
+
+
+BENCH = """`timescale 1ns/1ps
+module bench;
+  reg clk = 0;
+  wire [9:0] q;
+  top engine(.clk(clk), .rst(1'b0), .d(10'd5), .q(q) PINS);
+  initial begin
+    repeat (3) #20 clk = ~clk;
+    #19 $display("Q %b", q);
+  end
+endmodule
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "pins", "stops", "shown"),
+    [
+        (DESIGN, ", .go(1'bx), .on(1'b0)", False, "0000000101"),
+        (DESIGN, ", .go(1'bx), .on(1'b0)", True, "xxxxxxxxxx"),
+        (WIDE.replace("NAME", "x_core_drain"), "", False, "0000000101"),
+        (WIDE.replace("NAME", "x_core_drain"), "", True, "0000000101"),
+    ],
+)
+def test_an_enable_without_a_value(
+    source: str, pins: str, stops: bool, shown: str, library: Library, work: Path
+) -> None:
+    """As whoever simulates says; but registers that would change always learn a value by it."""
+    (work / "source.v").write_text(source)
+    assert map_engine(work / "source.v", "top", library, work).gates
+    timed = time_engine(work, "top")
+    text = for_simulation(timed.hierarchy, "top", timed.delays, stops=stops)
+    (work / "simulation.v").write_text(text)
+    (work / "bench.v").write_text(BENCH.replace("PINS", pins))
+    files = ["simulation.v", "bench.v", "engine.v", *map(str, fine_models(library, work))]
+    flags = ["-g2005", "-gspecify", "-Tmax", "-s", "bench", "-o", "bench.vvp"]
+    run_tool("iverilog", [*flags, *files], cwd=work, log=work / "log")
+    run_tool("vvp", ["-n", "bench.vvp"], cwd=work, log=work / "log")
+    assert [line for line in (work / "log").read_text().splitlines() if line[0] == "Q"] == [
+        f"Q {shown}"
+    ]
 
 
 def test_without_gates_every_clock_pin_is_charged(library: Library, work: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shiftwork.flow.asic import parts
 from shiftwork.flow.asic.engine import MEMORY, map_engine
 from shiftwork.flow.asic.engine_power import PERIOD, Timed, run_engine, time_engine
 from shiftwork.flow.asic.library import Library
@@ -80,7 +81,7 @@ def timed(library: Library, tmp_path_factory: pytest.TempPathFactory) -> tuple[T
 def shown(timed: tuple[Timed, Path], library: Library, step: int) -> tuple[list[str], Toggles]:
     """Run the bench; return what it printed, and the toggles of two of every four cycles."""
     found, work = timed
-    text = for_simulation(found.hierarchy, "top", work, recorder(found.hierarchy, 2, 4))
+    text = for_simulation(found.hierarchy, "top", found.delays, recorder(found.hierarchy, 2, 4))
     (work / "simulation.v").write_text(text)
     (work / "bench.v").write_text(BENCH.replace("STEP", str(step)))
     models = map(str, fine_models(library, work))
@@ -93,7 +94,25 @@ def shown(timed: tuple[Timed, Path], library: Library, step: int) -> tuple[list[
     recorded, cycles = map(int, (work / "cycles.txt").read_text().split())
     assert (recorded, cycles) == (8, 16)
     lines = [line for line in log.splitlines() if line.count(" ") == 2]
-    return lines, Toggles(count_toggles(work / "dump.vcd", undefined=True), recorded, 1)
+    return lines, Toggles(count_toggles(work / "dump.vcd", undefined=True)[0], recorded, 1)
+
+
+def test_parts_change_nothing(
+    timed: tuple[Timed, Path], library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells in many parts and in one per module: the same values, and toggles of the same nets."""
+    before, _ = timed
+    monkeypatch.setattr(parts, "SIZE", 4)
+    source = tmp_path / "source.v"
+    source.write_text(DESIGN)
+    map_engine(source, "top", library, tmp_path)
+    found = time_engine(tmp_path, "top")
+    assert len(before.delays) == 2 and len(found.delays) > 15
+    cells = found.hierarchy.cells
+    assert (found.critical, cells) == (before.critical, before.hierarchy.cells)
+    text = "".join(path.read_text() for path in found.delays.values())
+    assert text.count("(CELLTYPE") == len(cells)
+    assert shown((found, tmp_path), library, 5) == shown(timed, library, 5)
 
 
 def test_timing_keeps_to_what_is_mapped(timed: tuple[Timed, Path]) -> None:

@@ -45,9 +45,24 @@ b0 #
 def test_changes_are_counted_and_first_values_are_not(tmp_path: Path) -> None:
     vcd = tmp_path / "d.vcd"
     vcd.write_text(HEAD + BODY + '$dumpoff\nx!\nx"\nbx #\nx$\n$end\n')
-    assert count_toggles(vcd) == {
+    counted = {
         "clk": 3, "net_0": 1, "column0/x": 1, "column0/quiet": 0,
         "bus[0]": 2, "bus[1]": 1, "bus[2]": 2, "bus[3]": 0,
+    }  # fmt: skip
+    assert count_toggles(vcd) == (counted, frozenset())
+
+
+def test_nets_without_a_value_are_told_apart(tmp_path: Path) -> None:
+    """x gets its first value in the end, quiet none; bus has three bits from #0, two of them on."""
+    vcd = tmp_path / "d.vcd"
+    head = HEAD.replace('1"\n', 'x"\n').replace("0$\n", "x$\n").replace("b10 #", "bx10 #")
+    vcd.write_text(head + '#10\nb1x #\n#20\nb1x1x #\n1"\n$dumpoff\n$end\n')
+    found, unknown = count_toggles(vcd, undefined=True)
+    assert unknown == {"column0/quiet"}
+    assert (found["net_0"], found["column0/x"], found["column0/quiet"]) == (1, 1, 0)
+    vcd.write_text(head + "$dumpoff\n$end\n")
+    assert count_toggles(vcd, undefined=True)[1] == {
+        "net_0", "column0/x", "column0/quiet", "bus[2]", "bus[3]"
     }  # fmt: skip
 
 
