@@ -15,12 +15,15 @@ h(0, 0) = 0.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import combinations, permutations, product
+from pathlib import Path
 from typing import Any, NamedTuple
 
+SOURCE = Path(__file__)  # what caches of absorbed netlists depend on
 _PINS = "ABCD"
 Net = int | str  # of a Yosys JSON netlist: a number, or the constants "0", "1"
 Table = tuple[int, ...]
@@ -166,6 +169,14 @@ def absorb(module: dict[str, Any]) -> int:
         left = [table for table in waiting if not netlist.take_in(table)]
         waiting = left if len(left) < len(waiting) else []
     return before - len(module["cells"])
+
+
+def absorb_file(path: Path, top: str) -> int:
+    """Do so in a flat module of a file; return how many cells are gone."""
+    document = json.loads(path.read_bytes())
+    gone = absorb(document["modules"][top])
+    path.write_text(json.dumps(document))
+    return gone
 
 
 class _Table:

@@ -126,7 +126,8 @@ def measure(
         row["seconds"] = round(time.monotonic() - start, 1)
         write_json(result, row)
     # Rows kept by earlier versions lack the seconds.
-    return {"seconds": None} | row | {"nonzero": nonzero(shown.values())}
+    now = {"title": circuit.title, "nonzero": nonzero(shown.values())}
+    return {"seconds": None} | row | now
 
 
 def nonzero(shown: Iterable[Workload]) -> float:

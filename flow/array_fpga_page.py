@@ -31,8 +31,8 @@ as one block of full adders, as Yosys does by itself, and as carry chains; the s
   seed: from registers through lane, adders and accumulator in one cycle.
 - *A row per bit*: x or nothing, which adders absorb. *Radix-4 digits* of -1, 0, 1 or 2 take one
   table per bit. *Rows*: lanes of shifts whose last multiplexer adders absorb. Their rows are added
-  in running sums of four and a tree above, *in pairs* (int4's digits too) in a balanced tree;
-  the engine's lanes and plain `*` in a balanced tree of lanes.
+  in running sums of four and a tree above, *in pairs* (int4's digits too) in a balanced tree, as
+  engines do; plain shifters and plain `*` in a balanced tree of lanes.
 """
 
 CAPACITY = """

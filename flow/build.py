@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..boards.top import Board, Top
+from .absorb import absorb_file
 from .board_flows import BOARDS, FLOWS, BoardFlow
+from .chains import COMMANDS, write_chains
 from .files import write_atomic, write_json
 from .netlist import Area, cell_counts, module_of, read_netlist
 from .scan import check_no_multiplier
@@ -49,6 +51,8 @@ class BuildResult:
         nextpnr's.
     area : Area
         Of the whole design: lookup tables, flip-flops, block RAMs, DSP blocks.
+    absorbed : int
+        Lookup tables that are gone because the adders that read them took them in.
     used : dict of str to list of int
         nextpnr's cells by type: used and available.
     seconds : dict of str to float
@@ -66,6 +70,7 @@ class BuildResult:
     memory_bytes: int
     seed: int
     area: Area
+    absorbed: int
     used: dict[str, list[int]]
     seconds: dict[str, float]
     tools: dict[str, str]
@@ -101,7 +106,7 @@ def open_tools(flow: BoardFlow) -> dict[str, str]:
     """
     chosen: dict[str, str] = {}
     for tool, least in flow.native.items():
-        variable = tool.replace("-", "_").upper()
+        variable = _variable(tool)
         native = shutil.which(tool)
         if variable in os.environ:
             chosen[variable] = os.environ[variable]
@@ -121,7 +126,7 @@ def _version(program: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups())) if found else (0, 0)
 
 
-def build(board: Board, out_dir: Path, *, seed: int = SEED) -> BuildResult:
+def build(board: Board, out_dir: Path, *, seed: int = SEED, absorb: bool = True) -> BuildResult:
     """Build a board's bitstream.
 
     Parameters
@@ -132,6 +137,8 @@ def build(board: Board, out_dir: Path, *, seed: int = SEED) -> BuildResult:
         Gets the bitstream BOARD.bit or BOARD.bin, build.json, and the logs of the tools.
     seed : int
         Of nextpnr's placer.
+    absorb : bool
+        Whether lookup tables go into the adders that read them, where the FPGA has such adders.
 
     Raises
     ------
@@ -147,7 +154,8 @@ def build(board: Board, out_dir: Path, *, seed: int = SEED) -> BuildResult:
         work = Path(folder)
         start = time.monotonic()
         _prepare(board, flow, seed, work)
-        seconds = {"prepare": round(time.monotonic() - start, 1), **_run(flow, work, tools)}
+        seconds = {"prepare": round(time.monotonic() - start, 1)}
+        absorbed = _run(work, tools, seconds, absorb and flow.absorbs)
         for log in ("rpt", "tim"):
             if (work / f"{NAME}.{log}").exists():
                 shutil.copyfile(work / f"{NAME}.{log}", out_dir / f"{board.name}.{log}")
@@ -172,6 +180,7 @@ def build(board: Board, out_dir: Path, *, seed: int = SEED) -> BuildResult:
             memory_bytes=board.memory_bytes,
             seed=seed,
             area=Area.of(cell_counts(module_of(read_netlist(work / f"{NAME}.json"), NAME))),
+            absorbed=absorbed,
             used={k: [v["used"], v["available"]] for k, v in report["utilization"].items()},
             seconds=seconds,
             tools={variable.lower(): path for variable, path in tools.items()},
@@ -188,28 +197,40 @@ def _prepare(board: Board, flow: BoardFlow, seed: int, work: Path) -> None:
         Top(board), name=NAME, do_build=False,
         # As flow/emit.py: Amaranth indexes arrays by a product, a shift where it can be.
         script_after_read=(
-            "proc\nselect t:$mul\nopt_expr\nselect -clear\nwrite_json elaborated.json"
+            "proc\nselect t:$mul\nopt_expr\nselect -clear\nwrite_json elaborated.json\n" + COMMANDS
         ),
         nextpnr_opts=f"--seed {seed} {flow.placer} --report report.json --timing-allow-fail",
         **flow.synthesis,
     )  # fmt: skip
     plan.extract(work)
+    write_chains(work)
 
 
-def _run(flow: BoardFlow, work: Path, tools: dict[str, str]) -> dict[str, float]:
-    """Run the platform's script; return how long each tool took."""
-    begun = time.time()
+def _run(work: Path, tools: dict[str, str], seconds: dict[str, float], absorb: bool) -> int:
+    """Run the platform's commands until one fails, and note how long each took.
+
+    Return how many lookup tables went into adders, between the first command and the second.
+    """
+    commands: list[list[str]] = json.loads((work / f"build_{NAME}.json").read_bytes())["commands"]
+    absorbed = 0
     with (work / "script.log").open("w") as log:
-        subprocess.run(
-            ["sh", f"build_{NAME}.sh"], cwd=work, env={**os.environ, **tools}, stdout=log,
-            stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
-    seconds: dict[str, float] = {}
-    for tool, product in flow.products:
-        path = work / f"{NAME}.{product}"
-        ended = path.stat().st_mtime if path.exists() else time.time()
-        seconds[tool], begun = round(ended - begun, 1), ended
-    return seconds
+        for tool, *arguments in commands:
+            start = time.monotonic()
+            done = subprocess.run(
+                [tools[_variable(tool)], *arguments], cwd=work, stdout=log,
+                stderr=subprocess.STDOUT, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                break
+            if absorb and tool == "yosys":
+                absorbed = absorb_file(work / f"{NAME}.json", NAME)
+            seconds[tool.partition("-")[0]] = round(time.monotonic() - start, 1)
+    return absorbed
+
+
+def _variable(tool: str) -> str:
+    """Return the environment variable by which Amaranth's platforms name a tool."""
+    return tool.replace("-", "_").upper()
 
 
 def _reason(work: Path) -> str:

@@ -26,6 +26,7 @@ from . import (
     train,
 )
 from .options import (
+    Absorb,
     Bits,
     Engine,
     Json,
@@ -201,9 +202,7 @@ def simulate(
 def synth(
     preset: Annotated[str, typer.Argument(help="tiny, small, base, large, or a JSON file.")],
     changes: Set = None,
-    absorb: Annotated[
-        bool, typer.Option("--absorb", help="Take lookup tables into the adders that read them.")
-    ] = False,
+    absorb: Absorb = True,
     out_dir: Out = Path("build/synth"),
     as_json: Json = False,
 ) -> None:
@@ -224,9 +223,10 @@ def synth(
     with Stages(log) as stages:
         with stages.stage("Emit the Verilog", "emit"):
             emitted = emit(config, out_dir / "rtl")
-        with stages.stage("Synthesise, place and route", "synthesise"):
+        with stages.stage("Synthesise, place and route", "synthesise") as notes:
             target = replace(target_for(config), absorb=absorb)
             result = synthesise(emitted.verilog, emitted.top, target=target)
+            notes.append(f"{result.absorbed:,} lookup tables taken into adders")
     report = build_report(config, emitted=emitted, synthesised=result, seconds=stages.seconds)
     write_report(report, out_dir)
     _show_report(report, out_dir, as_json)

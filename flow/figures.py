@@ -73,6 +73,7 @@ def synth_figures(result: SynthResult) -> dict[str, Any]:
     return {
         "target": result.target,
         "lut": result.area.lut,
+        "absorbed": result.absorbed,
         "ff": result.area.ff,
         "bram": result.area.bram,
         "dsp": result.area.dsp,

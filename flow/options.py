@@ -74,6 +74,12 @@ NewScale = Annotated[
 Picture = Annotated[
     str | None, typer.Option(help="Picture, or .npy of uint8 (C, H, W). Default: a photo.")
 ]
+Absorb = Annotated[
+    bool,
+    typer.Option(
+        "--absorb/--no-absorb", help="Take lookup tables into the ECP5 adders that read them."
+    ),
+]
 Sim = Annotated[Simulator, typer.Option(help="What runs the Verilog.")]
 
 

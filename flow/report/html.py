@@ -65,8 +65,9 @@ def summary(report: Report) -> list[tuple[str, str, str]]:
     if report.milliseconds is not None:
         rows.append(("Time", f"{report.milliseconds:.2f} ms", "cycles at Fmax"))
     if report.lut is not None:
+        taken = f"; {_number(report.absorbed)} more are in adders" if report.absorbed else ""
         rows += [
-            ("LUT", _number(report.lut), f"4-input, {report.target}"),
+            ("LUT", _number(report.lut), f"4-input, {report.target}{taken}"),
             ("FF", _number(report.ff), "flip-flops"),
             ("Block RAM", _number(report.bram), "of 18 kbit"),
             ("DSP", _number(report.dsp), "multiplier blocks"),

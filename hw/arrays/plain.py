@@ -36,7 +36,7 @@ class ProductLane(IntegerLane):
 
 @dataclass(frozen=True)
 class PlainShiftLane(ShiftLane):
-    """The engine's lane (``hw.terms``, "shifter"): sign, stages of multiplexers, then nothing."""
+    """A shifter as a designer would write it: sign, stages of multiplexers, then nothing."""
 
     def constant(self, codes: np.ndarray) -> np.ndarray:
         """Return u(w, 0) of codes (N, ...)."""
