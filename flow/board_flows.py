@@ -37,8 +37,9 @@ class BoardFlow:
         Options of nextpnr beside the seed.
     loader : str
         The board's name for openFPGALoader.
-    absorbs : bool
-        Whether the FPGA's adders can take lookup tables in (`flow.absorb`): an ECP5's.
+    ecp5 : bool
+        Whether additions are carry chains of their own (`flow.chains`; on an iCE40 that gains
+        nothing), and its adders can take lookup tables in (`flow.absorb`).
     """
 
     board: Board
@@ -50,7 +51,7 @@ class BoardFlow:
     synthesis: dict[str, str]
     placer: str
     loader: str
-    absorbs: bool = False
+    ecp5: bool = False
 
 
 FLOWS: dict[str, BoardFlow] = {
@@ -68,7 +69,7 @@ FLOWS: dict[str, BoardFlow] = {
                 ),
                 "ecppack_opts": "--compress",
             },
-            placer="--placer static --router router2", loader="ulx3s", absorbs=True,
+            placer="--placer static --router router2", loader="ulx3s", ecp5=True,
         ),
         BoardFlow(
             board=icebreaker.ICEBREAKER, at_clock=icebreaker.at_clock,

@@ -155,7 +155,7 @@ def build(board: Board, out_dir: Path, *, seed: int = SEED, absorb: bool = True)
         start = time.monotonic()
         _prepare(board, flow, seed, work)
         seconds = {"prepare": round(time.monotonic() - start, 1)}
-        absorbed = _run(work, tools, seconds, absorb and flow.absorbs)
+        absorbed = _run(work, tools, seconds, absorb and flow.ecp5)
         for log in ("rpt", "tim"):
             if (work / f"{NAME}.{log}").exists():
                 shutil.copyfile(work / f"{NAME}.{log}", out_dir / f"{board.name}.{log}")
@@ -197,7 +197,8 @@ def _prepare(board: Board, flow: BoardFlow, seed: int, work: Path) -> None:
         Top(board), name=NAME, do_build=False,
         # As flow/emit.py: Amaranth indexes arrays by a product, a shift where it can be.
         script_after_read=(
-            "proc\nselect t:$mul\nopt_expr\nselect -clear\nwrite_json elaborated.json\n" + COMMANDS
+            "proc\nselect t:$mul\nopt_expr\nselect -clear\nwrite_json elaborated.json\n"
+            + (COMMANDS if flow.ecp5 else "")
         ),
         nextpnr_opts=f"--seed {seed} {flow.placer} --report report.json --timing-allow-fail",
         **flow.synthesis,
