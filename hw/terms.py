@@ -16,7 +16,7 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 
-from .arrays.plain import DigitLane
+from .arrays.plain import DigitLane, PlainShiftLane
 from .arrays.rows import ShiftRows
 from .config import EngineConfig
 from .plain import Plain
@@ -36,8 +36,10 @@ def active_layout(config: EngineConfig) -> data.StructLayout:
     return data.StructLayout({"held": _lane(config).held_bits})
 
 
-def decode(config: EngineConfig, code: Value) -> Value:
+def decode(config: EngineConfig, code: Value, *, fresh: bool = False) -> Value:
     """Return a raw code of B bits in the layout ``active_layout``.
+
+    ``fresh`` says that it is not held, but used in the same cycle, as `pick` is to be told too.
 
     A code c of magnitude m = |c| means a left shift of M - m: for c > 0 that is the inverse of
     its low bits, for c < 0 the low bits minus one. A code of an integer lacks one bit, see
@@ -49,9 +51,11 @@ def decode(config: EngineConfig, code: Value) -> Value:
         return code[: config.code_bits]
     low, negative, some = code[:-1], code[-1], code.any()
     stages = max(config.magnitudes - 1, 0).bit_length()
+    shift = Mux(negative, low - 1, ~low)[:stages]
+    if fresh:
+        return Cat(some, negative, shift)
     if stages < 2:
         return Cat(some & ~negative, negative)
-    shift = Mux(negative, low - 1, ~low)[:stages]
     return Cat(negative, shift[0], some & ~shift[1], some & shift[1], shift[2:])
 
 
@@ -78,11 +82,19 @@ class TermTable:
         ]  # fmt: skip
 
 
-def pick(m: Module, config: EngineConfig, x: Value, active: data.View, name: str) -> Signal:
-    """Return the term (unsigned, ``config.term_bits``) that a held code picks from x."""
+def pick(
+    m: Module, config: EngineConfig, x: Value, active: data.View, name: str, *, fresh: bool = False
+) -> Signal:
+    """Return the term (unsigned, ``config.term_bits``) that a held code picks from x.
+
+    Of a ``fresh`` code's shift the sign is there first, and whether it is nothing is chosen last.
+    """
     term = Signal(config.term_bits, name=name)
     if config.select == "shifter":
-        m.d.comb += term.eq(_lane(config).value(x, active.held))
+        lane = _lane(config)
+        if fresh and isinstance(lane, ShiftRows):
+            lane = PlainShiftLane(1, config.code_bits, config.act_bits)
+        m.d.comb += term.eq(lane.value(x, active.held))
         return term
     table = TermTable(config, x).terms
     top = config.magnitudes

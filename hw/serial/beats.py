@@ -159,8 +159,8 @@ class Beats(wiring.Component):
             m.d.sync += [summing.eq(1), at.eq(pixel)]
         terms = [
             pick(m, config, acts.word_select(row, config.act_bits),
-                 self._active(decode(config, codes.word_select(row, config.code_bits)), m, row),
-                 f"term{row}")
+                 self._active(decode(config, codes.word_select(row, config.code_bits), fresh=True),
+                              m, row), f"term{row}", fresh=True)
             for row in range(config.rows)
         ]  # fmt: skip
         total = Plain(range(config.sum_max + 1))

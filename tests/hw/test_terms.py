@@ -48,14 +48,17 @@ def check(config: EngineConfig, wanted: dict[tuple[int, int], int]) -> None:
     m.d.comb += active.as_value().eq(decode(config, code))
     term = pick(m, config, x, active, "term")
     late = pick_late(m, config, x, active, 1)
-    assert len(term) == len(late) == config.term_bits
+    new = Signal(active_layout(config))
+    m.d.comb += new.as_value().eq(decode(config, code, fresh=True))
+    fresh = pick(m, config, x, new, "fresh", fresh=True)
+    assert len(term) == len(late) == len(fresh) == config.term_bits
 
     async def testbench(ctx: Any) -> None:
         before = None  # the term of the cycle before, mostly with another code
         for (number, value), want in Random(3).sample(list(wanted.items()), len(wanted)):
             ctx.set(code, number & (1 << config.code_bits) - 1)
             ctx.set(x, value)
-            assert ctx.get(term) == want, (number, value)
+            assert ctx.get(term) == ctx.get(fresh) == want, (number, value)
             assert before is None or ctx.get(late) == before, (number, value)
             await ctx.tick()
             before = want
