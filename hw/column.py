@@ -24,8 +24,9 @@ class Column(wiring.Component):
     A beat's activations stand at ``acts`` in stage C. Stage C picks the terms and adds pairs,
     D1 adds the rest, D2 shifts the sum by the pass, D3 adds it to the accumulator of the beat's
     pixel (or takes the larger of the two), E writes back. In a wide array activations come a long
-    way: C0 brings them here, C1 picks the terms, C adds four each. The control inputs carry the
-    stage at which they apply in their names; the array delays them once for all columns.
+    way: C0 brings them here, C1 picks the terms, a shift's but for its last multiplexer, and C adds
+    four each. The control inputs carry the stage at which they apply in their names; the array
+    delays them once for all columns.
     A pixel must not return within 4 beats (read in D1, written in E), so the value read in the
     cycle of a write to the same place is never used.
 

@@ -36,10 +36,8 @@ def active_layout(config: EngineConfig) -> data.StructLayout:
     return data.StructLayout({"held": _lane(config).held_bits})
 
 
-def decode(config: EngineConfig, code: Value, *, fresh: bool = False) -> Value:
+def decode(config: EngineConfig, code: Value) -> Value:
     """Return a raw code of B bits in the layout ``active_layout``.
-
-    ``fresh`` says that it is not held, but used in the same cycle, as `pick` is to be told too.
 
     A code c of magnitude m = |c| means a left shift of M - m: for c > 0 that is the inverse of
     its low bits, for c < 0 the low bits minus one. A code of an integer lacks one bit, see
@@ -49,14 +47,17 @@ def decode(config: EngineConfig, code: Value, *, fresh: bool = False) -> Value:
         return Cat(code, _minus_two(code))
     if config.select == "mux":
         return code[: config.code_bits]
-    low, negative, some = code[:-1], code[-1], code.any()
-    stages = max(config.magnitudes - 1, 0).bit_length()
-    shift = Mux(negative, low - 1, ~low)[:stages]
-    if fresh:
-        return Cat(some, negative, shift)
-    if stages < 2:
+    some, negative, shift = _shift(config, code)
+    if len(shift) < 2:
         return Cat(some & ~negative, negative)
     return Cat(negative, shift[0], some & ~shift[1], some & shift[1], shift[2:])
+
+
+def _shift(config: EngineConfig, code: Value) -> tuple[Value, Value, Value]:
+    """Return whether a code is a term, whether that is negative, and its left shift."""
+    low, negative = code[:-1], code[-1]
+    stages = max(config.magnitudes - 1, 0).bit_length()
+    return code.any(), negative, Mux(negative, low - 1, ~low)[:stages]
 
 
 def _minus_two(code: Value) -> Value:
@@ -82,19 +83,11 @@ class TermTable:
         ]  # fmt: skip
 
 
-def pick(
-    m: Module, config: EngineConfig, x: Value, active: data.View, name: str, *, fresh: bool = False
-) -> Signal:
-    """Return the term (unsigned, ``config.term_bits``) that a held code picks from x.
-
-    Of a ``fresh`` code's shift the sign is there first, and whether it is nothing is chosen last.
-    """
+def pick(m: Module, config: EngineConfig, x: Value, active: data.View, name: str) -> Signal:
+    """Return the term (unsigned, ``config.term_bits``) that a held code picks from x."""
     term = Signal(config.term_bits, name=name)
     if config.select == "shifter":
-        lane = _lane(config)
-        if fresh and isinstance(lane, ShiftRows):
-            lane = PlainShiftLane(1, config.code_bits, config.act_bits)
-        m.d.comb += term.eq(lane.value(x, active.held))
+        m.d.comb += term.eq(_lane(config).value(x, active.held))
         return term
     table = TermTable(config, x).terms
     top = config.magnitudes
@@ -122,4 +115,20 @@ def pick_late(m: Module, config: EngineConfig, x: Value, active: data.View, inde
     m.d.sync += [picked.eq(early), last.eq(active.held[-1])]
     term = Signal(config.term_bits, name=name)
     m.d.comb += term.eq(lane.last(picked, last))
+    return term
+
+
+def pick_fresh(m: Module, config: EngineConfig, x: Value, code: Value, index: int) -> Signal:
+    """Return the term of a shift's code that is not held but decoded in the cycle that uses it.
+
+    The sign is there first, so that is taken first; whether it is nothing, last. ``config`` has
+    shift arithmetic and select "shifter".
+    """
+    active = Signal(active_layout(config), name=f"active{index}")
+    lane = PlainShiftLane(1, config.code_bits, config.act_bits)
+    term = Signal(config.term_bits, name=f"term{index}")
+    m.d.comb += [
+        active.as_value().eq(Cat(_shift(config, code))),
+        term.eq(lane.value(x, active.held)),
+    ]
     return term

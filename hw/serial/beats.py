@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import EngineConfig
 from ..plain import Plain
 from ..ram import NO_COLLISIONS
-from ..terms import active_layout, decode, pick
+from ..terms import pick_fresh
 from ..tree import tree_sum
 from .ports import ADDRESS_BITS, WORD_BYTES
 
@@ -158,9 +158,8 @@ class Beats(wiring.Component):
         with m.If(there):
             m.d.sync += [summing.eq(1), at.eq(pixel)]
         terms = [
-            pick(m, config, acts.word_select(row, config.act_bits),
-                 self._active(decode(config, codes.word_select(row, config.code_bits), fresh=True),
-                              m, row), f"term{row}", fresh=True)
+            pick_fresh(m, config, acts.word_select(row, config.act_bits),
+                       codes.word_select(row, config.code_bits), row)
             for row in range(config.rows)
         ]  # fmt: skip
         total = Plain(range(config.sum_max + 1))
@@ -168,12 +167,6 @@ class Beats(wiring.Component):
         self._accumulate(m, Cat(turn, at), summing, total)
         m.d.comb += self.busy.eq(self.reading | summing)
         return m
-
-    def _active(self, value: Value, m: Module, row: int) -> Any:
-        """Return a decoded code as `pick` wants it."""
-        active = Signal(active_layout(self.config), name=f"active{row}")
-        m.d.comb += active.as_value().eq(value)
-        return active
 
     def _accumulate(self, m: Module, place: Value, valid: Value, total: Value) -> None:
         """Add the sum of the cycle before to its accumulator.

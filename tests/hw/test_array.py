@@ -23,6 +23,8 @@ CONFIGS = [
     EngineConfig(rows=3, cols=2, hold=5, code_bits=3, lane_terms=2, max_terms=4),
     EngineConfig(rows=1, cols=1, hold=4, lane_terms=2, max_terms=2, select="mux"),
     EngineConfig(rows=12, cols=6, hold=5, lane_terms=2),
+    EngineConfig(rows=11, cols=6, hold=5, code_bits=5),
+    EngineConfig(rows=11, cols=6, hold=5, code_bits=3, lane_terms=2, max_terms=4, act_bits=6),
 ]
 INTEGER_CONFIGS = [
     EngineConfig(rows=3, cols=4, hold=6, arithmetic="int8"),
