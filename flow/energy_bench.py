@@ -189,8 +189,8 @@ def find_control(engines: Mapping[str, Any] | None, name: str) -> dict[str, Any]
     -------
     dict or None
         ``engine``, ``lanes``; by what `kind` says ``pj``, per cycle of all blocks but the array,
-        and ``beats``, the share of the cycles measured in which the array computed; ``measured``,
-        those that were; None if none was run.
+        ``array``, per cycle of that, and ``beats``, the share of the cycles measured in which it
+        computed; ``measured``, those that were; None if none was run.
     """
     rows = [row for row in (engines or {}).get("engines", []) if "power" in row and row["gates"]]
     shifts = [row for row in rows if row["arithmetic"] == "shift"]
@@ -202,6 +202,7 @@ def find_control(engines: Mapping[str, Any] | None, name: str) -> dict[str, Any]
     return {
         "engine": found["engine"], "lanes": found["lanes"],
         "pj": {n: row["pj_per_cycle"] - row["pj_per_cycle_array"] for n, row in each.items()},
+        "array": {n: row["pj_per_cycle_array"] for n, row in each.items()},
         "beats": {n: row["beats"] / row["power_cycles"] for n, row in each.items()},
         "measured": [name for name in each if name in known],
     }  # fmt: skip

@@ -57,8 +57,8 @@ the program's descriptors, which agree with the Verilog's counters ([zoo.md](zoo
   N passes.
 
 **Not included**: {missing}clock tree, wires, and the leakage of memories. The circuits are those of
-`hw/arrays`; the emitted Verilog still has plainer lanes. It also reads every bank of its memories
-in every cycle; counted are those whose data are used.
+`hw/arrays`; {built} It also reads every bank of
+its memories in every cycle; counted are those whose data are used.
 """
 
 LEVERS = """\
@@ -226,6 +226,18 @@ def _control(document: dict[str, Any]) -> tuple[str, str]:
     return f"not known\n  here, and 0: {why}.", "control, address generation, requantiser, buses, "
 
 
+def _built(document: dict[str, Any]) -> str:
+    """Return what is said of the array that the emitted Verilog has."""
+    control = document.get("control")
+    if not control:
+        return "the emitted Verilog has lanes of its own."
+    pj = ", ".join(f"{control['array'][name]:,.0f} ({name})" for name in control["measured"])
+    return (
+        "the emitted Verilog's array has more registers, clocked in every cycle:\n"
+        f"{pj} pJ per cycle, where it was measured."
+    )
+
+
 def _span(shares: Iterable[float]) -> str:
     """Return the least and the largest of shares in percent."""
     percent = sorted({f"{100 * share:.0f}" for share in shares}, key=int)
@@ -245,7 +257,7 @@ def to_markdown(document: dict[str, Any], image: str | None, command: str) -> st
     }[document["node"]]
     control, missing = _control(document)
     lines = [PREFACE.format(
-        command=command, control=control, missing=missing,
+        command=command, control=control, missing=missing, built=_built(document),
         rows=config["rows"], cols=config["cols"], name=config["name"],
         picture=document["picture"], library=document["library"], costs=_costs(document),
         source=SOURCE, scaled=scaled,

@@ -326,6 +326,7 @@ def test_the_command_compares_with_the_best_int8_array(counted: None, tmp_path: 
         "900 (shift), 1,900 (int8), 900 (int4, not measured: shift), 900 (two-term, not measured: "
         "shift) pJ\n  per cycle, by gate-level simulation with delays of the mapped `small`" in page
     )
+    assert "in every cycle:\n100 (shift), 100 (int8) pJ per cycle, where it was" in page
     assert "computed in 70 to 80 % of the\n  cycles measured, and does in 83 " in page
     assert "**Not included**: clock tree" in page
     text = to_markdown(greedy, None, "")

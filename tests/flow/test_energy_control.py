@@ -27,7 +27,9 @@ ENGINES: dict[str, Any] = {"engines": [
 def test_control_is_that_of_the_engine_or_of_the_largest() -> None:
     tiny = {"shift": 400.0, "int8": 400.0, "int4": 400.0, "two-term": 400.0}
     beats = dict.fromkeys(tiny, 0.7)
-    found = {"engine": "tiny", "lanes": 16, "pj": tiny, "beats": beats, "measured": ["shift"]}
+    array = dict.fromkeys(tiny, 100.0)
+    found = {"engine": "tiny", "lanes": 16, "pj": tiny, "array": array, "beats": beats,
+             "measured": ["shift"]}  # fmt: skip
     assert find_control(ENGINES, "tiny") == found
     # int8's own, and what has no clock gates or was not run does not count.
     small = {"shift": 900.0, "int8": 1900.0, "int4": 900.0, "two-term": 900.0}
