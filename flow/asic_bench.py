@@ -59,6 +59,19 @@ def kind(config: EngineConfig) -> str:
     return TWO_TERM if config.lane_terms > 1 else config.arithmetic
 
 
+def split_names(names: Sequence[str]) -> dict[str, set[str]]:
+    """Return engines of names like ``base`` and ``base/int8``; with some in which arithmetics only.
+
+    Empty where it is all of them.
+    """
+    found: dict[str, set[str]] = {}
+    for name in names:
+        engine, _, each = name.rpartition("/")
+        one = each in (*ARITHMETICS, TWO_TERM)
+        found.setdefault(engine if one else name, set()).add(each if one else "")
+    return {engine: set() if "" in kinds else kinds for engine, kinds in found.items()}
+
+
 def small_network(config: EngineConfig) -> NetworkBuilder:
     """Return a network of sums, additions and maxima, of a few thousand cycles."""
     integers = None if config.arithmetic == "shift" else config.code_bits
@@ -184,11 +197,13 @@ def bench_asic(
     configs: Sequence[EngineConfig], library: Library, stages: Stages, check: frozenset[str],
     power: frozenset[str] = frozenset(), picture: str | None = None,
     two_terms: frozenset[str] = frozenset(), ungated: frozenset[str] = frozenset(),
+    only: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:  # fmt: skip
     """Map and time each engine in every arithmetic; run those that are to be checked, or measured.
 
     ``check`` and ``two_terms`` have names of engines, ``power`` also ``NAME/ARITHMETIC``, and so
-    has ``ungated``: those engines are measured without clock gates too.
+    has ``ungated``: those engines are measured without clock gates too. An engine of which ``only``
+    has such names is measured in those arithmetics alone.
 
     Raises
     ------
@@ -201,6 +216,8 @@ def bench_asic(
     engines = (each for preset in configs for each in variants(preset, preset.name in two_terms))
     for config in engines:
         names = {config.name, f"{config.name}/{kind(config)}"}
+        if names.isdisjoint(only) and any(each.startswith(f"{config.name}/") for each in only):
+            continue
         run = not power.isdisjoint(names)
         plain = not ungated.isdisjoint(names)
         for least in (LEAST, 0) if plain else (LEAST,):

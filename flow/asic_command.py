@@ -17,7 +17,10 @@ log = Console(stderr=True)
 
 def bench_asic(
     presets: Annotated[
-        list[str] | None, typer.Argument(help="Engines; tiny by default. Or JSON files.")
+        list[str] | None,
+        typer.Argument(
+            help="Engines; tiny by default. Or JSON files. In one arithmetic only: base/shift."
+        ),
     ] = None,
     check: Annotated[
         list[str] | None,
@@ -61,21 +64,24 @@ def bench_asic(
     Memories stand apart. A netlist that is run must write what the golden model says, bit for bit;
     for power it runs with delays, which takes minutes.
 
-    Example: shiftwork bench-asic tiny base --power base --page docs/reference
+    Example: shiftwork bench-asic tiny base/shift base/int8 --power base --page docs/reference
     """
     from .asic.library import find_library
     from .asic.sta import need_sta
-    from .asic_bench import ARITHMETICS, TWO_TERM
+    from .asic_bench import ARITHMETICS, TWO_TERM, split_names
     from .asic_bench import bench_asic as measure
     from .asic_page import gate_table, power_table, to_table, write
     from .inputs import open_config
     from .progress import Stages
 
     names = presets or ["tiny"]
-    configs = [open_config(name) for name in names]
+    opened = [(open_config(file), kinds) for file, kinds in split_names(names).items()]
+    configs = [config for config, _ in opened]
     known = [config.name for config in configs]
+    only = frozenset(f"{config.name}/{each}" for config, kinds in opened for each in kinds)
     default = {"tiny"} & set(known)
-    both = frozenset(two_term or default)
+    named = {config.name for config, kinds in opened if TWO_TERM in kinds}
+    both = frozenset(two_term or default) | named
     run = {
         "--check": frozenset(check or default), "--power": frozenset(power or default),
         "--two-term": both, "--ungated": frozenset(ungated or ()),
@@ -97,7 +103,7 @@ def bench_asic(
     with Stages(log) as stages:
         document = measure(
             configs, library, stages, run["--check"], run["--power"], picture, both,
-            run["--ungated"],
+            run["--ungated"], only,
         )  # fmt: skip
     chosen = {
         "--check": check, "--power": power, "--two-term": two_term, "--ungated": ungated,

@@ -11,7 +11,7 @@ import pytest
 from shiftwork.flow import asic_bench
 from shiftwork.flow.asic.engine import EngineNetlist, Memory
 from shiftwork.flow.asic.engine_power import Run
-from shiftwork.flow.asic_bench import kind, small_network, variants
+from shiftwork.flow.asic_bench import kind, small_network, split_names, variants
 from shiftwork.flow.asic_page import COLUMNS, least_period, table_rows
 from shiftwork.flow.cli import main
 from shiftwork.flow.engine_workload import Scene
@@ -149,6 +149,15 @@ def test_only_named_engines_are_run(
     capsys.readouterr()
     assert main(["bench-asic", "tiny", "--power", "base", "-o", str(tmp_path)]) == 1
     assert capsys.readouterr().err == wanted.replace("--check", "--power")
+
+
+def test_one_arithmetic_of_an_engine(mapped: list[str], library: Any, tmp_path: Path) -> None:
+    assert split_names(["base", "a/b.json", "base/int8", "x/shift", "x/two-term"]) == {
+        "base": set(), "a/b.json": set(), "x": {"shift", "two-term"},
+    }  # fmt: skip
+    names = ["small/int8", "small/two-term", "tiny/shift"]
+    assert main(["bench-asic", *names, "--power", "small", "-o", str(tmp_path)]) == 0
+    assert mapped == ["small int8 with delays", "small two-term with delays", "tiny shift"]
 
 
 def test_without_clock_gates_too(
