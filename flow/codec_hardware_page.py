@@ -28,6 +28,10 @@ Every circuit by itself, for {lanes} channels of {act_bits} bits, codes of {code
   them out again; a fixed-rate code needs the pair beside encoder and decoder.
 - `zero_encoder`, `zero_decoder`: zero-value compression, lossless, whose words have no fixed
   length. The encoder's packer is part of it, and so is the decoder's unpacking.
+- `switched_encoder`, `switched_decoder`: tables that the left neighbour switches, `_2` of two and
+  `_4` of four tables per channel, of one plane; `_4x16`: of 16 planes, as many tables as `_64` has.
+  Table bytes are those of the circuit's memories: in the encoder thresholds, edges and next ranges,
+  in the decoder levels, each with its range.
 - `plane_encoder`, `plane_decoder`: the paper's code, sums of a pixel's {planes} bits with ternary
   weights against thresholds. `_16`: of all {lanes} channels together, a word in 16 cycles; a unit
   forms 16 bits one after another. `_g4`: of groups of 4 channels, a word per cycle; all
@@ -42,9 +46,11 @@ AFTER = """\
 An engine with `codec_bits` has encoder, decoder, packer and unpacker in its way to memory
 ([decision 009](../decisions/009-codec-in-the-engine.md)). The circuits of
 zero-value compression are not in the engine, which keeps masks and values apart ([decision
-015](../decisions/015-maps-without-zeros.md)), nor are those of plane codes, which lose more or
-take more than tables: both are checked by themselves against the model, on both simulators, on a
-map of ResNet8.
+015](../decisions/015-maps-without-zeros.md)), nor are those of switched tables, which lose less and
+take more than tables ([decision
+009](../decisions/009-codec-in-the-engine.md#tables-that-the-left-neighbour-switches)), nor those of
+plane codes, which lose more or take more: all are checked by themselves against the model, on both
+simulators, on a map of ResNet8.
 """
 ENGINES = """\
 ## Whole engines
