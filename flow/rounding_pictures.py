@@ -64,12 +64,10 @@ def held_back(count: int) -> torch.Tensor:
 
 
 def from_zoo(loader: Loader, count: int) -> RoundingPictures:
-    """Return the random crops that ``make accuracy`` rounds with, if as many are asked for.
-
-    By default they are fewer than the pictures, so each is of another one.
-    """
-    assert loader.crops is not None
-    return _each(loader.crops(count, False), loader.crops(JUDGES, True), apart=True)
+    """Return the random crops that ``make accuracy`` rounds with, if as many are asked for."""
+    assert loader.crops is not None and loader.crop_sources is not None
+    source = loader.crop_sources(count, False)
+    return RoundingPictures(loader.crops(count, False), loader.crops(JUDGES, True), True, source)
 
 
 def from_crops(

@@ -147,5 +147,6 @@ LOADER = Loader(
     calibration=partial(imagenet.calibration, PREPROCESS),
     labelled=partial(imagenet.labelled, PREPROCESS),
     crops=partial(imagenet.some_crops, PREPROCESS),
+    crop_sources=imagenet.crop_sources,
 )
 load_quantized = LOADER.load_quantized

@@ -49,10 +49,28 @@ def held_out_crops(preprocess: Preprocess, count: int, seed: int = 0) -> torch.T
 def some_crops(preprocess: Preprocess, count: int, held_out: bool, seed: int = 0) -> torch.Tensor:
     """Return random crops of one or the other part of the pictures without labels."""
     parts = []
-    for kind in (pictures.calibration(), pictures.cutouts()):
-        chosen = [p.open() for i, p in enumerate(kind) if (i % HELD_OUT == 0) == held_out]
-        parts.append(crops(chosen, preprocess, -(-count // 2), seed))
+    for kind in _kinds(held_out):
+        parts.append(crops([p.open() for p in kind], preprocess, -(-count // 2), seed))
     return torch.stack(parts, 1).flatten(0, 1)[:count]
+
+
+def crop_sources(count: int, held_out: bool) -> torch.Tensor:
+    """Return for each of :func:`some_crops` the number of its picture, int64 (count,).
+
+    The first crops are of pictures 0, 1, 2...; more than there are pictures are of some again.
+    """
+    number = torch.arange(count)
+    sizes = torch.tensor([len(kind) for kind in _kinds(held_out)])
+    kind = number % 2
+    return number // 2 % sizes[kind] * 2 + kind
+
+
+def _kinds(held_out: bool) -> list[list[pictures.Picture]]:
+    """Return the photos and the cut-outs of one or the other part."""
+    return [
+        [picture for i, picture in enumerate(kind) if (i % HELD_OUT == 0) == held_out]
+        for kind in (pictures.calibration(), pictures.cutouts())
+    ]
 
 
 def labelled(preprocess: Preprocess, limit: int | None = None) -> Labelled:

@@ -63,6 +63,8 @@ class Loader:
     crops : callable, optional
         Of a number and whether they are held out; returns so many random crops of pictures
         without labels to round with, or of others to judge on. None: it has none.
+    crop_sources : callable, optional
+        Of the same; returns the number of the picture that each crop is of. Where there are crops.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Loader:
     labelled: Callable[[int | None], Labelled] | None = None
     pictures: int = CALIBRATION_PICTURES
     crops: Callable[[int, bool], torch.Tensor] | None = None
+    crop_sources: Callable[[int, bool], torch.Tensor] | None = None
 
     def load_quantized(
         self,

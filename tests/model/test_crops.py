@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 
 from shiftwork.model.preprocess import Preprocess
-from shiftwork.model.zoo import pictures
+from shiftwork.model.zoo import imagenet, pictures
 from shiftwork.model.zoo.crops import ZOOM, crops
 
 PREPROCESS = Preprocess(size=32, short_side=40)
@@ -50,3 +51,26 @@ def test_cutouts_are_apart_from_the_labelled_pictures() -> None:
     for picture in found:
         assert picture.name not in labelled
         assert picture.name.removesuffix("_mirror").removesuffix("_flip") not in labelled
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A picture of one colour."""
+
+    value: int
+
+    def open(self) -> Image.Image:
+        return Image.new("RGB", (50, 40), (self.value,) * 3)
+
+
+def test_crops_of_a_picture_that_is_taken_again_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos, cutouts = [Plain(v) for v in range(10, 19)], [Plain(v) for v in range(100, 106)]
+    monkeypatch.setattr(pictures, "calibration", lambda limit=None: photos)
+    monkeypatch.setattr(pictures, "cutouts", lambda: cutouts)
+    for held, count in ((False, 25), (True, 9)):
+        colours = imagenet.some_crops(PREPROCESS, count, held)[:, 0, 0, 0].tolist()
+        sources = imagenet.crop_sources(count, held).tolist()
+        pairs = set(zip(colours, sources, strict=True))
+        assert len(pairs) == len(set(colours)) == len(set(sources))
+    # 7 of the photos and 4 of the cut-outs are not held out
+    assert imagenet.crop_sources(11, False).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 10]
