@@ -25,6 +25,14 @@ def codec(
         int | None, typer.Option(help="Unlabelled crops to fit codes to: 240, nanodet 72.")
     ] = None,
     steps: Annotated[int, typer.Option(help="Of tuning end to end; 0 tunes nothing.")] = 40,
+    by_bytes: Annotated[
+        str | None,
+        typer.Option(
+            "--bytes",
+            help="Only this: untuned codes of these maps, ALL or SQ2, by the bytes that cross "
+            "memory, tables counted.",
+        ),
+    ] = None,
     page: Annotated[
         Path | None,
         typer.Option(help="Folder for the network's page, with its plot.", callback=writable),
@@ -39,7 +47,7 @@ def codec(
     Example: shiftwork codec squeezenet1_1 --limit 40 --steps 0
     """
     from ..model.codec import bench, detector_bench, plan
-    from . import codec_detector, codec_report
+    from . import codec_bytes, codec_detector, codec_report
 
     detector = name == codec_report.DETECTOR
     if name not in plan.NETWORKS and not detector:
@@ -51,7 +59,13 @@ def codec(
         raise ValueError(f"--crops must be at least {bench.BATCH}, not {crops}")
     if steps < 0:
         raise ValueError(f"--steps must not be negative, not {steps}")
-    if detector:
+    written = "codec.json"
+    if by_bytes is not None:
+        crops = crops or bench.CROPS
+        rows = codec_bytes.run_bytes(name, by_bytes, log, limit=limit, crops=crops)
+        document = codec_bytes.write(rows, name, out_dir, page, crops=crops)
+        text, written = codec_bytes.to_markdown(rows), codec_bytes.file_name(by_bytes)
+    elif detector:
         scenes, crops = limit or detector_bench.SCENES, crops or detector_bench.CROPS
         found, traffic = codec_detector.run_detector(log, scenes=scenes, crops=crops)
         document = codec_detector.write(
@@ -69,7 +83,7 @@ def codec(
         typer.echo(json.dumps(document, indent=2))
     else:
         out.print(text, markup=False, soft_wrap=True)
-        out.print(str(out_dir / "codec.json"), markup=False)
+        out.print(str(out_dir / written), markup=False)
 
 
 def register(app: typer.Typer) -> None:

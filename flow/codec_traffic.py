@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..hw.config import preset
+from ..model.codec.crossings import with_codec
 from ..model.codec.place import code_network
 from ..model.codec.table import TableCode
 from ..model.compile import compile_network
@@ -83,12 +84,7 @@ def measure_traffic(
         config = preset(PRESET)
         coded = code_network(network, codes) if codes else network
         if codes:
-            planes = max(-(-code.channels // config.rows) for code in coded.codes.values())
-            config = replace(
-                config,
-                codec_bits=max(code.bits for code in coded.codes.values()),
-                codec_planes=max(config.codec_planes, 1 << (planes - 1).bit_length()),
-            )
+            config = with_codec(config, coded)
         program = compile_network(coded, config)
         predicted = predict_cycles(program, config)
         found.append(

@@ -175,8 +175,13 @@ def _divergences(
 
 def divergence(want: torch.Tensor, got: torch.Tensor) -> float:
     """Return the mean Kullback-Leibler divergence in nats of scores (B, C) from those wanted."""
+    return float(divergences(want, got).mean())
+
+
+def divergences(want: torch.Tensor, got: torch.Tensor) -> torch.Tensor:
+    """Return each picture's divergence, float64 (B,)."""
     p, q = want.double().log_softmax(1), got.double().log_softmax(1)
-    return float((p.exp() * (p - q)).sum(1).mean())
+    return (p.exp() * (p - q)).sum(1)
 
 
 def mix_curve(

@@ -17,6 +17,7 @@ from ..zoo import MODELS, imagenet
 from ..zoo.loader import Labelled
 from .choose import Choice, pick_at_most
 from .coded import CodedGraph, Lossy
+from .crossings import loaded_bytes
 from .ebpc import Ebpc
 from .learned_rows import neighbour_rows, plane_rows
 from .maps import stored_maps, values_of
@@ -69,6 +70,8 @@ class Row:
         Of the code's own tables.
     step : int or None
         Of tuning; None where nothing was tuned.
+    loaded_bytes : int
+        Of tables as an engine loads them, see :func:`.crossings.loaded_bytes`.
     """
 
     maps: str
@@ -84,6 +87,7 @@ class Row:
     pictures: int
     table_bytes: int = 0
     step: int | None = None
+    loaded_bytes: int = 0
 
 
 class Bench:
@@ -155,9 +159,11 @@ class Bench:
     def row(
         self, maps: str, code: str, bits: float, codes: Mapping[str, Lossy], *,
         fixed: bool = True, network: CodedGraph | None = None, step: int | None = None,
+        scores: torch.Tensor | None = None,
     ) -> Row:  # fmt: skip
-        """Return the row of some codes."""
-        scores = self._scores(network or self.network, codes) if codes else self.reference
+        """Return the row of some codes; ``scores`` are those with them where they are known."""
+        if scores is None:
+            scores = self._scores(network or self.network, codes) if codes else self.reference
         right, before = self._right(scores), self._right(self.reference)
         return Row(
             maps, code, bits, fixed, int(right.sum()), self.pictures.right(scores, 5),
@@ -165,6 +171,7 @@ class Bench:
             int((scores.argmax(1) == self.reference.argmax(1)).sum()),
             divergence(self.reference, scores), len(scores),
             sum(getattr(c, "table_bits", 0) for c in codes.values()) // 8, step,
+            sum(map(loaded_bytes, codes.values())),
         )  # fmt: skip
 
     def _right(self, scores: torch.Tensor) -> torch.Tensor:
@@ -174,16 +181,21 @@ class Bench:
 
     def rows(self) -> Iterator[Row]:
         """Yield every row, the cheap ones first."""
-        for maps, names in self.sets.items():
-            yield from self._lossless(maps, names)
-            yield from self._fixed(maps, names)
-            if self.plan.subset:
-                yield from self._pairs(maps, names)
-        yield from neighbour_rows(self)
+        for maps in self.sets:
+            yield from self.plain_rows(maps)
+        for maps in self.sets:
+            yield from neighbour_rows(self, maps)
         yield from plane_rows(self)
         yield from self._chosen()
         if self.steps:
             yield from self._tuned()
+
+    def plain_rows(self, maps: str) -> Iterator[Row]:
+        """Yield what is lossless, codes of one size and pairs, of one set of maps."""
+        yield from self.lossless_rows(maps)
+        yield from self._fixed(maps, self.sets[maps])
+        if self.plan.subset:
+            yield from self.pair_rows(maps)
 
     def choices(self) -> dict[str, dict[str, TableCode]]:
         """Return the codes whose traffic is of interest, by what to call them."""
@@ -193,7 +205,20 @@ class Bench:
             f"chosen per map, {choice.bits:.3g} bits": choice.codes,
         }
 
-    def _lossless(self, maps: str, names: Sequence[str]) -> Iterator[Row]:
+    def table_rows(self, maps: str) -> Iterator[Row]:
+        """Yield companded levels and tables by what an error costs, of one set of maps."""
+        names = self.sets[maps]
+        for done, k in enumerate(self.plan.bits, start=1):
+            made = {
+                n: companded(self.profiles[n].counts, k, self.network.zero[n]) for n in names
+            }  # fmt: skip
+            yield self.row(maps, "companded", k, made)
+            yield self.row(maps, "table", k, {n: self.fitted[n]["weighted"][k] for n in names})
+            self.tell(f"{maps} tables", done, len(self.plan.bits))
+
+    def lossless_rows(self, maps: str) -> Iterator[Row]:
+        """Yield lossless codes of one set of maps."""
+        names = self.sets[maps]
         codes = (ZeroMask(), ZeroRun(), Ebpc())
         stored = dict.fromkeys((code.name for code in codes), 0)
         total = 0
@@ -237,20 +262,35 @@ class Bench:
         return found
 
     @cached_property
-    def _options(self) -> dict[str, list[Option]]:
-        """Every way to store each map, with its measured loss."""
+    def options(self) -> dict[str, list[Option]]:
+        """Every table of each map, with its measured loss."""
         options = {}
         for name, fits in self.fitted.items():
-            profile = self.profiles[name]
-            options[name] = of_fixed_rate(
-                profile, (code for codes in fits.values() for code in codes.values())
-            )
+            codes = (code for codes in fits.values() for code in codes.values())
+            options[name] = of_fixed_rate(self.profiles[name], codes)
+        return self.measured(options, "measure codes")
+
+    @cached_property
+    def _options(self) -> dict[str, list[Option]]:
+        """Every way to store each map, with its measured loss: tables, and these behind masks."""
+        masks: dict[str, list[Option]] = {}
+        for name, profile in self.profiles.items():
             if _zeros(profile) > 0.25:  # a mask pays only then
-                for price in self.plan.mask_prices:
-                    options[name] += masked_options(profile, self.plan.masks, price)
+                masks[name] = [
+                    option
+                    for price in self.plan.mask_prices
+                    for option in masked_options(profile, self.plan.masks, price)
+                ]
+        found = self.measured(masks, "measure masks") if any(masks.values()) else {}
+        return {name: [*several, *found.get(name, ())] for name, several in self.options.items()}
+
+    def measured(
+        self, options: Mapping[str, Sequence[Option]], label: str
+    ) -> dict[str, list[Option]]:
+        """Return options with the losses measured on the first of the held-out crops."""
         return measured(
             self.network, options, self.held[: self.plan.measured],
-            tell=lambda done, total: self.tell("measure codes", done, total),
+            tell=lambda done, total: self.tell(label, done, total),
         )  # fmt: skip
 
     def tables(self, names: Sequence[str], k: int) -> dict[str, TableCode]:
@@ -258,10 +298,12 @@ class Bench:
         return {n: self._best(n, k).code for n in names}
 
     def _best(self, name: str, k: int) -> Option:
-        several = [o for o in self._options[name] if o.code.bits == k and not o.masked]
+        several = [option for option in self.options[name] if option.code.bits == k]
         return min(several, key=lambda option: option.loss)
 
-    def _pairs(self, maps: str, names: Sequence[str]) -> Iterator[Row]:
+    def pair_rows(self, maps: str) -> Iterator[Row]:
+        """Yield codes of two channels together, of one set of maps."""
+        names = self.sets[maps]
         for done, bits in enumerate(PAIR_BITS):
             self.tell(f"{maps} pairs", done, len(PAIR_BITS))
             means = {n: JointMeans(best_pairs(self.profiles[n].weights, bits)) for n in names}

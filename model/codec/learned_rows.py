@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-import torch
-
 from .coded import Lossy
 from .frozen import FrozenPlanes
 from .levels import best_tables
 from .start import of_table, search
-from .switched import Neighbours
+from .switched import gathered
 from .threshold import PlaneCode
 from .tune import Tuning, tune
 
@@ -80,43 +78,34 @@ def _spatial(bench: Bench, names: list[str]) -> dict[str, FrozenPlanes]:
     }  # fmt: skip
 
 
-def neighbour_rows(bench: Bench) -> Iterator[Row]:
+def neighbour_rows(bench: Bench, maps: str) -> Iterator[Row]:
     """Yield tables that the left neighbour switches, and differences to it."""
-    for maps, ranges in bench.plan.ranges.items():
-        names = bench.sets[maps]
-        sizes = bench.plan.switched[maps]
-        kept: dict[tuple[str, int, int], Neighbours] = {}
-        for name in names:
-            profile, before = bench.profiles[name], bench.fitted[name]["weighted"]
-            parts = best_tables(profile.weights, ranges)
-            kept |= {
-                (name, k, r): Neighbours(profile, before[k], parts[r])
-                for k in sizes
-                for r in ranges
-            }
-
-        def look(
-            name: str, a: torch.Tensor, kept: dict[tuple[str, int, int], Neighbours] = kept
-        ) -> None:
-            for (of, _, _), neighbours in kept.items():
-                if of == name:
-                    neighbours.add(a)
-
-        label = f"{maps} by left neighbour"
-        batches = bench.crops[:PICTURES].split(12)
-        for done, batch in enumerate(batches):
-            bench.network.scores(batch, {}, look=look)
-            bench.tell(label, done, len(batches))
-        for k in sizes:
-            for r in ranges:
-                codes = {n: kept[n, k, r].switched(k) for n in names}
-                yield bench.row(maps, SWITCHED.format(1 << r), k, codes)
-            if maps == MAPS:
-                changes = {n: kept[n, k, ranges[0]].difference(k) for n in names}
-                yield bench.row(maps, "difference to left neighbour", k, changes)
-        bench.tell(label, len(batches), len(batches))
-        if maps == MAPS and bench.steps:
-            r = ranges[len(ranges) // 2]
-            for k in bench.plan.tuned_planes:
-                codes = {n: kept[n, k, r].switched(k) for n in names}
-                yield _tuned(bench, SWITCHED.format(1 << r), k, codes)
+    names, ranges, sizes = (
+        bench.sets[maps], bench.plan.ranges.get(maps, ()), bench.plan.switched.get(maps, ())
+    )  # fmt: skip
+    if not ranges:
+        return
+    codes: dict[tuple[int, int], dict[str, Lossy]] = {(k, r): {} for k in sizes for r in ranges}
+    changes: dict[int, dict[str, Lossy]] = {k: {} for k in sizes}
+    label = f"{maps} by left neighbour"
+    known = {name: bench.profiles[name] for name in names}
+    bench.tell(label, 0, len(names))
+    found = gathered(bench.network, bench.crops[:PICTURES], known)
+    for done, (name, neighbours) in enumerate(found, start=1):
+        before = bench.fitted[name]["weighted"]
+        parts = best_tables(known[name].weights, ranges)
+        for k, r in codes:
+            codes[k, r][name] = neighbours.switched(k, before[k], parts[r])
+        if maps == MAPS:
+            for k in sizes:
+                changes[k][name] = neighbours.difference(k, before[k])
+        bench.tell(label, done, len(names))
+    for k in sizes:
+        for r in ranges:
+            yield bench.row(maps, SWITCHED.format(1 << r), k, codes[k, r])
+        if maps == MAPS:
+            yield bench.row(maps, "difference to left neighbour", k, changes[k])
+    if maps == MAPS and bench.steps:
+        r = ranges[len(ranges) // 2]
+        for k in bench.plan.tuned_planes:
+            yield _tuned(bench, SWITCHED.format(1 << r), k, codes[k, r])

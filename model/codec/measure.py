@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..mixed import divergence
-from .coded import BATCH, CodedGraph
+from .coded import BATCH, CodedGraph, Lossy
 from .parts import Part, with_parts
 
 if TYPE_CHECKING:
@@ -51,34 +51,58 @@ def measured(
     ValueError
         If there are no pictures.
     """
+    ways = {
+        name: [with_parts({name: option.code}, parts or {}) for option in several]
+        for name, several in options.items()
+    }
+    found = losses(network, ways, pictures, tell)
+    return {
+        name: [replace(o, loss=loss) for o, loss in zip(several, found[name], strict=True)]
+        for name, several in options.items()
+    }
+
+
+def losses(
+    network: CodedGraph,
+    ways: Mapping[str, Sequence[Mapping[str, Lossy]]],
+    pictures: torch.Tensor,
+    tell: Callable[[int, int], None] | None = None,
+) -> dict[str, list[float]]:
+    """Return the losses of several ways to store each map, in nats, each by itself.
+
+    Parameters
+    ----------
+    network : CodedGraph
+    ways : Mapping[str, sequence of Mapping[str, callable]]
+        By name of map, the codes of the tensors that store it: the same ones in each way, and one
+        way or more.
+    pictures, tell
+        As :func:`measured` takes them.
+
+    Raises
+    ------
+    ValueError
+        If there are no pictures.
+    """
     if not len(pictures):
         raise ValueError("measuring codes needs one picture or more, not 0")
     smooth = copy.copy(network)
     smooth.rounds = False
-    lying = {
-        name: [name, *(n for n, part in (parts or {}).items() if part.whole == name)]
-        for name in options
-    }
-    losses = {name: [0.0] * len(several) for name, several in options.items()}
+    found = {name: [0.0] * len(several) for name, several in ways.items()}
     done = 0
     for x in pictures.split(BATCH):
         kept: dict[str, torch.Tensor] = {}
         network.scores(x, {}, look=kept.__setitem__)
-        for name, several in options.items():
-            wanted = smooth.scores_after(x, kept, dict.fromkeys(lying[name], _exactly))
-            for number, option in enumerate(several):
-                codes = with_parts({name: option.code}, parts or {})
+        for name, several in ways.items():
+            exact = dict.fromkeys(several[0], _exactly)
+            wanted = smooth.scores_after(x, kept, exact)
+            for number, codes in enumerate(several):
                 got = smooth.scores_after(x, kept, codes)
-                losses[name][number] += divergence(wanted, got) * len(x) / len(pictures)
+                found[name][number] += divergence(wanted, got) * len(x) / len(pictures)
         done += len(x)
         if tell:
             tell(done, len(pictures))
-    return {
-        name: [
-            replace(option, loss=loss) for option, loss in zip(several, losses[name], strict=True)
-        ]
-        for name, several in options.items()
-    }
+    return found
 
 
 def _exactly(a: torch.Tensor) -> torch.Tensor:

@@ -9,15 +9,16 @@ table does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from .levels import best_tables
+from .coded import CodedGraph
+from .levels import best_tables, plain_means
 from .options import Profile
-from .table import VALUES, TableCode, check_codes, look_up
+from .table import VALUES, TableCode, check_codes
 
 SHARE = 1e-3  # of a range's weight that goes by the whole channel's: it may have seen little
 MIDDLE = 128  # difference 0
@@ -156,52 +157,88 @@ class Difference:
 
 
 class Neighbours:
-    """Gathers what a map's values are beside their left neighbours, to fit such codes to.
+    """Counts what a map's values are beside their left neighbours, to fit such codes to.
 
     Parameters
     ----------
     profile : Profile
         Of the map: how much an error in a value matters.
-    before : TableCode
-        What the neighbours are read back through while fitting.
-    ranges : TableCode
-        As :class:`SwitchedTable` takes them.
     """
 
-    def __init__(self, profile: Profile, before: TableCode, ranges: TableCode) -> None:
-        self.profile, self.before, self.ranges = profile, before, ranges
-        self._values = torch.zeros(before.channels << ranges.bits, VALUES, dtype=torch.float64)
-        self._changes = torch.zeros(before.channels, VALUES, dtype=torch.float64)
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self._counts = torch.zeros(len(profile.counts), VALUES + 1, VALUES, dtype=torch.int32)
         seen, weights = profile.counts, profile.weights
         mean = weights.sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp(min=1e-300)
         self._worth = torch.where(seen > 0, weights / seen.clamp(min=1e-300), mean)
 
     def add(self, a: torch.Tensor) -> None:
         """Take in maps uint8 (B, C, H, W)."""
-        read = self.before(a)
-        left = torch.cat([torch.zeros_like(read[..., :1]), read[..., :-1]], 3)
-        worth = look_up(self._worth, a).flatten()
-        channel = torch.arange(a.shape[1]).view(-1, 1, 1)
-        at = self.ranges.encode(left)
-        at[..., :1] = 0
-        table = (channel << self.ranges.bits) + at
-        change = (a.long() - left + MIDDLE).clamp(0, VALUES - 1)
-        for total, index in (
-            (self._values, table * VALUES + a),
-            (self._changes, channel * VALUES + change),
-        ):
-            size = total.numel()
-            total += torch.bincount(index.flatten(), worth, minlength=size).view(total.shape)
+        left = torch.nn.functional.pad(a[..., :-1].int() + 1, (1, 0))  # 0 where there is none
+        channel = torch.arange(a.shape[1], dtype=torch.int32).view(-1, 1, 1)
+        index = (channel * (VALUES + 1) + left) * VALUES + a
+        counts = torch.bincount(index.flatten(), minlength=self._counts.numel())
+        self._counts += counts.view(self._counts.shape).int()
 
-    def switched(self, bits: int) -> SwitchedTable:
-        """Return the code of k bits with the least weighted squared error."""
-        whole = self.profile.weights / self.profile.weights.sum(1, keepdim=True)
-        share = whole.repeat_interleave(1 << self.ranges.bits, 0)
-        total = self._values.sum(1, keepdim=True)
-        least = SHARE * total.mean()  # what was never seen goes by the channel alone
-        weights = self._values + SHARE * torch.maximum(total, least) * share
-        return SwitchedTable(self.ranges, best_tables(weights, [bits])[bits])
+    def switched(self, bits: int, before: TableCode, ranges: TableCode) -> SwitchedTable:
+        """Return the code of k bits with the least weighted squared error.
 
-    def difference(self, bits: int) -> Difference:
+        Parameters
+        ----------
+        bits : int
+        before : TableCode
+            What the neighbours are taken to be read back through.
+        ranges : TableCode
+            As :class:`SwitchedTable` takes them.
+        """
+        weights = self._by_range(before, ranges) * self._worth[:, None]
+        tables = best_tables(_filled(weights, self.profile.weights), [bits])
+        return SwitchedTable(ranges, tables[bits])
+
+    def means(self, code: SwitchedTable, before: TableCode) -> SwitchedTable:
+        """Return the code with the plain mean of what each of its intervals holds as its level."""
+        counts = _filled(self._by_range(before, code.ranges), self.profile.counts)
+        return SwitchedTable(code.ranges, plain_means(code.tables, counts))
+
+    def _by_range(self, before: TableCode, ranges: TableCode) -> torch.Tensor:
+        """Return how often values follow each range of the left one, float64 (C, S, 256)."""
+        at = ranges.codes.gather(1, before.decoded.long()).long()
+        at = torch.nn.functional.pad(at, (1, 0))  # the first of a row goes by range 0
+        shape = (len(at), 1 << ranges.bits, VALUES)
+        index = at[:, :, None].expand(self._counts.shape)
+        return torch.zeros(shape, dtype=torch.int32).scatter_add_(1, index, self._counts).double()
+
+    def difference(self, bits: int, before: TableCode) -> Difference:
         """Return the code of k bits of differences with the least weighted squared error."""
-        return Difference(best_tables(self._changes, [bits])[bits])
+        read = torch.nn.functional.pad(before.decoded.long(), (1, 0))
+        change = torch.arange(VALUES) - read[:, :, None] + MIDDLE
+        weights = (self._counts * self._worth[:, None]).flatten(1)
+        index = change.clamp_(0, VALUES - 1).flatten(1)
+        total = torch.zeros(len(read), VALUES, dtype=torch.float64).scatter_add_(1, index, weights)
+        return Difference(best_tables(total, [bits])[bits])
+
+
+def _filled(own: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+    """Return the ranges' weights (C, S, 256), of which a little is the channel's, as (S C, 256)."""
+    share = whole / whole.sum(1, keepdim=True)
+    total = own.sum(2, keepdim=True)
+    least = SHARE * total.mean()  # what was never seen goes by the channel alone
+    return (own + SHARE * torch.maximum(total, least) * share[:, None]).flatten(0, 1)
+
+
+def gathered(
+    network: CodedGraph, pictures: torch.Tensor, known: Mapping[str, Profile]
+) -> Iterator[tuple[str, Neighbours]]:
+    """Yield the maps of ``known`` with what is beside what in them, on pictures uint8."""
+    kept: dict[str, list[torch.Tensor]] = {name: [] for name in known}
+
+    def look(name: str, a: torch.Tensor) -> None:
+        if name in kept:
+            kept[name].append(a)
+
+    network.scores(pictures, {}, look=look)
+    for name, profile in known.items():
+        found = Neighbours(profile)
+        for a in kept.pop(name):
+            found.add(a)
+        yield name, found

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from shiftwork.flow import codec_detector
+from shiftwork.flow import codec_bytes, codec_detector
 from shiftwork.flow.cli import main
 from shiftwork.flow.codec_report import to_markdown, write
 from shiftwork.flow.codec_traffic import Traffic, measure_traffic
 from shiftwork.model.calibrate import calibrate
 from shiftwork.model.codec.bench import Row
+from shiftwork.model.codec.by_bytes import MIXED, PLAIN, ByteRow
 from shiftwork.model.codec.detector_bench import DetectorRow
 from shiftwork.model.codec.plain import truncation
 from shiftwork.model.graph import ConvNode, Graph
@@ -62,9 +64,48 @@ def test_rows_become_tables_json_plot_and_page(tmp_path: Path) -> None:
     assert picture == (tmp_path / "codec_squeezenet1_1.svg").read_text()
 
 
+def test_codes_by_bytes_have_a_page_of_their_own(tmp_path: Path) -> None:
+    table = [
+        ByteRow(replace(ROWS[1], divergence=0.01), 80_000, 1_024),
+        ByteRow(replace(ROWS[2], divergence=0.16), 60_000, 512),
+    ]
+    middle = (81_024 + 60_512) // 2
+    switched = Row("SQ2", "table, 4 by left neighbour", 3.0, True, 30, 38, 1, 1, 38, 0.02, 40)
+    each = [ByteRow(ROWS[0], 160_000, 0), *table, ByteRow(switched, 60_000, middle - 60_000)]
+    plain = ByteRow(replace(ROWS[4], code=PLAIN), 900_000, 90_000, 3.0, 0.08, {})
+    mixed = ByteRow(
+        replace(ROWS[4], code=MIXED, divergence=0.04), 800_000, 190_000, 3.0, 0.05,
+        {"fire2_squeeze1x1": (4, 3)}, 0.01, 0.002, 0.03, 0.004,
+    )  # fmt: skip
+    chosen = [plain, mixed]
+    document = codec_bytes.write(each, "squeezenet1_1", tmp_path, tmp_path / "page", crops=240)
+    assert json.loads((tmp_path / "codec_bytes_SQ2.json").read_text()) == document
+    assert not (tmp_path / "page").exists()
+    document = codec_bytes.write(chosen, "squeezenet1_1", tmp_path, tmp_path / "page", crops=240)
+    assert document["rows"][1]["held_gain"] == 0.03
+    page = (tmp_path / "page" / "codec-bytes.md").read_text()
+    assert "| 3 | plain tables | 900.0 | 90.0 | 31 | 1 | 2 | 95.0 | 0.0500 |  | 0.0800 |  |" in page
+    assert "| 0.0400 | 0.0100 ± 0.0020 (20%) | 0.0500 | 0.0300 ± 0.0040 (38%) |" in page
+    assert "- 3 bits: `fire2_squeeze1x1` 4 tables of 3 bits\n" in page
+    assert "| 60.0 | 10.8 | 70.8 | 30 | 95.0 | 0.0200 | 0.0400 |" in page  # between 0.16 and 0.01
+    assert "| raw | 8 | 160.0 | 0.0 | 160.0 | 30 | 100.0 | 0.0000 |  |" in page  # beyond the tables
+    assert "on 24 held-out crops" in page and "72 other" in page
+    picture = (tmp_path / "page" / "codec_bytes_squeezenet1_1.svg").read_text()
+    assert "plain or switched tables<" in picture and "table, 4 by left neighbour<" in picture
+    codec_bytes.write(each, "squeezenet1_1", tmp_path, tmp_path / "again", crops=240)
+    assert (tmp_path / "again" / "codec-bytes.md").read_text() == page
+    with pytest.raises(ValueError, match=r"SQ2\.json: measured on other pictures or crops"):
+        codec_bytes.write(chosen, "squeezenet1_1", tmp_path, tmp_path / "page", crops=24)
+    (tmp_path / "codec_bytes_ALL.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"ALL\.json: not what codec --bytes wrote"):
+        codec_bytes.write(each, "squeezenet1_1", tmp_path, tmp_path / "page", crops=240)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--bytes", "SQ3"], "--bytes must be ALL or SQ2, not 'SQ3'"),
+        (["nanodet", "--bytes", "ALL"], "codec --bytes knows squeezenet1_1, not 'nanodet'"),
         (["resnet8"], "codec knows squeezenet1_1, efficientnet_lite0, nanodet, not 'resnet8'"),
         (["--limit", "0"], "--limit must be at least 1, not 0"),
         (["--crops", "3"], "--crops must be at least 12, not 3"),

@@ -28,9 +28,9 @@ def fitted(a: torch.Tensor) -> SwitchedTable:
     """Return the tables with the least squared error in a map."""
     counts = torch.stack([torch.bincount(of.flatten().long(), minlength=256) for of in a[0]])
     found = best_tables(counts.double(), [2, BITS])
-    neighbours = Neighbours(Profile(counts.double(), counts.double()), found[BITS], found[2])
+    neighbours = Neighbours(Profile(counts.double(), counts.double()))
     neighbours.add(a)
-    return neighbours.switched(BITS)
+    return neighbours.switched(BITS, found[BITS], found[2])
 
 
 def random_switched(seed: int, bits: int) -> SwitchedTable:

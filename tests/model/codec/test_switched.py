@@ -25,17 +25,24 @@ def maps() -> torch.Tensor:
     return (torch.stack(columns, 3).relu() * 60).clamp(0, 255).to(torch.uint8)
 
 
-def gathered(a: torch.Tensor, bits: int, ranges: int) -> tuple[TableCode, Neighbours]:
-    """Return the plain table of a map and what is known of its neighbours."""
+def fitted(
+    a: torch.Tensor, bits: int, ranges: int
+) -> tuple[TableCode, TableCode, Neighbours]:  # fmt: skip
+    """Return the plain table of a map, its ranges, and what is known of its neighbours."""
     counts = torch.stack(
         [torch.bincount(a[:, c].flatten().long(), minlength=256) for c in range(a.shape[1])]
     ).double()
     counts /= len(a)
     found = best_tables(counts, [bits, ranges])
-    neighbours = Neighbours(Profile(counts, counts), found[bits], found[ranges])
+    neighbours = Neighbours(Profile(counts, counts))
     neighbours.add(a[:4])
     neighbours.add(a[4:])
-    return found[bits], neighbours
+    return found[bits], found[ranges], neighbours
+
+
+def switched(a: torch.Tensor, bits: int, ranges: int) -> SwitchedTable:
+    table, parts, neighbours = fitted(a, bits, ranges)
+    return neighbours.switched(bits, table, parts)
 
 
 def error(read: torch.Tensor, a: torch.Tensor) -> float:
@@ -47,8 +54,8 @@ def error(read: torch.Tensor, a: torch.Tensor) -> float:
 def test_a_neighbour_lowers_the_error_of_maps_that_hang_together(
     maps: torch.Tensor, bits: int, ranges: int
 ) -> None:
-    table, neighbours = gathered(maps, bits, ranges)
-    code = neighbours.switched(bits)
+    table, parts, neighbours = fitted(maps, bits, ranges)
+    code = neighbours.switched(bits, table, parts)
     assert error(code(maps), maps) < 0.75 * error(table(maps), maps)
     stored = code.encode(maps)
     assert stored.shape == maps.shape and int(stored.max()) < 1 << bits
@@ -58,8 +65,7 @@ def test_a_neighbour_lowers_the_error_of_maps_that_hang_together(
 
 
 def test_it_is_what_a_pixel_after_the_other_gives(maps: torch.Tensor) -> None:
-    _, neighbours = gathered(maps, 3, 2)
-    code, a = neighbours.switched(3), maps[:1, :, :2]
+    code, a = switched(maps, 3, 2), maps[:1, :, :2]
     read = code(a)
     for c in range(3):
         for y in range(2):
@@ -76,9 +82,9 @@ def test_the_first_pixel_of_a_row_goes_by_range_0_even_where_no_value_is_in_it(
 ) -> None:
     counts = torch.ones(3, 256, dtype=torch.float64)
     ranges = TableCode(1, *(torch.zeros(3, n, dtype=torch.uint8) for n in (1, 2)))  # all are >= 0
-    neighbours = Neighbours(Profile(counts, counts), best_tables(counts, [3])[3], ranges)
+    neighbours = Neighbours(Profile(counts, counts))
     neighbours.add(maps)
-    code = neighbours.switched(3)
+    code = neighbours.switched(3, best_tables(counts, [3])[3], ranges)
     first, others = (
         TableCode(3, code.tables.thresholds[n::2], code.tables.levels[n::2]) for n in (0, 1)
     )
@@ -88,14 +94,36 @@ def test_the_first_pixel_of_a_row_goes_by_range_0_even_where_no_value_is_in_it(
 
 
 def test_one_table_for_all_ranges_is_that_table(maps: torch.Tensor) -> None:
-    table, neighbours = gathered(maps, 3, 1)
+    table, ranges, _ = fitted(maps, 3, 1)
     same = TableCode(3, *(t.repeat_interleave(2, 0) for t in (table.thresholds, table.levels)))
-    assert torch.equal(SwitchedTable(neighbours.ranges, same)(maps), table(maps))
+    assert torch.equal(SwitchedTable(ranges, same)(maps), table(maps))
+
+
+def test_plain_means_leave_no_error_on_average(maps: torch.Tensor) -> None:
+    table, ranges, neighbours = fitted(maps, 3, 2)
+    code = neighbours.switched(3, table, ranges)
+    means = neighbours.means(code, table)
+    assert torch.equal(code.tables.thresholds, means.tables.thresholds)
+    assert not torch.equal(code.tables.levels, means.tables.levels)
+    bias = (means(maps).double() - maps.double()).mean((0, 2, 3))
+    assert float(bias.abs().max()) < 0.5  # levels are whole
+
+
+def test_what_was_never_seen_goes_by_the_channel(maps: torch.Tensor) -> None:
+    table, _, neighbours = fitted(maps, 3, 1)
+    high = torch.full((3, 1), 255, dtype=torch.uint8)  # no neighbour is read back so high
+    ranges = TableCode(1, high, torch.zeros(3, 2, dtype=torch.uint8))
+    tables = neighbours.switched(3, table, ranges).tables
+    for number in range(2):
+        own = TableCode(3, tables.thresholds[number::2], tables.levels[number::2])
+        assert error(own(maps), maps) == pytest.approx(error(table(maps), maps), rel=1e-2)
 
 
 def test_differences_come_back(maps: torch.Tensor) -> None:
-    _, neighbours = gathered(maps, 3, 1)
-    found = [error(neighbours.difference(k)(maps), maps) for k in (2, 4, 6)]
+    found = []
+    for k in (2, 4, 6):
+        table, _, neighbours = fitted(maps, k, 1)
+        found.append(error(neighbours.difference(k, table)(maps), maps))
     assert found == sorted(found, reverse=True) and found[-1] < 1.5
     fine = torch.arange(0, 256, 2, dtype=torch.uint8)[None]  # every other difference
     code = Difference(TableCode(7, fine[:, 1:].contiguous(), fine))
@@ -104,8 +132,7 @@ def test_differences_come_back(maps: torch.Tensor) -> None:
 
 
 def test_a_switched_table_is_saved_and_damage_is_refused(maps: torch.Tensor) -> None:
-    _, neighbours = gathered(maps, 2, 1)
-    code = neighbours.switched(2)
+    code = switched(maps, 2, 1)
     data = json.loads(json.dumps(code.to_dict()))
     again = code_from_dict(data)
     assert isinstance(again, SwitchedTable) and torch.equal(again(maps), code(maps))
