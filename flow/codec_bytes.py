@@ -54,17 +54,18 @@ CHOSEN = """\
 
 For each map one code, fixed when a program is compiled, so that the sum of what each loses alone,
 measured on {measured} held-out crops, is least for at most so many bytes: those of so many bits for
-every value that crosses, tables counted. *{plain}*: 2 to 6 bits. *{mixed}*: also 2 or 4 tables per
-channel of 2 to 5 bits, switched by the left neighbour. These do not commute with maxima. A map that
-is pooled is then switched in front of the pooling, and what that gives is stored in a plain table
-of 1 or 2 bits more, which keeps all levels there are. Switched tables are left out where a plain
-table of one bit more takes fewer bytes. Divergence on the labelled pictures, and on {judges} other
-held-out crops; *less by*: the mean of the differences picture by picture, with its standard error.
+every value that crosses, tables counted. *{plain}*: 2 to 6 bits. *{mixed}*:
+also 2 or 4 tables per channel of 2 to 5 bits, switched by the left neighbour. These do not commute
+with maxima. A map that is pooled is then switched in front of the pooling, and what that gives is
+stored in a plain table of 1 or 2 bits more, which keeps all levels there are. Switched tables are
+left out where a plain table of one bit more takes fewer bytes. Divergence on the labelled pictures,
+and on {judges} other held-out crops; *less by*: the mean of the differences picture by picture,
+with its standard error.
 """
 EACH = """\
 ## {maps}: {title}
 
-Each code alone, on both maps; others, which lose more than these, are on the network's page. *table
+Each code alone, on both maps; others, which untuned lose more, are on the network's page. *table
 there*: the divergence of plain tables fitted alike at as many bytes, on straight lines between the
 logarithms of theirs.
 """
