@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 Bits = dict[int | str, np.ndarray]
+LOGIC = ("LUT4", "CCU2C", "PFUMX", "L6MUX21")
 
 
 def lut(init: str, pins: list[np.ndarray]) -> np.ndarray:
@@ -26,7 +27,7 @@ def evaluate(module: dict[str, Any], given: Bits) -> Bits:
     """Return the value of every net, from those of inputs and of flip-flops' outputs."""
     some = next(iter(given.values()))
     known: Bits = {"0": np.zeros_like(some), "1": np.ones_like(some), **given}
-    waiting = [c for c in module["cells"].values() if c["type"] in ("LUT4", "CCU2C", "PFUMX")]
+    waiting = [c for c in module["cells"].values() if c["type"] in LOGIC]
     while waiting:
         left = [cell for cell in waiting if not _settle(cell, known)]
         assert len(left) < len(waiting), "a loop, or a net without a driver"
@@ -44,6 +45,8 @@ def _settle(cell: dict[str, Any], known: Bits) -> bool:
         found = {"Z": lut(cell["parameters"]["INIT"], [values[pin] for pin in "ABCD"])}
     elif cell["type"] == "PFUMX":
         found = {"Z": np.where(values["C0"], values["ALUT"], values["BLUT"])}
+    elif cell["type"] == "L6MUX21":
+        found = {"Z": np.where(values["SD"], values["D1"], values["D0"])}
     else:
         carry, found = values["CIN"], {}
         for i in "01":
