@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ def with_frugal(
         return dict(measured)
     options = measured.get("options", {})
     asked = {"limit": options.get("limit"), "crops": options.get("crops", CROPS)}
-    known = [Sensitivity(**row) for row in measured["sensitivity"]]
+    names = [field.name for field in fields(Sensitivity)]
+    known = [Sensitivity(**{n: row[n] for n in names}) for row in measured["sensitivity"]]
     rows, mixes = list(measured["rows"]), dict(measured["mixes"])
     for variant in FRUGAL:
         engine = config if variant.cycles else None

@@ -147,7 +147,7 @@ class _Work:
     node: int
     changes: Changes
     control: Mapping[str, float]
-    all_else: float
+    all_else: Mapping[str, float]
 
     def costs(self, config: EngineConfig, acc_bits: int, each: str = "shift") -> Costs:
         control = self.control.get(each, 0.0)
@@ -173,7 +173,7 @@ class _Work:
                 "network": name, "design": design.title, "lever": lever.title,
                 "circuit": circuit["name"], "cycles": moved.cycles,
                 "accesses": asdict(moved), "parts": parts, "total": sum(parts.values()),
-                "area": circuit["area_total"] * config.lanes / 1e6 + self.all_else,
+                "area": circuit["area_total"] * config.lanes / 1e6 + self.all_else.get(each, 0.0),
                 "accuracy": _accuracy(measured, design.variant),
             })  # fmt: skip
         return rows
@@ -215,12 +215,19 @@ def why_no_control(engines: Mapping[str, Any] | None) -> str:
     return "bench-asic has run no engine"
 
 
-def _area_of_all_else(engines: Mapping[str, Any] | None, name: str) -> float:
-    """Return the area of an engine but its array and memories, in mm2; 0 if it is not known."""
-    for row in (engines or {}).get("engines", []):
-        if (row["engine"], row["arithmetic"]) == (name, "shift") and row["gates"]:
-            return (row["area_total"] - row["area_array"]) / 1e6
-    return 0.0
+def _area_of_all_else(engines: Mapping[str, Any] | None, name: str) -> dict[str, float]:
+    """Return the area of an engine but its array and memories, in mm2, by what `kind` says.
+
+    Where an arithmetic or lane was not measured it is that of shifts; empty without these.
+    """
+    known = {
+        row["arithmetic"]: (row["area_total"] - row["area_array"]) / 1e6
+        for row in (engines or {}).get("engines", [])
+        if row["engine"] == name and row["gates"]
+    }
+    if "shift" not in known:
+        return {}
+    return {each: known.get(each, known["shift"]) for each in (*ARITHMETICS, TWO_TERM)}
 
 
 def _networks(name: str, measured: Mapping[str, Any] | None) -> dict[Weights, Network]:

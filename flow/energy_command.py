@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import Engine, Json, Out, Set, told, writable
+from .options import Engine, Json, Out, Set, ran, writable
 
 out = Console(highlight=False)
 log = Console(stderr=True)
@@ -19,6 +19,7 @@ PER_BIT = "in pJ per bit, in place of the default."
 
 
 def energy(
+    context: typer.Context,
     networks: Annotated[
         list[str] | None,
         typer.Argument(help="Of the zoo; squeezenet1_1, resnet8, efficientnet_lite0 by default."),
@@ -71,14 +72,9 @@ def energy(
     whole = open_engines(engines) if engines else None
     with Stages(log) as stages:
         document = bench_energy(chosen, config, measured, right, stages, node, given, whole)
-    changed = {
-        "--preset": None if preset == "base" else preset, "--set": changes,
-        "--node": None if node == 180 else node,
-        **{f"--{name}": value for name, value in document["given"].items()},
-    }  # fmt: skip
     if control is None and (why := document["no_control"]):
         log.print(f"control is left out: {why}", markup=False, soft_wrap=True)
-    written = write(document, out_dir, page, told("energy", networks or (), changed))
+    written = write(document, out_dir, page, ran(context))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return

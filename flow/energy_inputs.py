@@ -105,5 +105,18 @@ def strange_layers(entry: Mapping[str, Any]) -> str | None:
 
 
 def open_engines(path: Path) -> dict[str, Any]:
-    """Return ``asic.json``; raises what `measured.read_measured` does."""
-    return read_measured(path, "bench-asic", ENGINES)
+    """Return ``asic.json``.
+
+    Raises
+    ------
+    ValueError
+        As of `measured.read_measured`, or if an engine was run for no cycle.
+    """
+    engines = read_measured(path, "bench-asic", ENGINES)
+    for number, row in enumerate(engines["engines"]):
+        if row.get("power_cycles", 1) < 1:
+            raise ValueError(
+                f"{path}: engines[{number}].power_cycles must be 1 or more, not "
+                f"{row['power_cycles']}: run `shiftwork bench-asic` again"
+            )
+    return engines

@@ -36,7 +36,7 @@ and `accuracy` have measured. Energies in uJ of one picture on an engine of {row
 (`{name}`).
 
 **Measured**: energy per product of the array, by gate-level simulation with delays of three layers
-of SqueezeNet on `{picture}` in {library} ([power.md](power.md)); control, see there.
+of SqueezeNet on `{picture}` in {library} ([power.md](power.md)){also}.
 **Counted**: beats of the array, blocks of weights, accesses of every memory, by the cycle model and
 the program's descriptors, which agree with the Verilog's counters ([zoo.md](zoo.md)).
 **Computed**: everything else, that is
@@ -257,7 +257,8 @@ def to_markdown(document: dict[str, Any], image: str | None, command: str) -> st
     }[document["node"]]
     control, missing = _control(document)
     lines = [PREFACE.format(
-        command=command, control=control, missing=missing, built=_built(document),
+        command=command, also="; control, see there" if document.get("control") else "",
+        control=control, missing=missing, built=_built(document),
         rows=config["rows"], cols=config["cols"], name=config["name"],
         picture=document["picture"], library=document["library"], costs=_costs(document),
         source=SOURCE, scaled=scaled,

@@ -27,7 +27,7 @@ from .hierarchy import (
 from .library import Library
 from .parts import split_delays
 from .simulate import Toggles, count_toggles, fine_models
-from .sta import Design, delays, engine_power
+from .sta import LEAST_ANNOTATED, Design, NotAnnotated, delays, engine_power
 from .surroundings import for_simulation, for_timing, recorder
 
 PERIOD = 40  # ns: 25 MHz, as the arrays'
@@ -177,7 +177,7 @@ def run_engine(
     Raises
     ------
     NotAnnotated
-        If fewer than 95 % of the pins have toggles.
+        If fewer than 95 % of the pins have toggles, or ever had a value.
     ToolError
         If a byte differs, or a tool is missing or fails.
     """
@@ -191,8 +191,29 @@ def run_engine(
     cells, toggles = timed.hierarchy.cells, Toggles(nets, recorded, result.checked_bytes)
     power, share = engine_power(cells, toggles, work, PERIOD, timed.design)
     pins = [net for cell in cells.values() for net in cell.pins.values() if net is not None]
+    without = sum(net in unknown for net in pins) / len(pins)
+    check_values(share - without)
     return Run(
-        {block: asdict(of) for block, of in power.items()}, share,
-        sum(net in unknown for net in pins) / len(pins), cycles, result.totals["compute"],
-        recorded, result.checked_bytes,
+        {block: asdict(of) for block, of in power.items()}, share, without, cycles,
+        result.totals["compute"], recorded, result.checked_bytes,
     )  # fmt: skip
+
+
+def check_values(share: float) -> None:
+    """Refuse a figure where too few pins ever had a value: they count as still.
+
+    Parameters
+    ----------
+    share : float
+        Of the pins, those that have toggles and had a value.
+
+    Raises
+    ------
+    NotAnnotated
+        If they are fewer than 95 %.
+    """
+    if share < LEAST_ANNOTATED:
+        raise NotAnnotated(
+            f"only {share:.1%} of the netlist's pins ever had a value in the simulation, "
+            f"{LEAST_ANNOTATED:.0%} are needed: power would not be the workload's"
+        )

@@ -77,8 +77,16 @@ def edges(
     list of int
         2^`edge_bits` words, for values that reach 0, 1, 2... edges: the next range for each left
         range, the first lowest.
+
+    Raises
+    ------
+    ValueError
+        If there are not 2 or 4 tables, or levels fall: the next range would change too often.
     """
     tables = len(thresholds)
+    for left, of in enumerate(levels):
+        if list(of) != sorted(of):
+            raise ValueError(f"levels of left range {left} must not fall: sort them")
     wide = range_bits(tables)
 
     def following(value: int) -> int:

@@ -352,7 +352,7 @@ def test_costs_can_be_given(counted: None, tmp_path: Path) -> None:
     assert (
         "450 pJ\n  per cycle, as given; [decision 016]" in (tmp_path / "page/energy.md").read_text()
     )
-    command = "`shiftwork energy squeezenet1_1 resnet8 --control 450 --page docs/reference` writes"
+    command = f" --engines {tmp_path / 'asic.json'} --control 450 --page docs/reference` writes"
     assert command in (tmp_path / "page/energy.md").read_text()
     with pytest.raises(ValueError, match="--queue must be 0 or more pJ, not -1"):
         Changes(queue=-1)

@@ -57,6 +57,14 @@ def test_what_engines_lack_is_named(tmp_path: Path) -> None:
         open_engines(path)
 
 
+def test_an_engine_that_ran_for_no_cycle_is_refused(tmp_path: Path) -> None:
+    rows = [row | {"power_cycles": 0} for row in ENGINES["engines"]]
+    path = write(tmp_path, {"engines": rows})
+    says = r"it\.json: engines\[\d\]\.power_cycles must be 1 or more, not 0: run `shiftwork bench-"
+    with pytest.raises(ValueError, match=says):
+        open_engines(path)
+
+
 def test_accuracies_of_other_networks_are_refused(tmp_path: Path) -> None:
     entry = ACCURACY["networks"][0]
     path = write(tmp_path, {"note": "", "networks": [entry, entry | {"network": "vgg"}]})

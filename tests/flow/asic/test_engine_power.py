@@ -10,7 +10,13 @@ import pytest
 
 from shiftwork.flow.asic import parts
 from shiftwork.flow.asic.engine import MEMORY, map_engine
-from shiftwork.flow.asic.engine_power import PERIOD, Timed, run_engine, time_engine
+from shiftwork.flow.asic.engine_power import (
+    PERIOD,
+    Timed,
+    check_values,
+    run_engine,
+    time_engine,
+)
 from shiftwork.flow.asic.library import Library
 from shiftwork.flow.asic.simulate import Toggles, count_toggles, fine_models
 from shiftwork.flow.asic.sta import NotAnnotated, engine_power
@@ -151,6 +157,12 @@ def test_power_without_toggles_is_refused(timed: tuple[Timed, Path]) -> None:
     found, work = timed
     with pytest.raises(NotAnnotated, match=r"^only 0\.0% of the netlist's pins have toggles"):
         engine_power(found.hierarchy.cells, Toggles({}, 8, 1), work, PERIOD, found.design)
+
+
+def test_power_of_pins_that_never_had_a_value_is_refused() -> None:
+    check_values(0.95)
+    with pytest.raises(NotAnnotated, match=r"^only 94\.9% of the netlist's pins ever had a value"):
+        check_values(0.949)
 
 
 @pytest.mark.slow

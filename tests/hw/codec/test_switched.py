@@ -45,3 +45,5 @@ def test_what_they_cannot_be() -> None:
         range_bits(8)
     with pytest.raises(ValueError, match="tables must be 2 or 4, not 1"):
         edges([], [[1]], [[0, 1]])
+    with pytest.raises(ValueError, match="levels of left range 1 must not fall: sort them"):
+        edges([5], [[3], [3]], [[0, 9], [9, 0]])
