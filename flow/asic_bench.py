@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..hw.config import Arithmetic, EngineConfig
+from ..hw.config import PRESETS, Arithmetic, EngineConfig
 from ..model import golden
 from ..model.compile import compile_network
 from ..sim.builder import NetworkBuilder
@@ -63,11 +63,19 @@ def split_names(names: Sequence[str]) -> dict[str, set[str]]:
     """Return engines of names like ``base`` and ``base/int8``; with some in which arithmetics only.
 
     Empty where it is all of them.
+
+    Raises
+    ------
+    ValueError
+        If what follows a preset is neither an arithmetic nor lanes of two terms.
     """
     found: dict[str, set[str]] = {}
+    known = (*ARITHMETICS, TWO_TERM)
     for name in names:
         engine, _, each = name.rpartition("/")
-        one = each in (*ARITHMETICS, TWO_TERM)
+        one = each in known
+        if engine in PRESETS and not one:
+            raise ValueError(f"{name}: {each!r} must be one of {', '.join(known)}")
         found.setdefault(engine if one else name, set()).add(each if one else "")
     return {engine: set() if "" in kinds else kinds for engine, kinds in found.items()}
 

@@ -86,10 +86,10 @@ def bench_asic(
         "--check": frozenset(check or default), "--power": frozenset(power or default),
         "--two-term": both, "--ungated": frozenset(ungated or ()),
     }  # fmt: skip
-    engines = [
-        *known, *(f"{name}/{each}" for name in known for each in ARITHMETICS),
-        *(f"{name}/{TWO_TERM}" for name in known if name in both),
-    ]  # fmt: skip
+    engines = [*known]
+    for config, kinds in opened:
+        each = kinds or {*ARITHMETICS, *([TWO_TERM] if config.name in both else [])}
+        engines += [f"{config.name}/{kind}" for kind in each]
     for option, wanted in run.items():
         if unknown := wanted.difference(engines if option in ("--power", "--ungated") else known):
             raise ValueError(f"{option} {min(unknown)}: not among the engines, {', '.join(known)}")

@@ -142,12 +142,16 @@ def build(board: Board, out_dir: Path, *, seed: int = SEED, absorb: bool = True)
 
     Raises
     ------
+    ValueError
+        If ``absorb`` is turned off where nothing is absorbed anyway.
     ToolError
         If a tool is missing or fails, the design does not fit, or the clock does not close.
     ScanError
         If there is a multiplier in the netlist.
     """
     flow = FLOWS[board.name]
+    if not absorb and not flow.ecp5:
+        raise ValueError(f"--no-absorb is for boards with an ECP5, not {board.name}: leave it out")
     tools, kind = open_tools(flow), flow.files[0]
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out_dir, prefix=".build-") as folder:
@@ -224,7 +228,10 @@ def _run(work: Path, tools: dict[str, str], seconds: dict[str, float], absorb: b
             if done.returncode:
                 break
             if absorb and tool == "yosys":
-                absorbed = absorb_file(work / f"{NAME}.json", NAME)
+                netlist = work / f"{NAME}.json"
+                if not netlist.exists():  # it said nothing, so the logs have to
+                    break
+                absorbed = absorb_file(netlist, NAME)
             seconds[tool.partition("-")[0]] = round(time.monotonic() - start, 1)
     return absorbed
 

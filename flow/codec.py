@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .options import Json, Out, ran, writable
+from .options import Json, Out, ran, was_given, writable
 
 out = Console(highlight=False)
 log = Console(stderr=True)
@@ -59,6 +59,8 @@ def codec(
         raise ValueError(f"--crops must be at least {bench.BATCH}, not {crops}")
     if steps < 0:
         raise ValueError(f"--steps must not be negative, not {steps}")
+    if by_bytes is not None and was_given(context, "steps"):
+        raise ValueError("--steps tunes codes and --bytes compares untuned ones: give one of them")
     written = "codec.json"
     if by_bytes is not None:
         crops = crops or bench.CROPS

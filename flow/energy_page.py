@@ -245,7 +245,9 @@ def _span(shares: Iterable[float]) -> str:
 
 
 def _area(document: dict[str, Any]) -> str:
-    return "the engine without memories" if document.get("area_of_all_else") else "the array alone"
+    if not document.get("area_of_all_else"):
+        return "the array alone"
+    return "the array, of the bench's circuit, and of all else as mapped, without memories"
 
 
 def to_markdown(document: dict[str, Any], image: str | None, command: str) -> str:

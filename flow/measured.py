@@ -38,6 +38,8 @@ def read_measured(path: Path, command: str, form: Form = dict) -> dict[str, Any]
     """
     try:
         found = json.loads(path.read_bytes())
+    except IsADirectoryError:
+        raise ValueError(f"{path} is a folder: name the file in it") from None
     except OSError:
         raise ValueError(f"{path} is missing: run `shiftwork {command}` first") from None
     except ValueError:

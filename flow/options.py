@@ -104,6 +104,11 @@ def told(command: str, names: Iterable[str], chosen: Mapping[str, Any]) -> str:
     return shlex.join([*words, "--page", "docs/reference"])
 
 
+def was_given(context: typer.Context, name: str) -> bool:
+    """Whether a parameter of the command under way was given on the command line."""
+    return getattr(context.get_parameter_source(name), "name", "") == GIVEN
+
+
 def ran(context: typer.Context, *unmoved: str, default: str | None = None) -> str:
     """Return the command under way as its page tells it: all that was given and moves a figure.
 
@@ -120,8 +125,8 @@ def ran(context: typer.Context, *unmoved: str, default: str | None = None) -> st
     chosen: dict[str, Any] = {}
     for parameter in context.command.params:
         name = str(parameter.name)
-        value, source = context.params.get(name), context.get_parameter_source(name)
-        if name in ("page", "out_dir", "as_json", *unmoved) or getattr(source, "name", "") != GIVEN:
+        value = context.params.get(name)
+        if name in ("page", "out_dir", "as_json", *unmoved) or not was_given(context, name):
             continue
         several = list(value) if isinstance(value, list | tuple) else [value]
         if parameter.param_type_name == "argument":

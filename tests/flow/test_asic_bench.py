@@ -182,6 +182,11 @@ def test_without_clock_gates_too(
     capsys.readouterr()
     assert main(["bench-asic", "--ungated", "base", "-o", str(tmp_path)]) == 1
     assert "--ungated base: not among the engines, tiny" in capsys.readouterr().err
+    assert main(["bench-asic", "tiny/shift", "--power", "tiny/int8", "-o", str(tmp_path)]) == 1
+    assert "--power tiny/int8: not among the engines, tiny" in capsys.readouterr().err
+    assert main(["bench-asic", "tiny/int9", "-o", str(tmp_path)]) == 1
+    wanted = "tiny/int9: 'int9' must be one of shift, int8, int4, two-term\n"
+    assert capsys.readouterr().err == f"shiftwork: error: {wanted}"
 
 
 def test_an_enable_has_half_a_period() -> None:

@@ -69,6 +69,18 @@ def test_a_tool_that_fails_leaves_no_bitstream(
     assert list(out.iterdir()) == []
 
 
+def test_a_tool_that_makes_nothing_and_says_nothing_is_told(
+    tmp_path: Path, no_variables: pytest.MonkeyPatch
+) -> None:
+    quiet = tmp_path / "quiet"
+    quiet.write_text("#!/bin/sh\n")
+    quiet.chmod(0o755)
+    no_variables.setenv("YOSYS", str(quiet))
+    with pytest.raises(ToolError, match=r"the build failed: .*; logs are in "):
+        build(SMALL_BOARD, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_boards_are_found_by_name_and_take_other_engines_and_clocks() -> None:
     assert find_board("ulx3s_85f") is ULX3S_85F
     with pytest.raises(ValueError, match="no board 'ulx4'; there are ulx3s_85f, icebreaker, tang"):
@@ -100,6 +112,7 @@ def test_bad_words_on_the_command_line_are_one_line(
         (["build", "--clock", "1"], "the PLL cannot make 1 MHz"),
         (["build", "--board", "icebreaker", "--preset", "small"], "must be 4, not 8"),
         (["build", "--board", "icebreaker", "--set", "hold=128"], "must be at most 64, not 128"),
+        (["build", "--board", "icebreaker", "--no-absorb"], "--no-absorb is for boards with an E"),
         (["run", "fashion_mnist", "--watch", str(tmp_path / "no")], "--watch wants a folder"),
         (["virtual-board", "none"], "no labelled pictures of 'none'"),
         (["virtual-board", "--damage", "2"], "--damage must be at least 0 and below 1"),
@@ -116,6 +129,7 @@ def test_a_least_engine_becomes_a_bitstream(tmp_path: Path) -> None:
     assert result.bitstream.stat().st_size > 10_000
     assert result.fmax_mhz >= result.clock_mhz == 50
     assert (result.area.dsp, result.area.bram) == (0, result.used["DP16KD"][0])
+    assert result.absorbed > 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "build.json", "ulx3s_85f.bit", "ulx3s_85f.rpt", "ulx3s_85f.svf", "ulx3s_85f.tim",
     ]  # fmt: skip

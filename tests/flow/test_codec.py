@@ -110,6 +110,7 @@ def test_codes_by_bytes_have_a_page_of_their_own(tmp_path: Path) -> None:
         (["--limit", "0"], "--limit must be at least 1, not 0"),
         (["--crops", "3"], "--crops must be at least 12, not 3"),
         (["--steps", "-1"], "--steps must not be negative, not -1"),
+        (["--bytes", "SQ2", "--steps", "5"], "--steps tunes codes and --bytes compares untuned"),
     ],
 )
 def test_what_cannot_be_is_refused(

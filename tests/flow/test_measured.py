@@ -51,6 +51,8 @@ def test_a_file_that_is_not_there_or_damaged_is_named(tmp_path: Path) -> None:
     path = tmp_path / "it.json"
     with pytest.raises(ValueError, match=r"it\.json is missing: run `shiftwork bench` first$"):
         read_measured(path, "bench", FORM)
+    with pytest.raises(ValueError, match=r"is a folder: name the file in it$"):
+        read_measured(tmp_path, "bench", FORM)
     for text in ("{", "[]", "\xff"):
         path.write_text(text, encoding="latin-1")
         with pytest.raises(ValueError, match=r"it\.json is damaged: run `shiftwork bench` again$"):
