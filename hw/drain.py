@@ -120,17 +120,17 @@ class Drain(wiring.Component):
         m.d.comb += [self.record_bank.eq(here.bank), self.record_index.eq(here.group)]
         payload = Plain(self.o.payload.shape(), name="accumulated")
         m.d.comb += self.o.payload.eq(payload)
-        m.d.sync += [
-            self.o.valid.eq(way[-1]),
-            self.release.eq(ending[-1]),
-            payload.record.eq(self.records),
-            *(getattr(payload, name).eq(here.limits[name]) for name in limits.members),
-        ]
-        with m.Switch(here.group):
-            for index in range(self.groups):
-                with m.Case(index):
-                    for lane in range(lanes):
-                        m.d.sync += payload.acc[lane].eq(self.acc[index * lanes + lane])
+        m.d.sync += [self.o.valid.eq(way[-1]), self.release.eq(ending[-1])]
+        with m.If(way[-1]):  # else what the columns read meanwhile would move the requantiser
+            m.d.sync += [
+                payload.record.eq(self.records),
+                *(getattr(payload, name).eq(here.limits[name]) for name in limits.members),
+            ]
+            with m.Switch(here.group):
+                for index in range(self.groups):
+                    with m.Case(index):
+                        for lane in range(lanes):
+                            m.d.sync += payload.acc[lane].eq(self.acc[index * lanes + lane])
 
         with m.FSM():
             with m.State("IDLE"):

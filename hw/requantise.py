@@ -41,7 +41,8 @@ class Requantise(wiring.Component):
 
     m is a sum of at most 4 signed powers of two. A negative power is inverted, not negated, and
     the record's bias holds the ones that are missing, and 2^(r-1). Exact: no bit is dropped
-    before the right shift. Latency 7 cycles, one beat per cycle, nothing stalls.
+    before the right shift. Latency 7 cycles, one beat per cycle, nothing stalls. Stages without a
+    beat keep what they have: a drain is under way in few cycles of many.
 
     With leaky ReLU (latency 12) a result v below the zero point z becomes
     z - ((z - v) k + 64) / 2^7, rounded down, before the clamp, z - v being at most 2048; k is a
@@ -74,21 +75,29 @@ class Requantise(wiring.Component):
         valid = Signal(stages)
         m.d.comb += self.o.valid.eq(valid[-1])
         m.d.sync += valid.eq(Cat(self.i.valid, valid))
+        enables = [self.i.valid, *valid]  # of stage 1 and so on
         held = {"lo": 8, "hi": 8, **bend_members(self.config)}
         late = {name: [getattr(self.i.payload, name)] for name in held}
         for name, width in held.items():
             for stage in range(1, stages):
                 late[name].append(Plain(width, name=f"{name}{stage}"))
-                m.d.sync += late[name][stage].eq(late[name][stage - 1])
+                with m.If(enables[stage - 1]):
+                    m.d.sync += late[name][stage].eq(late[name][stage - 1])
         for lane in range(self.config.requantise_lanes):
             acc, record = self.i.payload.acc[lane], self.i.payload.record[lane]
-            self._lane(m, lane, acc, record, late)
+            self._lane(m, lane, acc, record, late, enables)
         return m
 
     def _lane(
-        self, m: Module, lane: int, acc: Signal, record: Signal, late: dict[str, list[Any]]
+        self,
+        m: Module,
+        lane: int,
+        acc: Signal,
+        record: Signal,
+        late: dict[str, list[Any]],
+        enables: list[Any],
     ) -> None:
-        """Add the registers of one lane."""
+        """Add the registers of one lane, those of stage s with ``enables[s - 1]``."""
         product = signed(self.config.acc_bits + MULTIPLIER_SHIFT_MAX + 1)
 
         # 1: the terms of m, shifted by the lower bits of their shifts. 2: and by the upper ones,
@@ -105,19 +114,23 @@ class Requantise(wiring.Component):
             partly = Plain(len(gated), name=f"l{lane}_partly{index}")
             upper = Plain(2, name=f"l{lane}_upper{index}")
             inverts = Plain(name=f"l{lane}_inverts{index}")
-            m.d.sync += [partly.eq(gated), upper.eq(shift[2:]), inverts.eq(negative)]
+            with m.If(enables[0]):
+                m.d.sync += [partly.eq(gated), upper.eq(shift[2:]), inverts.eq(negative)]
             gated = partly
             for bit in range(2):
                 gated = Mux(upper[bit], Cat(Const(0, 4 << bit), gated), gated)
             m.d.comb += magnitude.eq(gated[: product.width - 1])
-            m.d.sync += term.eq(Mux(inverts, ~magnitude, magnitude))
+            with m.If(enables[1]):
+                m.d.sync += term.eq(Mux(inverts, ~magnitude, magnitude))
             terms.append(term)
-        biases = [Plain(signed(BIAS_BITS), name=f"l{lane}_bias{n}") for n in range(1, 5)]
-        rights = [Plain(6, name=f"l{lane}_right{n}") for n in range(1, 6)]
-        m.d.sync += biases[0].eq(record[:BIAS_BITS].as_signed())
-        m.d.sync += [b.eq(a) for a, b in pairwise(biases)]
-        m.d.sync += rights[0].eq(record[RIGHT_LSB : RIGHT_LSB + 6])
-        m.d.sync += [b.eq(a) for a, b in pairwise(rights)]
+        biases = [record[:BIAS_BITS].as_signed()]
+        biases += [Plain(signed(BIAS_BITS), name=f"l{lane}_bias{n}") for n in range(1, 5)]
+        rights = [record[RIGHT_LSB : RIGHT_LSB + 6]]
+        rights += [Plain(6, name=f"l{lane}_right{n}") for n in range(1, 6)]
+        for values in (biases, rights):
+            for enable, (now, later) in zip(enables, pairwise(values), strict=False):
+                with m.If(enable):
+                    m.d.sync += later.eq(now)
 
         # 3: pairs. 4: their sum. 5: and the bias.
         low, high = terms[0] + terms[1], terms[2] + terms[3]
@@ -125,8 +138,12 @@ class Requantise(wiring.Component):
         pair1 = Plain(high.shape(), name=f"l{lane}_pair1")
         scaled = Plain((pair0 + pair1).shape(), name=f"l{lane}_scaled")
         total = Plain((scaled + biases[-1]).shape(), name=f"l{lane}_total")
-        m.d.sync += [pair0.eq(low), pair1.eq(high), scaled.eq(pair0 + pair1)]
-        m.d.sync += total.eq(scaled + biases[-1])
+        with m.If(enables[2]):
+            m.d.sync += [pair0.eq(low), pair1.eq(high)]
+        with m.If(enables[3]):
+            m.d.sync += scaled.eq(pair0 + pair1)
+        with m.If(enables[4]):
+            m.d.sync += total.eq(scaled + biases[-1])
 
         # 6: right shift by whole bytes; of what no longer fits ``span`` bits only the sign counts.
         span = (REACH.bit_length() if self.config.leaky else 8) + 7
@@ -142,24 +159,27 @@ class Requantise(wiring.Component):
         above = [
             total[step + span : width].any() if step + span < width else Const(0) for step in steps
         ]
-        m.d.sync += [
-            coarse.eq(Array(slots)[right[3:]]),
-            large.eq(Array(above)[right[3:]]),
-            minus.eq(total[-1]),
-            fine.eq(right[:3]),
-        ]
+        with m.If(enables[5]):
+            m.d.sync += [
+                coarse.eq(Array(slots)[right[3:]]),
+                large.eq(Array(above)[right[3:]]),
+                minus.eq(total[-1]),
+                fine.eq(right[:3]),
+            ]
 
         # 7: right shift by bits, then clamp, now or after the bend.
         if not self.config.leaky:
             value = Plain(span, name=f"l{lane}_value")
             m.d.comb += value.eq(coarse >> fine)
-            self._clamp(m, value, minus, large, late, self.o.payload[lane])
+            with m.If(enables[6]):
+                self._clamp(m, value, minus, large, late, self.o.payload[lane])
             return
         deep = Plain(name=f"l{lane}_deep")
         below = [~total[step + span : width].all() if step + span < width else Const(0)
                  for step in steps]  # fmt: skip
-        m.d.sync += deep.eq(total[-1] & Array(below)[right[3:]])
-        self._bend(m, lane, coarse, fine, minus, large, deep, late)
+        with m.If(enables[5]):
+            m.d.sync += deep.eq(total[-1] & Array(below)[right[3:]])
+        self._bend(m, lane, coarse, fine, minus, large, deep, late, enables[6:])
 
     def _clamp(
         self, m: Module, value: Any, minus: Any, large: Any, late: dict[str, list[Any]], out: Any
@@ -183,17 +203,19 @@ class Requantise(wiring.Component):
         large: Signal,
         deep: Signal,
         late: dict[str, list[Any]],
+        enables: list[Any],
     ) -> None:
-        """Leaky ReLU in stages 7 to 11, and the clamp in stage 12."""
+        """Leaky ReLU in stages 7 to 11, and the clamp in stage 12, each with its enable."""
         # 7: right shift by bits.
         value = Plain(signed(len(coarse) + 1), name=f"l{lane}_value")
         minus6, large6, deep6 = (Plain(name=f"l{lane}_{n}6") for n in ("minus", "large", "deep"))
-        m.d.sync += [
-            value.eq(Cat(coarse, minus).as_signed() >> fine),
-            minus6.eq(minus),
-            large6.eq(large),
-            deep6.eq(deep),
-        ]
+        with m.If(enables[0]):
+            m.d.sync += [
+                value.eq(Cat(coarse, minus).as_signed() >> fine),
+                minus6.eq(minus),
+                large6.eq(large),
+                deep6.eq(deep),
+            ]
         # 8: how far below the zero point? At the zero point itself the bend changes nothing.
         zero, slope = late["zero"][STAGES], late["slope"][STAGES]
         gap = Plain(signed(len(value) + 1), name=f"l{lane}_gap")
@@ -205,20 +227,22 @@ class Requantise(wiring.Component):
         kept = [Plain(len(coarse), name=f"l{lane}_kept{n}") for n in range(3)]
         minuses = [Plain(name=f"l{lane}_minus{n}") for n in range(3)]
         larges = [Plain(name=f"l{lane}_large{n}") for n in range(3)]
-        m.d.sync += [
-            depth.eq(Mux(deep6 | far, REACH, gap)),
-            bends[0].eq(enabled & (minus6 | ~large6) & (deep6 | ~gap[-1])),
-            kept[0].eq(value),
-            minuses[0].eq(minus6),
-            larges[0].eq(large6 & ~minus6),
-        ]
-        for stage in range(2):
+        with m.If(enables[1]):
             m.d.sync += [
-                bends[stage + 1].eq(bends[stage]),
-                kept[stage + 1].eq(kept[stage]),
-                minuses[stage + 1].eq(minuses[stage]),
-                larges[stage + 1].eq(larges[stage]),
+                depth.eq(Mux(deep6 | far, REACH, gap)),
+                bends[0].eq(enabled & (minus6 | ~large6) & (deep6 | ~gap[-1])),
+                kept[0].eq(value),
+                minuses[0].eq(minus6),
+                larges[0].eq(large6 & ~minus6),
             ]
+        for stage in range(2):
+            with m.If(enables[stage + 2]):
+                m.d.sync += [
+                    bends[stage + 1].eq(bends[stage]),
+                    kept[stage + 1].eq(kept[stage]),
+                    minuses[stage + 1].eq(minuses[stage]),
+                    larges[stage + 1].eq(larges[stage]),
+                ]
         # 9: the terms of (z - v) k. 10: their sum, rounded.
         slope = late["slope"][STAGES + 1]
         terms = []
@@ -229,22 +253,27 @@ class Requantise(wiring.Component):
             for bit in range(3):
                 shifted = Mux(field[bit], Cat(Const(0, 1 << bit), shifted), shifted)
             padded = Cat(shifted, Const(0, len(term) - len(shifted)))
-            m.d.sync += term.eq(padded ^ field[3].replicate(len(term)))
+            with m.If(enables[2]):
+                m.d.sync += term.eq(padded ^ field[3].replicate(len(term)))
             terms.append(term)
         # A negative term is its complement and 1; these ones are added with the rounding's half.
         ones = Plain(SLOPE_BITS, name=f"l{lane}_ones")
         negative = [slope[SLOPE_TERM_BITS * index + 3] for index in range(3)]
-        m.d.sync += ones.eq((1 << SLOPE_BITS - 1) + sum(negative))
+        with m.If(enables[2]):
+            m.d.sync += ones.eq((1 << SLOPE_BITS - 1) + sum(negative))
         product = Plain(signed(len(terms[0]) + 2), name=f"l{lane}_product")
-        m.d.sync += product.eq(tree_sum([*terms, ones]))
+        with m.If(enables[3]):
+            m.d.sync += product.eq(tree_sum([*terms, ones]))
         # 11: subtract, and take that or the value as it was. 12: clamp.
         bent = Plain(signed(len(product)), name=f"l{lane}_below_zero")
         m.d.comb += bent.eq(late["zero"][STAGES + 3] - (product >> SLOPE_BITS))
         chosen = Plain(len(coarse), name=f"l{lane}_chosen")
         minus10, large10 = (Plain(name=f"l{lane}_{n}10") for n in ("minus", "large"))
-        m.d.sync += [
-            chosen.eq(Mux(bends[2], bent[: len(coarse)], kept[2])),
-            minus10.eq(Mux(bends[2], bent[-1], minuses[2])),
-            large10.eq(~bends[2] & larges[2]),
-        ]
-        self._clamp(m, chosen, minus10, large10, late, self.o.payload[lane])
+        with m.If(enables[4]):
+            m.d.sync += [
+                chosen.eq(Mux(bends[2], bent[: len(coarse)], kept[2])),
+                minus10.eq(Mux(bends[2], bent[-1], minuses[2])),
+                large10.eq(~bends[2] & larges[2]),
+            ]
+        with m.If(enables[5]):
+            self._clamp(m, chosen, minus10, large10, late, self.o.payload[lane])

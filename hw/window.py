@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import gcd
 from typing import Any
 
@@ -93,8 +94,8 @@ class Window(wiring.Component):
         m = Module()
         config = self.config
         # Stage B ends: words as they were read, and with more than one, then turned into order.
-        words = self._read(m)
         control = Signal(control_layout(config), name="control_b")
+        words = self._read(m, control)
         m.d.comb += [
             control.beat.eq(self.i_beat),
             control.padding.eq(self.padding),
@@ -106,24 +107,29 @@ class Window(wiring.Component):
                 m.d.comb += self.taking.eq(control.beat.valid & control.beat.load)
             control_later = Signal(control_layout(config), name=f"control_{stage}")
             m.d.sync += control_later.eq(control)
-            control = control_later
+            turned, control = control, control_later
 
         # Then padding, and what the mode makes of them.
         padded = []
         for index, word in enumerate(words):
             held = Plain(len(word), name=f"word{index}")
             real = Plain(data.ArrayLayout(config.act_bits, config.rows), name=f"padded{index}")
-            m.d.sync += held.eq(word)
-            domain = m.d.comb if config.window == 1 else m.d.sync
-            domain += real.as_value().eq(
-                Mux(control.padding[index], control.pad_value.replicate(config.rows), held)
-            )
+            value = Mux(control.padding[index], control.pad_value.replicate(config.rows), held)
+            # What no beat takes stays as it is, here and below.
+            with m.If(_takes(turned.beat, turned.mode, index)):
+                m.d.sync += held.eq(word)
+            if config.window == 1:
+                m.d.comb += real.as_value().eq(value)
+            else:
+                with m.If(_takes(control.beat, control.mode, index)):
+                    m.d.sync += real.as_value().eq(value)
             padded.append(real)
         acts = Plain(self.acts.shape(), name="rows")
         m.d.comb += self.acts.eq(acts)
         if config.window == 1:
             m.d.comb += self.beat.eq(control.beat)
-            m.d.sync += acts.eq(padded[0])
+            with m.If(control.beat.valid):
+                m.d.sync += acts.eq(padded[0])
             return m
 
         # For a maximum, the larger of two words; then what the mode makes of them.
@@ -134,14 +140,18 @@ class Window(wiring.Component):
         larger, beside_larger = [], []
         for index, word in enumerate(padded):
             held = Plain(word.shape(), name=f"later{index}")
-            m.d.sync += held.eq(word)
+            with m.If(_takes(beat, beside, index)):
+                m.d.sync += held.eq(word)
             beside_larger.append(held)
         for index, (a, b) in enumerate(zip(padded[::2], padded[1::2], strict=True)):
             pair = Plain(a.shape(), name=f"larger{index}")
-            m.d.sync += [pair[lane].eq(_larger(a[lane], b[lane])) for lane in range(config.rows)]
+            with m.If(beat.valid & (beside == Mode.MERGED)):
+                m.d.sync += [
+                    pair[lane].eq(_larger(a[lane], b[lane])) for lane in range(config.rows)
+                ]
             larger.append(pair)
         padded = beside_larger
-        with m.Switch(mode):
+        with m.If(self.beat.valid), m.Switch(mode):
             with m.Case(Mode.PACKED):
                 lanes = config.rows // config.window
                 packed = Cat(word[lane] for word in padded for lane in range(lanes))
@@ -155,16 +165,18 @@ class Window(wiring.Component):
         m.d.sync += self.separate.eq(mode == Mode.SEPARATE)
         taps = Plain(self.taps.shape(), name="neighbours")
         m.d.comb += self.taps.eq(taps)
-        m.d.sync += [taps[index].eq(word) for index, word in enumerate(padded)]
+        with m.If(self.beat.valid & (mode == Mode.SEPARATE)):
+            m.d.sync += [taps[index].eq(word) for index, word in enumerate(padded)]
         return m
 
-    def _read(self, m: Module) -> list[Value]:
+    def _read(self, m: Module, control: data.View) -> list[Value]:
         """Return the words of the beat: in stage B, or where there are several some cycles later.
 
         Bank b holds the addresses b modulo window. The memories are spread over the whole die, so
         addresses are registered where they are worked out and again, in copies, for groups of
         memories; and what the memories give is registered twice before it is turned: it comes late
-        in a cycle, and from everywhere.
+        in a cycle, and from everywhere. A bank whose word the beat does not take keeps its address.
+        ``control`` is that of stage B.
         """
         config = self.config
         low_bits = config.window.bit_length() - 1
@@ -178,11 +190,10 @@ class Window(wiring.Component):
             return [read.data]
 
         high, low = self.address[low_bits:], self.address[:low_bits]
-        turn: Value = low
+        turns: list[Value] = [low]
         for stage in range(address_stages(config) + 3):
-            turn_later = Signal(low_bits, name=f"turn{stage}")
-            m.d.sync += turn_later.eq(turn)
-            turn = turn_later
+            turns.append(Signal(low_bits, name=f"turn{stage}"))
+            m.d.sync += turns[-1].eq(turns[-2])
 
         groups = gcd(MAX_COPIES, config.rows)
         lanes = config.rows // groups
@@ -192,6 +203,15 @@ class Window(wiring.Component):
             w_data = Plain(len(self.w_data), name=f"write_data{stage}")
             m.d.sync += w_data.eq(written)
             written = w_data
+        # Banks whose words the beat takes, from stage B on.
+        takes = [Signal(config.window, name=f"takes{stage}") for stage in range(4)]
+        m.d.comb += takes[0].eq(
+            Cat(
+                _takes(control.beat, control.mode, 1) | control.beat.valid & (turns[1] == bank)
+                for bank in range(config.window)
+            )
+        )
+        m.d.sync += [after.eq(before) for before, after in pairwise(takes)]
         raw: list[Value] = []
         for bank in range(config.window):
             r_high = Plain(len(high), name=f"address{bank}")
@@ -203,7 +223,8 @@ class Window(wiring.Component):
             w_high = Plain(len(high), name=f"write_high{bank}")
             with m.If(self.w_en & (self.w_addr[:low_bits] == bank)):  # so that banks differ
                 m.d.sync += w_high.eq(self.w_addr[low_bits:])
-            r_addresses = copies(m, f"read_address{bank}", r_high, groups)
+            with m.If(takes[0][bank]):
+                r_addresses = copies(m, f"read_address{bank}", r_high, groups)
             w_addresses, w_enables = (
                 [later(m, each) for each in copies(m, f"{name}{bank}", value, groups)]
                 for name, value in (("write_address", w_high), ("write_enable", w_en))
@@ -225,12 +246,15 @@ class Window(wiring.Component):
                 Plain(config.rows * config.act_bits, name=f"{name}{bank}")
                 for name in ("raw", "far")
             )
-            m.d.sync += [near.eq(Cat(*read_out)), word.eq(near)]
+            with m.If(takes[2][bank]):
+                m.d.sync += near.eq(Cat(*read_out))
+            with m.If(takes[3][bank]):
+                m.d.sync += word.eq(near)
             raw.append(word)
         words: list[Value] = []
         for index in range(config.window):
             word = Signal(config.rows * config.act_bits, name=f"turned{index}")
-            with m.Switch(turn):
+            with m.Switch(turns[-1]):
                 for first in range(config.window):
                     with m.Case(first):
                         m.d.comb += word.eq(raw[(first + index) % config.window])
@@ -247,6 +271,11 @@ class Window(wiring.Component):
         )
         m.submodules[name] = memory
         return memory
+
+
+def _takes(beat: data.View, mode: Value, index: int) -> Value:
+    """Return whether a beat takes its word ``index``: by its mode all of them or the first."""
+    return beat.valid & (mode != Mode.PLANE) if index else beat.valid
 
 
 def _larger(a: Value, b: Value) -> Value:

@@ -149,6 +149,20 @@ def steady(valid: Value, ready: Value, *payload: Any) -> Testbench:
     return testbench
 
 
+def rests(valid: Value, *payload: Any) -> Testbench:
+    """Background check that the payload signals keep their last valid values until the next."""
+
+    async def testbench(ctx: Any) -> None:
+        last: tuple[Any, ...] | None = None
+        while True:
+            _, _, is_valid, *values = await ctx.tick().sample(valid, *payload)
+            if is_valid:
+                last = tuple(values)
+            assert last in (None, tuple(values)), f"payload changed from {last} to {values}"
+
+    return testbench
+
+
 def count_high(signal: Value, into: list[int]) -> Testbench:
     """Background: append the number of every clock cycle in which `signal` is high."""
 

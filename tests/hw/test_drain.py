@@ -9,7 +9,7 @@ from amaranth.hdl import Module, Mux
 from shiftwork.hw.config import EngineConfig
 from shiftwork.hw.drain import Drain
 from shiftwork.hw.geometry import DRAIN_READ, outputs_depth
-from tests.hw.bench import count_high, holds, simulate, sink, source
+from tests.hw.bench import count_high, holds, rests, simulate, sink, source
 
 CONFIGS = {
     "one": EngineConfig(rows=1, cols=1, hold=4),
@@ -104,7 +104,8 @@ def test_every_accumulator_once(name: str, stall: float) -> None:
         sink(dut.token, stored, rng=Random(2), stall=stall),
         land,
         all_came,
-        background=[memories, queue, holds(dut.token), count_high(dut.release, released)],
+        background=[memories, queue, holds(dut.token), rests(dut.o.valid, dut.o.payload),
+                    count_high(dut.release, released)],
     )  # fmt: skip
     assert got == outputs
     assert len(released) == len(tokens)

@@ -7,7 +7,7 @@ import pytest
 from shiftwork.hw.config import BIAS_BITS, MULTIPLIER_SHIFT_MAX, RIGHT_SHIFT_MAX, EngineConfig
 from shiftwork.hw.record import pack_record, pack_slope
 from shiftwork.hw.requantise import Requantise
-from tests.hw.bench import listen, simulate, source
+from tests.hw.bench import listen, rests, simulate, source
 
 Channel = tuple[int, int, tuple[int, ...], tuple[int, ...], int]  # acc, bias, sign, shift, right
 
@@ -95,6 +95,7 @@ def test_equals_the_formula(config: EngineConfig, stall: float) -> None:
         dut,
         source(dut.i, beats, rng=Random(4), stall=stall),
         listen(dut.o, len(expected), got),
+        background=[rests(dut.o.valid, dut.o.payload)],
     )
     assert got == expected
     assert len({value for group in expected for value in group}) > min(100, peak)
