@@ -88,7 +88,7 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command()
 def generate(
-    preset: Annotated[str, typer.Argument(help="tiny, small, base, large, or a JSON file.")],
+    preset: Annotated[str, typer.Argument(help="tiny, small, base, asic, large, or a JSON file.")],
     out_dir: Out = Path("rtl"),
     changes: Set = None,
     network: Annotated[
@@ -200,7 +200,7 @@ def simulate(
 
 @app.command()
 def synth(
-    preset: Annotated[str, typer.Argument(help="tiny, small, base, large, or a JSON file.")],
+    preset: Annotated[str, typer.Argument(help="tiny, small, base, asic, large, or a JSON file.")],
     changes: Set = None,
     absorb: Absorb = True,
     out_dir: Out = Path("build/synth"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -37,7 +37,7 @@ class Array(wiring.Component):
     """Rows x cols select-and-accumulate array: a beat per cycle, no back-pressure.
 
     A beat enters as control one cycle before its activations (stage B) and is written 5 cycles
-    later, ``geometry.array_stages`` more in a wide array. ``landed`` says that a bank is complete.
+    later, ``geometry.array_stages`` more. ``landed`` says that a bank is complete.
 
     Parameters
     ----------
@@ -89,8 +89,11 @@ class Array(wiring.Component):
         config = self.config
         stages = {"b": self.beat}
         last = "b"
-        wide = ("c0", "c1") if spreads(config) else ()
-        for stage in (*wide, "c", "d1", "d2", "d3", "e", "f"):
+        wide = spreads(config)
+        names = ["c0", "c1", "c"] if wide else ["c"]
+        if config.pipeline == "shallow":  # C and D1 are one
+            names, stages["c"] = [], self.beat
+        for stage in (*names, "d1", "d2", "d3", "e", "f"):
             control = Signal(beat_layout(config), name=f"beat_{stage}")
             m.d.sync += control.eq(stages[last])
             stages[stage] = control
@@ -98,7 +101,7 @@ class Array(wiring.Component):
         m.d.comb += self.landed.eq(stages["f"].valid & stages["f"].landing)
 
         # What goes to every column is registered for it, in a wide array once for every few.
-        groups = min(MAX_COPIES, config.cols) if spreads(config) else 1
+        groups = min(MAX_COPIES, config.cols) if wide else 1
         reads, enables = [], []
         for bank in range(2):
             draining = self.drain & (self.drain_bank == bank)
@@ -111,12 +114,12 @@ class Array(wiring.Component):
         shifts = copies(m, "d2_post_shift", stages["d1"].post_shift, groups)
         firsts = copies(m, "d3_first", stages["d2"].first, groups)
         maxima = copies(m, "d3_maximum", stages["d2"].maximum, groups)
-        drain_bank = self.drain_bank
+        drain: Value = Cat(self.drain_bank, self.drain)
         for stage in range(DRAIN_READ - 2):
-            later = Signal(name=f"drain_bank{stage}")
-            m.d.sync += later.eq(drain_bank)
-            drain_bank = later
-        drain_banks = copies(m, "d2_drain_bank", drain_bank, groups)
+            later = Signal(2, name=f"drain{stage}")
+            m.d.sync += later.eq(drain)
+            drain = later
+        drains = copies(m, "d2_drain", drain, groups)
 
         # Codes change for the beat whose activations reach the lanes in the next cycle.
         load = self.beat.valid & self.beat.load
@@ -149,7 +152,7 @@ class Array(wiring.Component):
                 column.e_write0.eq(enables[0][group].value),
                 column.e_write1.eq(enables[1][group].value),
                 column.e_address.eq(writes[group].stored),
-                column.drain_bank.eq(drain_banks[group].value),
+                Cat(column.drain_bank, column.drain).eq(drains[group].value),
                 self.drained[index].eq(column.drained),
             ]
         return m

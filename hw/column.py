@@ -25,8 +25,8 @@ class Column(wiring.Component):
     D1 adds the rest, D2 shifts the sum by the pass, D3 adds it to the accumulator of the beat's
     pixel (or takes the larger of the two), E writes back. In a wide array activations come a long
     way: C0 brings them here, C1 picks the terms, a shift's but for its last multiplexer, and C adds
-    four each. The control inputs carry the stage at which they apply in their names; the array
-    delays them once for all columns.
+    four each. In a shallow one stages C and D1 are one. The control inputs carry the stage at which
+    they apply in their names; the array delays them once for all columns.
     A pixel must not return within 4 beats (read in D1, written in E), so the value read in the
     cycle of a write to the same place is never used.
 
@@ -44,8 +44,8 @@ class Column(wiring.Component):
                                        of its sum by lane_terms
     d3_first, d3_maximum : In(1)       start anew; keep the larger value instead of adding
     e_write0, e_write1, e_address : In write enable per bank, and address
-    drain_bank : In(1)                 bank shown at ``drained``
-    drained : Out(acc_bits)            accumulator read one cycle after its address
+    drain, drain_bank : In(1)          show the accumulator read, of this bank, at ``drained``
+    drained : Out(acc_bits)            it, one cycle after its address, until the next
     """
 
     acts: data.View
@@ -60,6 +60,7 @@ class Column(wiring.Component):
     e_write0: Signal
     e_write1: Signal
     e_address: Signal
+    drain: Signal
     drain_bank: Signal
     drained: Signal
 
@@ -79,6 +80,7 @@ class Column(wiring.Component):
             "e_write0": In(1),
             "e_write1": In(1),
             "e_address": In(range(config.hold)),
+            "drain": In(1),
             "drain_bank": In(1),
             "drained": Out(config.acc_bits),
         })  # fmt: skip
@@ -108,6 +110,8 @@ class Column(wiring.Component):
             terms.append(Cat(Const(0, config.lane_terms - 1 - place), term))
         parts = []
         together = 4 if wide else 2
+        if config.pipeline == "shallow":
+            parts, terms = terms, []
         for index in range(0, len(terms), together):
             total = tree_sum(terms[index : index + together])
             part = Plain(total.shape(), name=f"part{index // together}")
@@ -139,7 +143,8 @@ class Column(wiring.Component):
         before = Plain(config.acc_bits)
         m.d.sync += before.eq(Mux(self.d2_bank, reads[1], reads[0]))
         drained = Plain(config.acc_bits, name="held")
-        m.d.sync += drained.eq(Mux(self.drain_bank, reads[1], reads[0]))
+        with m.If(self.drain):
+            m.d.sync += drained.eq(Mux(self.drain_bank, reads[1], reads[0]))
         m.d.comb += self.drained.eq(drained)
 
         # Stage D3: accumulate. A maximum is of plain activations, so act_bits are compared.

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from .digits import reach
 
 Arithmetic = Literal["shift", "int8", "int4"]
+Pipeline = Literal["deep", "shallow"]
 Select = Literal["shifter", "mux"]
 INTEGER_BITS = {"int8": 8, "int4": 4}  # of a weight, by arithmetic
 MULTIPLIER_TERMS = 4  # signed powers of two per requantiser multiplier (design contract)
@@ -27,6 +28,7 @@ NOT_IN_FINGERPRINT = {
     "weight_fifo": "how far weights are fetched ahead",
     "max_layers": "layers whose counters are kept; the others run like them",
     "watchdog_bits": "when the engine gives up; a program that ends is not touched",
+    "pipeline": "registers on a beat's way through the array",
 }
 """Parameters that change nothing of what a program means or computes, and why each does not."""
 SEGMENTS = 16  # of a token at most, see `EngineConfig.zero_maps`
@@ -84,6 +86,11 @@ class EngineConfig:
         Whether the requantiser can bend its result at the zero point (leaky ReLU).
     watchdog_bits : int
         The engine stops with an error after 2^watchdog_bits cycles in which nothing moves, 6..32.
+    pipeline : "deep" | "shallow"
+        Registers on a beat's way through the array. "deep" is for a placed FPGA's clock: one within
+        each column's tree, and with more than 64 lanes copies of the activations for every column
+        and one behind every lane. "shallow" has none of these, for standard cells at a moderate
+        clock, where clocking them takes as much as all else in the array (decision 018).
     select : "shifter" | "mux"
         Circuit that picks a term: logarithmic shifter per lane, or wide bus and multiplexer.
     arithmetic : "shift" | "int8" | "int4"
@@ -119,6 +126,7 @@ class EngineConfig:
     window: int = 1
     leaky: bool = False
     watchdog_bits: int = 16
+    pipeline: Pipeline = "deep"
     select: Select = "shifter"
     arithmetic: Arithmetic = "shift"
     codec_bits: int = 0
@@ -181,6 +189,8 @@ class EngineConfig:
             )
         if self.select not in ("shifter", "mux"):
             raise ValueError(f"select must be 'shifter' or 'mux', not {self.select!r}")
+        if self.pipeline not in ("deep", "shallow"):
+            raise ValueError(f"pipeline must be 'deep' or 'shallow', not {self.pipeline!r}")
 
     def _follow_arithmetic(self) -> None:
         """Set what follows from integer arithmetic."""
@@ -315,6 +325,10 @@ PRESETS: dict[str, EngineConfig] = {
     "base": EngineConfig(
         name="base", rows=16, cols=16, buffer_words=16384, requantise_lanes=8, weight_fifo=128,
         window=4, leaky=True,
+    ),
+    "asic": EngineConfig(
+        name="asic", rows=16, cols=16, buffer_words=16384, requantise_lanes=8, weight_fifo=128,
+        window=4, leaky=True, pipeline="shallow",
     ),
     "large": EngineConfig(
         name="large", rows=32, cols=32, buffer_words=16384, requantise_lanes=8, bus_bits=128,

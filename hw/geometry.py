@@ -28,7 +28,7 @@ def queue_latency(depth: int) -> int:
 
 def spreads(config: EngineConfig) -> bool:
     """Whether the array is so wide that a beat's way to its lanes takes stages of its own."""
-    return config.lanes > 64
+    return config.pipeline == "deep" and config.lanes > 64
 
 
 def window_stages(config: EngineConfig) -> int:
@@ -59,7 +59,12 @@ def outputs_depth(config: EngineConfig) -> int:
 
 
 def array_stages(config: EngineConfig) -> int:
-    """Return the array's additional stages: activations on their way, and terms."""
+    """Return the array's additional stages: activations on their way, and terms.
+
+    -1 where lanes and tree are one stage.
+    """
+    if config.pipeline == "shallow":
+        return -1
     return 2 if spreads(config) else 0
 
 

@@ -127,7 +127,8 @@ endmodule
 def test_large_engines_go_to_the_large_device() -> None:
     devices = {name: target_for(config).name for name, config in PRESETS.items()}
     assert devices == {
-        "tiny": "ECP5-25F", "small": "ECP5-25F", "base": "ECP5-85F", "large": "ECP5-85F",
+        "tiny": "ECP5-25F", "small": "ECP5-25F", "base": "ECP5-85F", "asic": "ECP5-85F",
+        "large": "ECP5-85F",
     }  # fmt: skip
     for more in ({"buffer_words": 16384}, {"codec_bits": 4}, {"zero_maps": True}):
         assert target_for(PRESETS["small"].replace(**more)).name == "ECP5-85F"

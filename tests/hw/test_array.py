@@ -20,6 +20,7 @@ CONFIGS = [
     EngineConfig(rows=4, cols=3, hold=6, code_bits=2, max_terms=1),
     EngineConfig(rows=4, cols=3, hold=6, code_bits=3, act_bits=5, select="mux"),
     EngineConfig(rows=14, cols=5, hold=5),
+    EngineConfig(rows=14, cols=5, hold=5, pipeline="shallow"),
     EngineConfig(rows=3, cols=2, hold=5, code_bits=3, lane_terms=2, max_terms=4),
     EngineConfig(rows=1, cols=1, hold=4, lane_terms=2, max_terms=2, select="mux"),
     EngineConfig(rows=12, cols=6, hold=5, lane_terms=2),

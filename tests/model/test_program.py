@@ -122,7 +122,8 @@ def test_engines_that_cannot_share_a_program_differ(changes: dict[str, int]) -> 
 
 def test_engines_that_can_share_a_program_do_not_differ() -> None:
     changes = {"name": "other", "burst_beats": 4, "max_layers": 7, "select": "mux",
-               "weight_fifo": 77, "requantise_lanes": 2, "watchdog_bits": 9}  # fmt: skip
+               "weight_fifo": 77, "requantise_lanes": 2, "watchdog_bits": 9,
+               "pipeline": "shallow"}  # fmt: skip
     assert changes.keys() == NOT_IN_FINGERPRINT.keys()
     sizes = {"rows": 8, "cols": 8}  # that two lanes divide
     assert fingerprint(CONFIG.replace(**changes | sizes)) == fingerprint(CONFIG.replace(**sizes))
@@ -249,3 +250,4 @@ def test_rounding_up(value: int, want: int) -> None:
 def test_presets_do_not_share_programs() -> None:
     names = ("tiny", "small", "base", "large")
     assert len({fingerprint(preset(name)) for name in names}) == 4
+    assert fingerprint(preset("asic")) == fingerprint(preset("base"))

@@ -38,6 +38,8 @@ ODD_ENGINES = {
     "six": EngineConfig(name="six", rows=6, cols=2, hold=8, buffer_words=512, window=2,
                         burst_beats=16, weight_fifo=16),
     "many": EngineConfig(name="many", rows=9, cols=9, hold=8, buffer_words=512),
+    "shallow": EngineConfig(name="shallow", rows=9, cols=9, hold=8, buffer_words=512,
+                            pipeline="shallow"),
     "window4": EngineConfig(name="window4", rows=4, cols=4, hold=16, buffer_words=512, window=4,
                             leaky=True, burst_beats=16, weight_fifo=16),
     "int8": EngineConfig(name="int8", rows=3, cols=5, hold=8, buffer_words=512, burst_beats=8,
