@@ -103,10 +103,7 @@ def bench_energy(
     control = find_control(engines, config.name)
     measured = {n["network"]: n for n in accuracy["networks"]} if accuracy else {}
     measured |= {n: with_frugal(measured[n], config, stages) for n in networks if n in measured}
-    work = _Work(
-        arrays, node, changes, control["pj"] if control else {},
-        _area_of_all_else(engines, config.name),
-    )  # fmt: skip
+    work = _Work(arrays, node, changes, control, _area_of_all_else(engines, config.name))
     rows: list[dict[str, Any]] = []
     levers: list[dict[str, Any]] = []
     for name in networks:
@@ -146,11 +143,21 @@ class _Work:
     arrays: Mapping[str, Any]
     node: int
     changes: Changes
-    control: Mapping[str, float]
+    control: Mapping[str, Any] | None
     all_else: Mapping[str, float]
 
+    def emitted(self, each: str, moved: Accesses, costs: Costs) -> float | None:
+        """Return what the emitted Verilog's array takes, in uJ; None where it was not measured.
+
+        All that it took is its beats', what it took between them too.
+        """
+        if self.control is None or each not in self.control["measured"]:
+            return None
+        beat = self.control["array"][each] / self.control["beats"][each]
+        return moved.beats * beat * costs.array / 1e6
+
     def costs(self, config: EngineConfig, acc_bits: int, each: str = "shift") -> Costs:
-        control = self.control.get(each, 0.0)
+        control = self.control["pj"][each] if self.control else 0.0
         return self.changes.to(default_costs(config, acc_bits, self.node, control))
 
     def rows(
@@ -173,6 +180,7 @@ class _Work:
                 "network": name, "design": design.title, "lever": lever.title,
                 "circuit": circuit["name"], "cycles": moved.cycles,
                 "accesses": asdict(moved), "parts": parts, "total": sum(parts.values()),
+                "emitted": self.emitted(each, moved, costs),
                 "area": circuit["area_total"] * config.lanes / 1e6 + self.all_else.get(each, 0.0),
                 "accuracy": _accuracy(measured, design.variant),
             })  # fmt: skip

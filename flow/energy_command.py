@@ -24,7 +24,7 @@ def energy(
         list[str] | None,
         typer.Argument(help="Of the zoo; squeezenet1_1, resnet8, efficientnet_lite0 by default."),
     ] = None,
-    preset: Engine = "base",
+    preset: Engine = "asic",
     changes: Set = None,
     arrays: Annotated[Path, typer.Option(help="What bench-array has written.")] = Path(
         "build/arrays/arrays.json"
@@ -58,7 +58,7 @@ def energy(
     """
     from .energy_bench import NETWORKS, Changes, bench_energy
     from .energy_inputs import open_accuracy, open_arrays, open_engines
-    from .energy_page import by_network, to_table, verdict, write
+    from .energy_page import as_emitted, by_network, to_table, verdict, write
     from .inputs import open_config
     from .progress import Stages
 
@@ -82,6 +82,8 @@ def energy(
         out.print(to_table(rows))
     if said := verdict(document):
         out.print(said, markup=False, soft_wrap=True)
+    if said := verdict({**document, "levers": as_emitted(document)}):
+        out.print(f"as emitted: {said}", markup=False, soft_wrap=True)
     out.print(str(written), markup=False)
 
 

@@ -21,6 +21,8 @@ BASELINE = "int8"
 TARGET = 0.5  # of the int8 engine, per picture of SqueezeNet, within a point of its accuracy
 TARGET_POINTS = 1.0
 COLUMNS = ("design", "circuit", "cycles", "MB", *PARTS, "uJ", "of int8", "top-1")
+EMITTED_COLUMNS = ("memories", "design", "array", "of the bench's", "uJ", "of int8 alike",
+                   "of int8 as it is", "top-1")  # fmt: skip
 LEVER_COLUMNS = (
     "memories", "design", "cycles", "MB", *PARTS, "uJ", "of int8 alike", "of int8 as it is",
     "top-1",
@@ -69,6 +71,14 @@ and bank in place of {holds}, {words:,} words of activation buffer in place of {
 costs less, weights are read more often. *maps without zeros*: `zero_maps`, without any loss; what
 it moves was counted on the zoo's picture. *weights kept*: {kept} kB more on chip, where the codes
 of layers that fit are read once; **no engine has that yet**, it is computed.
+"""
+
+EMITTED = """\
+## As emitted
+
+SqueezeNet v1.1, with the array of the emitted Verilog in place of the bench's circuit, where it was
+measured ([asic.md](asic.md)): all that it took while it ran, by the beats that it made. Everything
+but memories is a mapped netlist's then.
 """
 
 FRUGAL = """\
@@ -180,6 +190,30 @@ def lever_rows(document: dict[str, Any]) -> list[list[str]]:
     return found
 
 
+def as_emitted(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the levers' rows whose array was measured, with it in place of the bench's."""
+    found = []
+    for row in document["levers"]:
+        if row["emitted"] is not None:
+            total = row["total"] - row["parts"]["array"] + row["emitted"]
+            found.append({**row, "total": total})
+    return found
+
+
+def emitted_rows(document: dict[str, Any]) -> list[list[str]]:
+    """Return the cells of the table of engines as emitted."""
+    document = {**document, "levers": as_emitted(document)}
+    if _baseline(document["levers"]) is None:
+        return []
+    found = lever_rows(document)
+    rows = zip(document["levers"], found, strict=True)
+    return [
+        [*cells[:2], f"{row['emitted']:,.0f}", f"{row['emitted'] / row['parts']['array']:.2f}",
+         *cells[-4:]]
+        for row, cells in rows
+    ]  # fmt: skip
+
+
 def _frugal_cells(row: dict[str, Any]) -> list[str]:
     shares = [f"{100 * row[name] / row['pictures']:.1f}" for name in ("top1", "top5", "agree")]
     return [
@@ -233,7 +267,7 @@ def _built(document: dict[str, Any]) -> str:
         return "the emitted Verilog has lanes of its own."
     pj = ", ".join(f"{control['array'][name]:,.0f} ({name})" for name in control["measured"])
     return (
-        "the emitted Verilog's array has more registers, clocked in every cycle:\n"
+        "[as emitted](#as-emitted) the array has more registers, clocked in every cycle:\n"
         f"{pj} pJ per cycle, where it was measured."
     )
 
@@ -280,6 +314,10 @@ def to_markdown(document: dict[str, Any], image: str | None, command: str) -> st
         lines += [*markdown_table(LEVER_COLUMNS, lever_rows(document)), ""]
     if said := verdict(document):
         lines += [said, ""]
+    if emitted := emitted_rows(document):
+        lines += [EMITTED, *markdown_table(EMITTED_COLUMNS, emitted), ""]
+        if said := verdict({**document, "levers": as_emitted(document)}):
+            lines += [said, ""]
     if document["frugal"]:
         frugal = [_frugal_cells(row) for row in document["frugal"]]
         lines += [FRUGAL, *markdown_table(FRUGAL_COLUMNS, frugal), ""]

@@ -91,13 +91,15 @@ class Array(wiring.Component):
         last = "b"
         wide = spreads(config)
         names = ["c0", "c1", "c"] if wide else ["c"]
-        if config.pipeline == "shallow":  # C and D1 are one
-            names, stages["c"] = [], self.beat
-        for stage in (*names, "d1", "d2", "d3", "e", "f"):
+        names += ["d1", "d2", "d3", "e", "f"]
+        if config.pipeline == "shallow":  # C and D1 are one, D2 and D3 another
+            names, stages["c"] = ["d1", "d2", "e", "f"], self.beat
+        for stage in names:
             control = Signal(beat_layout(config), name=f"beat_{stage}")
             m.d.sync += control.eq(stages[last])
             stages[stage] = control
             last = stage
+        before, adds = stages[names[-4]], stages[names[-3]]  # the accumulation
         m.d.comb += self.landed.eq(stages["f"].valid & stages["f"].landing)
 
         # What goes to every column is registered for it, in a wide array once for every few.
@@ -107,13 +109,13 @@ class Array(wiring.Component):
             draining = self.drain & (self.drain_bank == bank)
             address = Mux(draining, self.drain_address, stages["c"].pixel)
             reads.append(copies(m, f"d1_address{bank}", address, groups))
-            write = stages["d3"].valid & (stages["d3"].bank == bank)
+            write = adds.valid & (adds.bank == bank)
             enables.append(copies(m, f"e_write{bank}", write, groups))
-        writes = copies(m, "e_address", stages["d3"].pixel, groups)
+        writes = copies(m, "e_address", adds.pixel, groups)
         late_banks = copies(m, "d2_bank", stages["d1"].bank, groups)
         shifts = copies(m, "d2_post_shift", stages["d1"].post_shift, groups)
-        firsts = copies(m, "d3_first", stages["d2"].first, groups)
-        maxima = copies(m, "d3_maximum", stages["d2"].maximum, groups)
+        firsts = copies(m, "d3_first", before.first, groups)
+        maxima = copies(m, "d3_maximum", before.maximum, groups)
         drain: Value = Cat(self.drain_bank, self.drain)
         for stage in range(DRAIN_READ - 2):
             later = Signal(2, name=f"drain{stage}")

@@ -25,8 +25,8 @@ class Column(wiring.Component):
     D1 adds the rest, D2 shifts the sum by the pass, D3 adds it to the accumulator of the beat's
     pixel (or takes the larger of the two), E writes back. In a wide array activations come a long
     way: C0 brings them here, C1 picks the terms, a shift's but for its last multiplexer, and C adds
-    four each. In a shallow one stages C and D1 are one. The control inputs carry the stage at which
-    they apply in their names; the array delays them once for all columns.
+    four each. In a shallow one stages C and D1 are one, and so are D2 and D3. The control inputs
+    carry the stage at which they apply in their names; the array delays them once for all columns.
     A pixel must not return within 4 beats (read in D1, written in E), so the value read in the
     cycle of a write to the same place is never used.
 
@@ -110,8 +110,9 @@ class Column(wiring.Component):
             terms.append(Cat(Const(0, config.lane_terms - 1 - place), term))
         parts = []
         together = 4 if wide else 2
+        through = m.d.sync
         if config.pipeline == "shallow":
-            parts, terms = terms, []
+            parts, terms, through = terms, [], m.d.comb
         for index in range(0, len(terms), together):
             total = tree_sum(terms[index : index + together])
             part = Plain(total.shape(), name=f"part{index // together}")
@@ -126,7 +127,7 @@ class Column(wiring.Component):
         most = config.lane_terms * (config.max_passes - 1)
         shifted = Plain(config.sum_max.bit_length() + most)
         by = Cat(Const(0, config.lane_terms - 1), self.d2_post_shift)  # so many times lane_terms
-        m.d.sync += shifted.eq(column_sum << by)
+        through += shifted.eq(column_sum << by)
         reads = []
         writes = []
         # All that addresses reach, where copies of them may be inverted.
@@ -141,7 +142,7 @@ class Column(wiring.Component):
             reads.append(read.data)
             writes.append(write)
         before = Plain(config.acc_bits)
-        m.d.sync += before.eq(Mux(self.d2_bank, reads[1], reads[0]))
+        through += before.eq(Mux(self.d2_bank, reads[1], reads[0]))
         drained = Plain(config.acc_bits, name="held")
         with m.If(self.drain):
             m.d.sync += drained.eq(Mux(self.drain_bank, reads[1], reads[0]))

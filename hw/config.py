@@ -88,9 +88,10 @@ class EngineConfig:
         The engine stops with an error after 2^watchdog_bits cycles in which nothing moves, 6..32.
     pipeline : "deep" | "shallow"
         Registers on a beat's way through the array. "deep" is for a placed FPGA's clock: one within
-        each column's tree, and with more than 64 lanes copies of the activations for every column
-        and one behind every lane. "shallow" has none of these, for standard cells at a moderate
-        clock, where clocking them takes as much as all else in the array (decision 018).
+        each column's tree and two before its accumulator, and with more than 64 lanes copies of the
+        activations for every column and one behind every lane. "shallow" has none of these, for
+        standard cells at a moderate clock, where clocking them takes more than all else in the
+        array (decision 018).
     select : "shifter" | "mux"
         Circuit that picks a term: logarithmic shifter per lane, or wide bus and multiplexer.
     arithmetic : "shift" | "int8" | "int4"

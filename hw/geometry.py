@@ -61,10 +61,10 @@ def outputs_depth(config: EngineConfig) -> int:
 def array_stages(config: EngineConfig) -> int:
     """Return the array's additional stages: activations on their way, and terms.
 
-    -1 where lanes and tree are one stage.
+    -2 where lanes and tree are one stage, and shift and accumulation another.
     """
     if config.pipeline == "shallow":
-        return -1
+        return -2
     return 2 if spreads(config) else 0
 
 

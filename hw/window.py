@@ -102,6 +102,7 @@ class Window(wiring.Component):
             control.pad_value.eq(self.pad_value),
             control.mode.eq(self.mode),
         ]
+        turned = control
         for stage in range(1 + 2 * (config.window > 1) + address_stages(config)):
             if stage == take_stages(config) - 1:
                 m.d.comb += self.taking.eq(control.beat.valid & control.beat.load)
