@@ -79,7 +79,8 @@ bench-array: $(WARM) | build/.asic  ## area and energy of the array against 8-bi
 	@$(BIN)/shiftwork bench-array -o $(OUT)/arrays --page docs/reference
 
 bench-asic: $(WARM) | build/.asic  ## area, timing, power of whole engines in standard cells
-	@$(BIN)/shiftwork bench-asic tiny base/shift base/int8 base/two-term --power tiny --power base \
+	@$(BIN)/shiftwork bench-asic tiny asic/shift asic/int8 asic/two-term base/shift base/int8 \
+	  base/two-term --power tiny --power asic --power base \
 	  --ungated tiny/shift --ungated tiny/int8 -o $(OUT)/asic --page docs/reference
 
 bench-train: $(READY)  ## DeepShift and two terms trained on Fashion-MNIST, under an hour

@@ -90,16 +90,15 @@ class Array(wiring.Component):
         stages = {"b": self.beat}
         last = "b"
         wide = spreads(config)
-        names = ["c0", "c1", "c"] if wide else ["c"]
-        names += ["d1", "d2", "d3", "e", "f"]
-        if config.pipeline == "shallow":  # C and D1 are one, D2 and D3 another
-            names, stages["c"] = ["d1", "d2", "e", "f"], self.beat
-        for stage in names:
+        shallow = config.pipeline == "shallow"  # C and D1 are one stage, D2 and D3 another
+        names = ("d1", "d2") if shallow else ("c", "d1", "d2", "d3")
+        for stage in (*(("c0", "c1") if wide else ()), *names, "e", "f"):
             control = Signal(beat_layout(config), name=f"beat_{stage}")
             m.d.sync += control.eq(stages[last])
             stages[stage] = control
             last = stage
-        before, adds = stages[names[-4]], stages[names[-3]]  # the accumulation
+        reading = stages["b" if shallow else "c"]  # a cycle before D1
+        before, adds = (stages[stage] for stage in names[-2:])
         m.d.comb += self.landed.eq(stages["f"].valid & stages["f"].landing)
 
         # What goes to every column is registered for it, in a wide array once for every few.
@@ -107,7 +106,7 @@ class Array(wiring.Component):
         reads, enables = [], []
         for bank in range(2):
             draining = self.drain & (self.drain_bank == bank)
-            address = Mux(draining, self.drain_address, stages["c"].pixel)
+            address = Mux(draining, self.drain_address, reading.pixel)
             reads.append(copies(m, f"d1_address{bank}", address, groups))
             write = adds.valid & (adds.bank == bank)
             enables.append(copies(m, f"e_write{bank}", write, groups))

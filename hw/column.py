@@ -108,16 +108,15 @@ class Column(wiring.Component):
                 term = pick(m, config, near[row], active, f"term{index}")
             # A term is worth twice as much as the one that follows it.
             terms.append(Cat(Const(0, config.lane_terms - 1 - place), term))
-        parts = []
+        shallow = config.pipeline == "shallow"
+        parts = terms if shallow else []
         together = 4 if wide else 2
-        through = m.d.sync
-        if config.pipeline == "shallow":
-            parts, terms, through = terms, [], m.d.comb
-        for index in range(0, len(terms), together):
+        for index in range(0, 0 if shallow else len(terms), together):
             total = tree_sum(terms[index : index + together])
             part = Plain(total.shape(), name=f"part{index // together}")
             m.d.sync += part.eq(total)
             parts.append(part)
+        through = m.d.comb if shallow else m.d.sync  # from stage D2 to D3
 
         # Stage D1: rest of the tree.
         column_sum = Plain(config.sum_max.bit_length())

@@ -91,7 +91,7 @@ class EngineConfig:
         each column's tree and two before its accumulator, and with more than 64 lanes copies of the
         activations for every column and one behind every lane. "shallow" has none of these, for
         standard cells at a moderate clock, where clocking them takes more than all else in the
-        array (decision 018).
+        array (decision 019).
     select : "shifter" | "mux"
         Circuit that picks a term: logarithmic shifter per lane, or wide bus and multiplexer.
     arithmetic : "shift" | "int8" | "int4"

@@ -176,7 +176,7 @@ class Window(wiring.Component):
         Bank b holds the addresses b modulo window. The memories are spread over the whole die, so
         addresses are registered where they are worked out and again, in copies, for groups of
         memories; and what the memories give is registered twice before it is turned: it comes late
-        in a cycle, and from everywhere. A bank whose word the beat does not take keeps its address.
+        in a cycle, and from everywhere. A bank whose word the beat does not take is not read.
         ``control`` is that of stage B.
         """
         config = self.config
@@ -208,7 +208,7 @@ class Window(wiring.Component):
         takes = [Signal(config.window, name=f"takes{stage}") for stage in range(4)]
         m.d.comb += takes[0].eq(
             Cat(
-                _takes(control.beat, control.mode, 1) | control.beat.valid & (turns[1] == bank)
+                control.beat.valid & ((control.mode != Mode.PLANE) | (turns[1] == bank))
                 for bank in range(config.window)
             )
         )
@@ -224,6 +224,7 @@ class Window(wiring.Component):
             w_high = Plain(len(high), name=f"write_high{bank}")
             with m.If(self.w_en & (self.w_addr[:low_bits] == bank)):  # so that banks differ
                 m.d.sync += w_high.eq(self.w_addr[low_bits:])
+            reads = copies(m, f"read{bank}", takes[0][bank], groups)
             with m.If(takes[0][bank]):
                 r_addresses = copies(m, f"read_address{bank}", r_high, groups)
             w_addresses, w_enables = (
@@ -241,6 +242,7 @@ class Window(wiring.Component):
                     write.data.eq(written[part]),
                     write.en.eq(w_enables[group].value),
                     read.addr.eq(r_addresses[group].stored),
+                    read.en.eq(reads[group].value),
                 ]
                 read_out.append(read.data)
             near, word = (

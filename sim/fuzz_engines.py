@@ -22,7 +22,7 @@ ENGINES = (
                  window=4, burst_beats=16, weight_fifo=16, leaky=True, codec_bits=4),
     EngineConfig(name="fuzz7", rows=12, cols=6, arithmetic="int4", act_bits=7, hold=32,
                  buffer_words=256, window=2, bus_bits=128, burst_beats=8, weight_fifo=16,
-                 requantise_lanes=3, pipeline="shallow"),
+                 requantise_lanes=3),
     EngineConfig(name="fuzz8", rows=8, cols=8, hold=24, buffer_words=512, burst_beats=4,
                  weight_fifo=4, requantise_lanes=4, zero_maps=True),
     EngineConfig(name="fuzz9", rows=3, cols=6, act_bits=7, max_terms=4, hold=12, buffer_words=256,
@@ -32,5 +32,7 @@ ENGINES = (
     EngineConfig(name="fuzz11", rows=6, cols=12, lane_terms=2, hold=24, buffer_words=256, window=2,
                  bus_bits=128, burst_beats=16, weight_fifo=16, requantise_lanes=3, leaky=True,
                  select="mux", zero_maps=True),
+    EngineConfig(name="fuzz12", rows=8, cols=8, hold=8, buffer_words=512, window=4, burst_beats=8,
+                 weight_fifo=8, requantise_lanes=4, leaky=True, pipeline="shallow"),
 )  # fmt: skip
 """Rows more and fewer than columns, buffers of 64 to 2048 words, both buses, every window."""

@@ -29,7 +29,7 @@ def check_config(config: EngineConfig) -> None:
     wanted = {
         "rows": 4, "cols": 4, "act_bits": 8, "code_bits": 4, "bus_bits": 64, "window": 1,
         "leaky": False, "codec_bits": 0, "zero_maps": False, "select": "shifter",
-        "arithmetic": "shift", "lane_terms": 1,
+        "arithmetic": "shift", "lane_terms": 1, "pipeline": "deep",
     }  # fmt: skip
     for name, value in wanted.items():
         found = getattr(config, name)

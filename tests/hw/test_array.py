@@ -2,14 +2,15 @@
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 
 from shiftwork.hw.array import Array
 from shiftwork.hw.config import EngineConfig
-from shiftwork.hw.geometry import DRAIN_READ, MIN_BLOCK_BEATS
-from tests.hw.bench import count_high, simulate
+from shiftwork.hw.geometry import DRAIN_READ, MIN_BLOCK_BEATS, array_stages
+from tests.hw.bench import Testbench, count_high, simulate
 from tests.terms import lane_sum
 
 CONFIGS = [
@@ -20,18 +21,25 @@ CONFIGS = [
     EngineConfig(rows=4, cols=3, hold=6, code_bits=2, max_terms=1),
     EngineConfig(rows=4, cols=3, hold=6, code_bits=3, act_bits=5, select="mux"),
     EngineConfig(rows=14, cols=5, hold=5),
-    EngineConfig(rows=14, cols=5, hold=5, pipeline="shallow"),
     EngineConfig(rows=3, cols=2, hold=5, code_bits=3, lane_terms=2, max_terms=4),
     EngineConfig(rows=1, cols=1, hold=4, lane_terms=2, max_terms=2, select="mux"),
     EngineConfig(rows=12, cols=6, hold=5, lane_terms=2),
     EngineConfig(rows=11, cols=6, hold=5, code_bits=5),
     EngineConfig(rows=11, cols=6, hold=5, code_bits=3, lane_terms=2, max_terms=4, act_bits=6),
+    EngineConfig(rows=14, cols=5, hold=4, pipeline="shallow"),
+    EngineConfig(rows=4, cols=3, hold=4, lane_terms=2, max_terms=4, pipeline="shallow"),
 ]
 INTEGER_CONFIGS = [
     EngineConfig(rows=3, cols=4, hold=6, arithmetic="int8"),
     EngineConfig(rows=4, cols=2, hold=5, arithmetic="int4", act_bits=5),
     EngineConfig(rows=12, cols=6, hold=5, arithmetic="int8"),
+    EngineConfig(rows=12, cols=6, hold=5, arithmetic="int8", pipeline="shallow"),
 ]
+
+
+def name(config: EngineConfig) -> str:
+    size = f"{config.rows}x{config.cols}{config.arithmetic}{config.lane_terms}"
+    return f"{size}-{config.select}-{config.pipeline}"
 
 
 @dataclass
@@ -83,11 +91,18 @@ def reference(config: EngineConfig, blocks: list[Block], maximum: bool) -> list[
     return acc
 
 
-def drive(dut: Array, blocks: list[Block], maximum: bool, expected: list[list[list[int]]]):
-    config = dut.config
+def drive(
+    dut: Array,
+    blocks: list[Block],
+    maximum: bool,
+    expected: list[list[list[int]]],
+    landing: list[int],
+) -> Testbench:
+    """Let the blocks pass, then read all accumulators; ``landing`` gets the last beats' cycles."""
+    config, rng = dut.config, random.Random(3)
 
-    async def testbench(ctx) -> None:
-        bank = 1
+    async def testbench(ctx: Any) -> None:
+        bank, cycle = 1, 0
         word = [0] * config.rows
         for block in blocks:
             bank ^= block.first
@@ -103,22 +118,42 @@ def drive(dut: Array, blocks: list[Block], maximum: bool, expected: list[list[li
                     "landing": block.landing and pixel == config.hold - 1,
                 })  # fmt: skip
                 ctx.set(dut.acts, word)  # of the beat before: activations come in stage C
+                if block.landing and pixel == config.hold - 1:
+                    landing.append(cycle)
                 await ctx.tick()
+                cycle += 1
                 word = following
-            ctx.set(dut.beat.valid, 0)
             for _ in range(block.idle):
+                ctx.set(dut.beat, {
+                    "valid": 0, "load": 0, "first": rng.getrandbits(1),
+                    "maximum": rng.getrandbits(1), "post_shift": 0, "bank": rng.getrandbits(1),
+                    "pixel": rng.randrange(config.hold), "landing": 1,
+                })  # fmt: skip
                 ctx.set(dut.acts, word)
                 await ctx.tick()
+                cycle += 1
+        ctx.set(dut.beat.valid, 0)
         ctx.set(dut.acts, word)
         await ctx.tick().repeat(8)
-        ctx.set(dut.drain, 1)
-        for bank in range(2):
-            for pixel in range(config.hold):
-                ctx.set(dut.drain_bank, bank)
-                ctx.set(dut.drain_address, pixel)
-                await ctx.tick().repeat(DRAIN_READ)
+
+        # Back to back, then apart: each value comes in time and stays until the next.
+        places = [(bank, pixel) for bank in range(2) for pixel in range(config.hold)]
+        asked: list[tuple[int, int] | None] = [*places]
+        for place in rng.sample(places, len(places)):
+            asked += [place, *[None] * rng.randrange(3)]
+        asked += [None] * DRAIN_READ
+        for index, place in enumerate(asked):
+            ctx.set(dut.drain, place is not None)
+            bank, pixel = place or rng.choice(places)
+            ctx.set(dut.drain_bank, bank)
+            ctx.set(dut.drain_address, pixel)
+            await ctx.tick()
+            shown = next(
+                (at for at in reversed(asked[: max(0, index + 2 - DRAIN_READ)]) if at), None
+            )
+            if shown is not None:
                 got = [ctx.get(dut.drained[c]) for c in range(config.cols)]
-                assert got == expected[bank][pixel], (bank, pixel)
+                assert got == expected[shown[0]][shown[1]], (index, shown)
 
     return testbench
 
@@ -126,22 +161,24 @@ def drive(dut: Array, blocks: list[Block], maximum: bool, expected: list[list[li
 @pytest.mark.parametrize(
     "config",
     CONFIGS + INTEGER_CONFIGS,
-    ids=lambda c: f"{c.rows}x{c.cols}{c.arithmetic}{c.lane_terms}-{c.select}B{c.code_bits}",
+    ids=lambda c: f"{name(c)}B{c.code_bits}",
 )
 def test_sums_of_terms(config: EngineConfig) -> None:
     assert config.hold >= MIN_BLOCK_BEATS
     blocks = random_blocks(config, random.Random(1), 6)
     landed: list[int] = []
+    landing: list[int] = []
     dut = Array(config)
-    testbench = drive(dut, blocks, False, reference(config, blocks, False))
+    testbench = drive(dut, blocks, False, reference(config, blocks, False), landing)
     simulate(dut, testbench, background=[count_high(dut.landed, landed)])
-    assert len(landed) == sum(block.landing for block in blocks)
+    assert landed == [cycle + 6 + array_stages(config) for cycle in landing]
+    assert len(landed) == sum(block.landing for block in blocks) > 0
 
 
 @pytest.mark.parametrize(
     "config",
-    CONFIGS[:3] + CONFIGS[-3:] + INTEGER_CONFIGS[:2],
-    ids=lambda c: f"{c.rows}x{c.cols}{c.arithmetic}{c.lane_terms}-{c.select}",
+    CONFIGS[:3] + CONFIGS[-5:] + INTEGER_CONFIGS[:2],
+    ids=name,
 )
 def test_maximum_with_identity_codes(config: EngineConfig) -> None:
     blocks = random_blocks(config, random.Random(2), 6)
@@ -149,4 +186,5 @@ def test_maximum_with_identity_codes(config: EngineConfig) -> None:
         block.post_shift = 0
         block.codes[:-1] = 0
         block.codes[-1] = config.shift_code(0) * np.eye(config.cols, config.rows, dtype=int)
-    simulate(dut := Array(config), drive(dut, blocks, True, reference(config, blocks, True)))
+    dut = Array(config)
+    simulate(dut, drive(dut, blocks, True, reference(config, blocks, True), []))

@@ -45,10 +45,10 @@ def test_rows_of_every_mode(name: str) -> None:
     ]  # fmt: skip
     dut = Window(config)
     seen = 0
-    neighbours = None
+    neighbours = before = None
 
     async def run(ctx: Any) -> None:
-        nonlocal seen, neighbours
+        nonlocal seen, neighbours, before
         for address, word in enumerate(memory):
             packed = sum(value << config.act_bits * lane for lane, value in enumerate(word))
             ctx.set(dut.w_addr, address)
@@ -74,7 +74,8 @@ def test_rows_of_every_mode(name: str) -> None:
             if step < late:
                 continue
             address, padding, value, mode, there = beats[step - late]
-            if not there:
+            if not there:  # nor does what the array gets while no beat is there
+                assert before is None or [acts[r] for r in range(config.rows)] == before
                 continue
             words = [
                 [value] * config.rows
@@ -92,6 +93,7 @@ def test_rows_of_every_mode(name: str) -> None:
                 if neighbours is not None:  # and what no column takes does not change
                     assert neighbours == [[w[r] for r in rows] for w in taps]
                 assert [acts[r] for r in rows] == expected(config, words, mode), (step, mode)
+            before = [acts[r] for r in rows]
             seen += 1
 
     simulate(dut, run)

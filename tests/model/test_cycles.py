@@ -23,6 +23,9 @@ ENGINES = {
     "odd": EngineConfig(name="odd", rows=3, cols=5, hold=32, buffer_words=512, burst_beats=4,
                         weight_fifo=4),
     "wide": EngineConfig(name="wide", rows=8, cols=8, bus_bits=128, requantise_lanes=4),
+    "shallow": EngineConfig(name="shallow", rows=4, cols=4, hold=64, buffer_words=1024, window=4,
+                            burst_beats=16, weight_fifo=16, requantise_lanes=2, leaky=True,
+                            pipeline="shallow"),
 }  # fmt: skip
 
 
@@ -49,7 +52,7 @@ def mixed() -> NetworkBuilder:
 
 
 SLOW = pytest.mark.slow
-RUNS = [("window4", 8), ("wide", 50), *(
+RUNS = [("window4", 8), ("wide", 50), ("shallow", 8), *(
     pytest.param(*run, marks=SLOW)
     for run in (("window4", 50), ("wide", 8), ("odd", 8), ("odd", 50))
 )]  # fmt: skip

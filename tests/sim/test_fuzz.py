@@ -74,6 +74,7 @@ def test_engines_differ_in_every_shape() -> None:
     assert {(e.rows > e.cols) - (e.rows < e.cols) for e in ENGINES} == {-1, 0, 1}
     assert min(engine.buffer_words for engine in ENGINES) == 64
     assert len({engine.requantise_lanes for engine in ENGINES}) > 3
+    assert {engine.pipeline for engine in ENGINES} == {"deep", "shallow"}
     assert len({engine.name for engine in ENGINES}) == len(ENGINES)
 
 
