@@ -19,7 +19,7 @@ from ..model.variants import FRUGAL
 from ..model.zeros import without_zeros
 from ..model.zoo import MODELS
 from ..model.zoo.loader import BATCH
-from .asic_bench import ARITHMETICS, TWO_TERM, kind
+from .asic_bench import ARITHMETICS, TWO_TERM, TWO_TERMS, kind
 from .energy_accuracy import with_frugal
 from .energy_cost import Costs, check_node, default_costs, keep_weights, picture_energy
 from .energy_count import Accesses, count_accesses
@@ -103,7 +103,9 @@ def bench_energy(
     control = find_control(engines, config.name)
     measured = {n["network"]: n for n in accuracy["networks"]} if accuracy else {}
     measured |= {n: with_frugal(measured[n], config, stages) for n in networks if n in measured}
-    work = _Work(arrays, node, changes, control, _area_of_all_else(engines, config.name))
+    work = _Work(
+        arrays, node, changes, control, _area_of_all_else(engines, config.name), config.name
+    )
     rows: list[dict[str, Any]] = []
     levers: list[dict[str, Any]] = []
     for name in networks:
@@ -127,6 +129,7 @@ def bench_energy(
         "given": {n: value for n, value in asdict(changes).items() if value is not None},
         "control": None if changes.control is not None else control,
         "no_control": None if control else why_no_control(engines),
+        "emitted": work.built,
         "costs": {
             str(bits): asdict(work.costs(config, bits))
             for bits in {row["acc_bits"] for row in arrays["circuits"]}
@@ -145,15 +148,27 @@ class _Work:
     changes: Changes
     control: Mapping[str, Any] | None
     all_else: Mapping[str, float]
+    engine: str
 
-    def emitted(self, each: str, moved: Accesses, costs: Costs) -> float | None:
+    @property
+    def built(self) -> dict[str, float]:
+        """What the emitted Verilog's array takes, in pJ per cycle, of what was measured."""
+        known = self.control
+        if known is None or known["engine"] != self.engine:
+            return {}
+        return {name: known["array"][name] for name in known["measured"]}
+
+    def emitted(self, engine: EngineConfig, moved: Accesses, costs: Costs) -> float | None:
         """Return what the emitted Verilog's array takes, in uJ; None where it was not measured.
 
         All that it took is its beats', what it took between them too.
         """
-        if self.control is None or each not in self.control["measured"]:
+        each = kind(engine)
+        if self.control is None or each not in self.built:
             return None
-        beat = self.control["array"][each] / self.control["beats"][each]
+        if each == TWO_TERM and engine.code_bits != TWO_TERMS["code_bits"]:
+            return None
+        beat = self.built[each] / self.control["beats"][each]
         return moved.beats * beat * costs.array / 1e6
 
     def costs(self, config: EngineConfig, acc_bits: int, each: str = "shift") -> Costs:
@@ -170,7 +185,8 @@ class _Work:
             if design.title not in found or (design.rounded and not self.arrays["rounded"]):
                 continue
             circuit = choose_circuit(design.circuits, self.arrays)
-            each = kind(design.engine(config))
+            engine = design.engine(config)
+            each = kind(engine)
             costs = self.costs(config, circuit["acc_bits"], each)
             moved = found[design.title]
             parts = picture_energy(moved, circuit, config, costs)
@@ -180,7 +196,7 @@ class _Work:
                 "network": name, "design": design.title, "lever": lever.title,
                 "circuit": circuit["name"], "cycles": moved.cycles,
                 "accesses": asdict(moved), "parts": parts, "total": sum(parts.values()),
-                "emitted": self.emitted(each, moved, costs),
+                "emitted": self.emitted(engine, moved, costs),
                 "area": circuit["area_total"] * config.lanes / 1e6 + self.all_else.get(each, 0.0),
                 "accuracy": _accuracy(measured, design.variant),
             })  # fmt: skip

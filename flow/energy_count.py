@@ -61,9 +61,8 @@ def count_accesses(
 ) -> Accesses:
     """Count what a program needs of an engine, by the cycle model and the descriptors.
 
-    Only accesses whose data are used count. The emitted Verilog enables all banks of the
-    activation buffer and both of the accumulators in every cycle; in an ASIC those that are not
-    needed would be kept still.
+    Only accesses whose data are used count. The emitted Verilog makes no others, but for engines
+    of ``window`` 1, which read the activation buffer in every cycle.
 
     Parameters
     ----------

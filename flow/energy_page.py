@@ -59,8 +59,7 @@ the program's descriptors, which agree with the Verilog's counters ([zoo.md](zoo
   N passes.
 
 **Not included**: {missing}clock tree, wires, and the leakage of memories. The circuits are those of
-`hw/arrays`; {built} It also reads every bank of
-its memories in every cycle; counted are those whose data are used.
+`hw/arrays`; {built}
 """
 
 LEVERS = """\
@@ -77,8 +76,9 @@ EMITTED = """\
 ## As emitted
 
 SqueezeNet v1.1, with the array of the emitted Verilog in place of the bench's circuit, where it was
-measured ([asic.md](asic.md)): all that it took while it ran, by the beats that it made. Everything
-but memories is a mapped netlist's then.
+measured ([asic.md](asic.md)): all that it took while it ran, by the beats that it made:
+{array} pJ per cycle. Its weights there
+were rounded without a price for terms. Everything but memories is a mapped netlist's then.
 """
 
 FRUGAL = """\
@@ -262,14 +262,9 @@ def _control(document: dict[str, Any]) -> tuple[str, str]:
 
 def _built(document: dict[str, Any]) -> str:
     """Return what is said of the array that the emitted Verilog has."""
-    control = document.get("control")
-    if not control:
-        return "the emitted Verilog has lanes of its own."
-    pj = ", ".join(f"{control['array'][name]:,.0f} ({name})" for name in control["measured"])
-    return (
-        "[as emitted](#as-emitted) the array has more registers, clocked in every cycle:\n"
-        f"{pj} pJ per cycle, where it was measured."
-    )
+    if emitted_rows(document):
+        return "what the emitted Verilog's array takes [stands apart](#as-emitted)."
+    return "the emitted Verilog has lanes of its own."
 
 
 def _span(shares: Iterable[float]) -> str:
@@ -315,7 +310,8 @@ def to_markdown(document: dict[str, Any], image: str | None, command: str) -> st
     if said := verdict(document):
         lines += [said, ""]
     if emitted := emitted_rows(document):
-        lines += [EMITTED, *markdown_table(EMITTED_COLUMNS, emitted), ""]
+        pj = ", ".join(f"{array:,.0f} ({name})" for name, array in document["emitted"].items())
+        lines += [EMITTED.format(array=pj), *markdown_table(EMITTED_COLUMNS, emitted), ""]
         if said := verdict({**document, "levers": as_emitted(document)}):
             lines += [said, ""]
     if document["frugal"]:

@@ -103,11 +103,13 @@ class Array(wiring.Component):
 
         # What goes to every column is registered for it, in a wide array once for every few.
         groups = min(MAX_COPIES, config.cols) if wide else 1
-        reads, enables = [], []
+        reads, wanted, enables = [], [], []
         for bank in range(2):
             draining = self.drain & (self.drain_bank == bank)
             address = Mux(draining, self.drain_address, reading.pixel)
             reads.append(copies(m, f"d1_address{bank}", address, groups))
+            adding = reading.valid & (reading.bank == bank) & ~reading.first
+            wanted.append(copies(m, f"d1_read{bank}", draining | adding, groups))
             write = adds.valid & (adds.bank == bank)
             enables.append(copies(m, f"e_write{bank}", write, groups))
         writes = copies(m, "e_address", adds.pixel, groups)
@@ -146,6 +148,8 @@ class Array(wiring.Component):
                 column.load.eq(loads[group]),
                 column.d1_address0.eq(reads[0][group].stored),
                 column.d1_address1.eq(reads[1][group].stored),
+                column.d1_read0.eq(wanted[0][group].value),
+                column.d1_read1.eq(wanted[1][group].value),
                 column.d2_bank.eq(late_banks[group].value),
                 column.d2_post_shift.eq(shifts[group].value),
                 column.d3_first.eq(firsts[group].value),

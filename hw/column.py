@@ -40,6 +40,7 @@ class Column(wiring.Component):
     codes : In(rows * weight_bits)     the next block's codes of this column, term after term
     load : In(1)                       take ``codes`` at the end of this cycle (stage B, or C0)
     d1_address0, d1_address1 : In      accumulator read address per bank
+    d1_read0, d1_read1 : In(1)         read enable per bank: sums that start anew need none
     d2_bank, d2_post_shift : In        bank of the beat; passes to come, each worth a left shift
                                        of its sum by lane_terms
     d3_first, d3_maximum : In(1)       start anew; keep the larger value instead of adding
@@ -53,6 +54,8 @@ class Column(wiring.Component):
     load: Signal
     d1_address0: Signal
     d1_address1: Signal
+    d1_read0: Signal
+    d1_read1: Signal
     d2_bank: Signal
     d2_post_shift: Signal
     d3_first: Signal
@@ -73,6 +76,8 @@ class Column(wiring.Component):
             "load": In(1),
             "d1_address0": In(range(config.hold)),
             "d1_address1": In(range(config.hold)),
+            "d1_read0": In(1),
+            "d1_read1": In(1),
             "d2_bank": In(1),
             "d2_post_shift": In(range(config.max_passes)),
             "d3_first": In(1),
@@ -131,13 +136,15 @@ class Column(wiring.Component):
         writes = []
         # All that addresses reach, where copies of them may be inverted.
         depth = 1 << (config.hold - 1).bit_length() if wide else config.hold
-        for bank, (address, enable) in enumerate(
-            ((self.d1_address0, self.e_write0), (self.d1_address1, self.e_write1))
-        ):
+        ports = (
+            (self.d1_address0, self.d1_read0, self.e_write0),
+            (self.d1_address1, self.d1_read1, self.e_write1),
+        )
+        for bank, (address, wanted, enable) in enumerate(ports):
             memory = Memory(shape=config.acc_bits, depth=depth, init=[], attrs=NO_COLLISIONS)
             m.submodules[f"bank{bank}"] = memory
             write, read = memory.write_port(), memory.read_port()
-            m.d.comb += [read.addr.eq(address), write.en.eq(enable)]
+            m.d.comb += [read.addr.eq(address), read.en.eq(wanted), write.en.eq(enable)]
             reads.append(read.data)
             writes.append(write)
         before = Plain(config.acc_bits)

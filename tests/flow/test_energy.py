@@ -269,7 +269,7 @@ def run(tmp_path: Path, *options: str) -> dict[str, Any]:
 
 
 def test_the_command_compares_with_the_best_int8_array(counted: None, tmp_path: Path) -> None:
-    document = run(tmp_path)
+    document = run(tmp_path, "--set", "name=small")
     rows = {row["design"]: row for row in document["rows"] if row["network"] == "squeezenet1_1"}
     assert list(rows) == [
         "int8", "int4", "N=1", "mixed 1.5", "N=2, one-term", "N=2, two-term", "N=2, B=3, two-term",
@@ -340,7 +340,11 @@ def test_the_command_compares_with_the_best_int8_array(counted: None, tmp_path: 
         "900 (shift), 1,900 (int8), 900 (int4, not measured: shift), 900 (two-term, not measured: "
         "shift) pJ\n  per cycle, by gate-level simulation with delays of the mapped `small`" in page
     )
-    assert "in every cycle:\n100 (shift), 100 (int8) pJ per cycle, where it was" in page
+    assert "it made:\n100 (shift), 100 (int8) pJ per cycle." in page
+    assert "array takes [stands apart](#as-emitted)." in page
+    cells = [cell.strip() for cell in page[page.index("| memories | design | array") :].split("|")]
+    assert cells[19:23] == ["as it is", "int8", f"{emitted['int8']:,.0f}",
+                            f"{emitted['int8'] / rows['int8']['parts']['array']:.2f}"]  # fmt: skip
     assert "computed in 70 to 80 % of the\n  cycles measured, and does in 83 " in page
     assert "**Not included**: clock tree" in page
     text = to_markdown(greedy, None, "")
@@ -362,6 +366,11 @@ def test_costs_can_be_given(counted: None, tmp_path: Path) -> None:
         assert given[part] == pytest.approx(usual[part] * 64 / 1300)
     assert given["buffer"] == usual["buffer"]
     other = run(tmp_path, "--control", "450")
+    assert {row["emitted"] for row in other["levers"]} == {None}  # `small` was measured, not `asic`
+    assert other["emitted"] == {}
+    unbuilt = (tmp_path / "page/energy.md").read_text()
+    assert "emitted Verilog has lanes of its own." in unbuilt
+    assert "As emitted" not in unbuilt
     assert 2 * other["rows"][1]["parts"]["control"] == usual["control"]
     assert (
         "450 pJ\n  per cycle, as given; [decision 016]" in (tmp_path / "page/energy.md").read_text()
