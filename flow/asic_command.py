@@ -79,6 +79,12 @@ def bench_asic(
     configs = [config for config, _ in opened]
     known = [config.name for config in configs]
     only = frozenset(f"{config.name}/{each}" for config, kinds in opened for each in kinds)
+    for config, kinds in opened:
+        if config.name in (two_term or ()) and kinds and TWO_TERM not in kinds:
+            raise ValueError(
+                f"--two-term {config.name}: only {', '.join(sorted(kinds))} of it is measured; "
+                f"name {config.name}/{TWO_TERM} too"
+            )
     default = {"tiny"} & set(known)
     named = {config.name for config, kinds in opened if TWO_TERM in kinds}
     both = frozenset(two_term or default) | named

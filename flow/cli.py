@@ -246,8 +246,14 @@ def report(
         typer.Option("--compare", help="An earlier report.json: write compare.html instead."),
     ] = None,
     build: Annotated[
-        Path, typer.Option(help="Where bench-array and energy have written: shown too if there.")
-    ] = Path("build"),
+        Path | None,
+        typer.Option(
+            help="Where bench-array, bench-asic and energy have written, shown too; build by "
+            "default if there.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show a report and write its report.html again, or what changed since an earlier one.
@@ -263,7 +269,8 @@ def report(
         show_changes(compare_with, source, folder, out, as_json)
         return
     loaded = load_report(source)
-    write_report(loaded, folder, sections_of(build, lambda line: log.print(line, soft_wrap=True)))
+    sections = sections_of(build or Path("build"), lambda line: log.print(line, soft_wrap=True))
+    write_report(loaded, folder, sections)
     _show_report(loaded, folder, as_json)
 
 

@@ -173,7 +173,19 @@ def measure(block: Block, folder: Path, target: Target = ECP5_25F) -> dict[str, 
 
 
 def _library() -> Path:
-    return Path(os.environ.get("SHIFTWORK_LIBERTY", LIBERTY))
+    """Return the Liberty file that is asked for, or where the usual one would be.
+
+    Raises
+    ------
+    ValueError
+        If there is none where ``SHIFTWORK_LIBERTY`` says.
+    """
+    given = os.environ.get("SHIFTWORK_LIBERTY")
+    if given is not None and not Path(given).is_file():
+        raise ValueError(
+            f"SHIFTWORK_LIBERTY={given}: no such file; name a Liberty file or unset it"
+        )
+    return Path(LIBERTY if given is None else given)
 
 
 def gates(path: Path, top: str, library: Path, folder: Path, *, memories: bool) -> float:
@@ -248,7 +260,11 @@ def bench_codec(
     ------
     ToolError
         If a tool is missing or fails.
+    ValueError
+        If ``SHIFTWORK_LIBERTY`` names no Liberty file with a cell to count in.
     """
+    if (library := _library()).exists():
+        cell_area(library, GATE)  # before any work
     rows: list[dict[str, Any]] = []
     for block in blocks():
         with stages.stage(f"Codec {block.name}", block.name):

@@ -63,6 +63,12 @@ def energy(
     from .progress import Stages
 
     config = open_config(preset, changes)
+    if config.arithmetic != "shift" or config.lane_terms > 1:
+        name = "arithmetic" if config.arithmetic != "shift" else "lane_terms"
+        raise ValueError(
+            f"{name} {getattr(config, name)}: energy compares arithmetics and lanes by itself; "
+            "leave it out"
+        )
     given = Changes(buffer=buffer, sums=sums, queue=queue, external=external, control=control)
     chosen = list(dict.fromkeys(networks or NETWORKS))
     measured = open_arrays(arrays)

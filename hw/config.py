@@ -87,8 +87,8 @@ class EngineConfig:
     watchdog_bits : int
         The engine stops with an error after 2^watchdog_bits cycles in which nothing moves, 6..32.
     pipeline : "deep" | "shallow"
-        Registers on a beat's way through the array. "deep" is for a placed FPGA's clock: one within
-        each column's tree and two before its accumulator, and with more than 64 lanes copies of the
+        Registers on a beat's way through the array. "deep" is for a placed FPGA's clock: within
+        each column's tree, before its accumulator, and with more than 64 lanes copies of the
         activations for every column and one behind every lane. "shallow" has none of these, for
         standard cells at a moderate clock, where clocking them takes more than all else in the
         array (decision 019).

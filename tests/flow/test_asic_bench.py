@@ -137,6 +137,9 @@ def test_only_named_engines_are_run(
     assert capsys.readouterr().err == wanted
     assert main(["bench-asic", "tiny", "--two-term", "base", "-o", str(tmp_path)]) == 1
     assert capsys.readouterr().err == wanted.replace("--check", "--two-term")
+    assert main(["bench-asic", "tiny/shift", "--two-term", "tiny", "-o", str(tmp_path)]) == 1
+    said = "--two-term tiny: only shift of it is measured; name tiny/two-term too"
+    assert capsys.readouterr().err == f"shiftwork: error: {said}\n"
     mapped.clear()
     (tmp_path / "build").rename(tmp_path / "before")
     assert main(["bench-asic", "small", "--power", "small/int8", "-o", str(tmp_path)]) == 0

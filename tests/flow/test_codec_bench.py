@@ -20,6 +20,7 @@ from shiftwork.flow.codec_bench import (
 )
 from shiftwork.flow.codec_hardware_page import write_hardware_page
 from shiftwork.flow.netlist import Area
+from shiftwork.flow.progress import Stages
 from shiftwork.hw.config import EngineConfig
 
 LIBERTY = """
@@ -42,6 +43,20 @@ def test_a_cells_area_is_read(tmp_path: Path) -> None:
     assert cell_area(path, "DFFPOSX1") == 96.5
     with pytest.raises(ValueError, match="has no cell INVX1"):
         cell_area(path, "INVX1")
+
+
+@pytest.mark.parametrize(("text", "said"), [(None, ": no such file; name"), ("x", "has no cell")])
+def test_a_library_asked_for_must_be_one(
+    text: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cells.lib"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.setenv("SHIFTWORK_LIBERTY", str(path))
+    with pytest.raises(ValueError, match=said) as caught:
+        codec_bench.bench_codec(tmp_path / "out", Stages(Console()))
+    assert str(path) in str(caught.value)
+    assert not (tmp_path / "out").exists()
 
 
 def test_tables_are_counted() -> None:

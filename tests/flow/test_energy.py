@@ -396,6 +396,10 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "no network 'nothing' in the zoo" in str(result.exception)
     result = CliRunner().invoke(app, [*known[:1], "resnet8", *known[2:], "--node", "90"])
     assert "--node must be 180 or 45 (nm), not 90" in str(result.exception)  # before any counting
+    for change, said in (("arithmetic=int8", "arithmetic int8"), ("lane_terms=2", "lane_terms 2")):
+        result = CliRunner().invoke(app, [*known[:1], "resnet8", *known[2:], "--set", change])
+        wanted = f"{said}: energy compares arithmetics and lanes by itself; leave it out"
+        assert str(result.exception) == wanted
     for option, command in (("--accuracy", "accuracy"), ("--engines", "bench-asic")):
         result = CliRunner().invoke(app, [*known, option, str(tmp_path / "none.json")])
         assert f"none.json is missing: run `shiftwork {command}` first" in str(result.exception)

@@ -289,6 +289,9 @@ def test_what_the_build_holds_is_shown(tmp_path: Path) -> None:
     options = ["report", str(tmp_path / "demo/report.json"), "--build", str(tmp_path)]
     assert CliRunner().invoke(app, options).exception is None
     assert (tmp_path / "demo/report.html").read_text() == text
+    for place in ("none", "demo/report.json"):
+        wrong = CliRunner().invoke(app, [*options[:-1], str(tmp_path / place)])
+        assert wrong.exit_code == 2 and place in wrong.output
     (tmp_path / "energy/energy.json").write_text("{}")
     assert len(sections_of(tmp_path, said.append)) == 2
     assert "energy.json is left out" in said[0]
