@@ -21,13 +21,15 @@ from ..model.zoo import MODELS
 from ..model.zoo.loader import BATCH
 from .asic_bench import ARITHMETICS, TWO_TERM, TWO_TERMS, kind
 from .energy_accuracy import with_frugal
-from .energy_cost import Costs, check_node, default_costs, keep_weights, picture_energy
+from .energy_cost import Control, Costs, check_node, default_costs, keep_weights, picture_energy
 from .energy_count import Accesses, count_accesses
 from .energy_designs import DESIGNS, KEPT, LEVERED, LEVERS, Design, Lever, Weights
 from .inputs import open_network, open_picture
 from .progress import Stages
 
 NETWORKS = ("squeezenet1_1", "resnet8", "efficientnet_lite0")
+BY_BEAT = ("window",)  # blocks that do nothing without a beat
+BY_OUTPUT = ("drain", "requantise", "outputs", "storer")
 TARGET_NETWORK = "squeezenet1_1"  # whose engines' memories are changed too
 
 
@@ -47,8 +49,11 @@ class Changes:
                 raise ValueError(f"--{name} must be 0 or more pJ, not {value}")
 
     def to(self, costs: Costs) -> Costs:
-        """Return costs with these changes."""
-        return replace(costs, **{n: v for n, v in asdict(self).items() if v is not None})
+        """Return costs with these changes; a control that is given is all of it."""
+        given: dict[str, Any] = {n: v for n, v in asdict(self).items() if v is not None}
+        if self.control is not None:
+            given["control"] = Control(self.control)
+        return replace(costs, **given)
 
 
 def choose_circuit(names: Sequence[str], arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,7 +177,7 @@ class _Work:
         return moved.beats * beat * costs.array / 1e6
 
     def costs(self, config: EngineConfig, acc_bits: int, each: str = "shift") -> Costs:
-        control = self.control["pj"][each] if self.control else 0.0
+        control = Control(**self.control["split"][each]) if self.control else Control()
         return self.changes.to(default_costs(config, acc_bits, self.node, control))
 
     def rows(
@@ -213,8 +218,9 @@ def find_control(engines: Mapping[str, Any] | None, name: str) -> dict[str, Any]
     -------
     dict or None
         ``engine``, ``lanes``; by what `kind` says ``pj``, per cycle of all blocks but the array,
-        ``array``, per cycle of that, and ``beats``, the share of the cycles measured in which it
-        computed; ``measured``, those that were; None if none was run.
+        ``split``, the fields of `Control` that this is, ``array``, per cycle of that, and
+        ``beats``, the share of the cycles measured in which it computed; ``measured``, those that
+        were; None if none was run.
     """
     rows = [row for row in (engines or {}).get("engines", []) if "power" in row and row["gates"]]
     shifts = [row for row in rows if row["arithmetic"] == "shift"]
@@ -226,10 +232,26 @@ def find_control(engines: Mapping[str, Any] | None, name: str) -> dict[str, Any]
     return {
         "engine": found["engine"], "lanes": found["lanes"],
         "pj": {n: row["pj_per_cycle"] - row["pj_per_cycle_array"] for n, row in each.items()},
+        "split": {n: asdict(_split(row, (engines or {})["period_ns"])) for n, row in each.items()},
         "array": {n: row["pj_per_cycle_array"] for n, row in each.items()},
         "beats": {n: row["beats"] / row["power_cycles"] for n, row in each.items()},
         "measured": [name for name in each if name in known],
     }  # fmt: skip
+
+
+def _split(row: Mapping[str, Any], period_ns: float) -> Control:
+    """Return what control took, that of some blocks by the beats and outputs there were."""
+    pj = {
+        name: sum(block[part] for part in ("internal", "switching", "leakage")) * period_ns * 1e3
+        for name, block in row["power"].items()
+    }
+    beat, output = (sum(pj.get(name, 0.0) for name in names) for names in (BY_BEAT, BY_OUTPUT))
+    cycles = row["power_cycles"]
+    return Control(
+        cycle=row["pj_per_cycle"] - row["pj_per_cycle_array"] - beat - output,
+        beat=beat * cycles / row["beats"],
+        output=output * cycles / row["power_checked"],
+    )
 
 
 def why_no_control(engines: Mapping[str, Any] | None) -> str:

@@ -24,6 +24,29 @@ PARTS = ("array", "control", "sums", "buffer", "queue", "weights", "maps")
 
 
 @dataclass(frozen=True)
+class Control:
+    """All of an engine but its array, in pJ: by cycle, and of some blocks by what they do.
+
+    Attributes
+    ----------
+    cycle : float
+        Per cycle.
+    beat : float
+        Of the window, per beat.
+    output : float
+        Of what outputs go through, from the drain to the storer, per output.
+    """
+
+    cycle: float = 0.0
+    beat: float = 0.0
+    output: float = 0.0
+
+    def scaled(self, factor: float) -> Control:
+        """Return it times ``factor``."""
+        return Control(self.cycle * factor, self.beat * factor, self.output * factor)
+
+
+@dataclass(frozen=True)
 class Costs:
     """Energies of memories in pJ per bit, of control, and of the array as parts of what it took.
 
@@ -35,8 +58,8 @@ class Costs:
         Of codes of weights, and of maps with what describes layers.
     array : float
         What the measured energy of the array is multiplied by.
-    control : float
-        All else of the engine, in pJ per cycle.
+    control : Control
+        All else of the engine.
     """
 
     buffer: float
@@ -44,7 +67,7 @@ class Costs:
     queue: float
     external: float
     array: float = 1.0
-    control: float = 0.0
+    control: Control = Control()
 
 
 def sram(size: float) -> float:
@@ -66,7 +89,7 @@ def check_node(node: int) -> None:
 
 
 def default_costs(
-    config: EngineConfig, acc_bits: int, node: int = 180, control: float = 0.0
+    config: EngineConfig, acc_bits: int, node: int = 180, control: Control = Control()
 ) -> Costs:
     """Return the costs of an engine's memories.
 
@@ -77,8 +100,8 @@ def default_costs(
         Bits of an accumulator.
     node : int
         180 or 45, in nm. External memory is another chip's and stays the same.
-    control : float
-        Measured at 180 nm, in pJ per cycle.
+    control : Control
+        Measured at 180 nm.
 
     Raises
     ------
@@ -96,7 +119,7 @@ def default_costs(
         queue=scale * sram(config.weight_fifo * config.bus_bytes),
         external=DRAM,
         array=scale / SCALE_180,
-        control=control * scale / SCALE_180,
+        control=control.scaled(scale / SCALE_180),
     )
 
 
@@ -120,7 +143,9 @@ def picture_energy(
     sums = found.sums * config.cols * circuit["acc_bits"]
     parts = {
         "array": found.beats * config.lanes * product * costs.array,
-        "control": found.cycles * costs.control,
+        "control": found.cycles * costs.control.cycle
+        + found.beats * costs.control.beat
+        + found.outputs * costs.control.output,
         "sums": sums * costs.sums,
         "buffer": (found.buffer_read + found.buffer_written) * costs.buffer,
         "queue": 2 * found.fifo * costs.queue,

@@ -30,6 +30,8 @@ class Accesses:
         Bits of the activation buffer.
     sums : int
         Accumulators read or written, each for all columns.
+    outputs : int
+        Accumulators that go through the requantiser, those of columns without a channel too.
     fifo : int
         Bits written to the queue of weights, as many as are read from it.
     read, written : int
@@ -45,6 +47,7 @@ class Accesses:
     buffer_read: int
     buffer_written: int
     sums: int
+    outputs: int
     fifo: int
     read: int
     written: int
@@ -78,7 +81,7 @@ def count_accesses(
     """
     predicted = predict_cycles(program, config, tensors=tensors)
     word = config.rows * config.act_bits
-    beats = blocks = weight_beats = words_read = words_written = sums = fifo_beats = 0
+    beats = blocks = weight_beats = words_read = words_written = sums = drained = fifo_beats = 0
     streams: dict[int, tuple[int, int]] = {}
     for d in program.descriptors():
         steps = d["kernel_h"] * d["kernel_w"] * d["row_blocks"] * d["passes"]
@@ -95,12 +98,14 @@ def count_accesses(
         words_written += d["load_words"] * d["load_planes"] * d["load_groups"]
         # The first beat of a pixel reads no sum; at the end each is read once more.
         sums += pixels * (2 * steps - 1) + pixels
+        drained += pixels
         fifo_beats += d["tiles"] * d["weight_beats"]
     assert beats == predicted.totals["compute"], "the descriptors and the cycle model differ"
     return Accesses(
         cycles=predicted.cycles, beats=beats, blocks=blocks,
         weight_bits=weight_beats * config.bus_bits, buffer_read=words_read * word,
-        buffer_written=words_written * word, sums=sums, fifo=fifo_beats * config.bus_bits,
+        buffer_written=words_written * word, sums=sums, outputs=drained * config.cols,
+        fifo=fifo_beats * config.bus_bits,
         read=8 * predicted.bytes_read, written=8 * predicted.bytes_written,
         streams=tuple(streams.values()),
     )  # fmt: skip

@@ -38,8 +38,11 @@ _ENGINE: dict[str, Form] = {
 }  # fmt: skip
 _RUN = _ENGINE | {
     "pj_per_cycle": float, "pj_per_cycle_array": float, "beats": int, "power_cycles": int,
+    "power_checked": int,
+    "power": {ANY: {"internal": float, "switching": float, "leakage": float}},
 }  # fmt: skip
 ENGINES: Form = {
+    "period_ns": float,
     "engines": [lambda row: _RUN if isinstance(row, dict) and "power" in row else _ENGINE],
 }
 
@@ -114,9 +117,10 @@ def open_engines(path: Path) -> dict[str, Any]:
     """
     engines = read_measured(path, "bench-asic", ENGINES)
     for number, row in enumerate(engines["engines"]):
-        if row.get("power_cycles", 1) < 1:
-            raise ValueError(
-                f"{path}: engines[{number}].power_cycles must be 1 or more, not "
-                f"{row['power_cycles']}: run `shiftwork bench-asic` again"
-            )
+        for name in ("power_cycles", "beats", "power_checked"):
+            if row.get(name, 1) < 1:
+                raise ValueError(
+                    f"{path}: engines[{number}].{name} must be 1 or more, not {row[name]}: "
+                    "run `shiftwork bench-asic` again"
+                )
     return engines

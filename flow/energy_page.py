@@ -248,16 +248,27 @@ def _control(document: dict[str, Any]) -> tuple[str, str]:
         return (
             f"{pj} pJ\n  per cycle, by gate-level simulation with delays of the mapped "
             f"`{control['engine']}` of {control['lanes']} lanes, with\n  clock gates{other}, while "
-            "it runs a corner of a layer ([asic.md](asic.md)); in every\n  cycle of every design "
-            f"of that arithmetic as much. The array computed in {_span(control['beats'].values())} "
+            "it runs a corner of a layer ([asic.md](asic.md)). Of it the\n  window's goes by the "
+            "beat and that of drain, requantiser and storer by the output, which pictures have\n  "
+            f"more of: {_split(control)}. The array computed in {_span(control['beats'].values())} "
             f"of the\n  cycles measured, and does in {_span(of_pictures)} of the pictures' here."
         ), ""
-    pj = next(iter(document["costs"].values())).get("control", 0.0)
+    pj = next(iter(document["costs"].values()))["control"]["cycle"]
     if pj:
         known = "[decision 016](../decisions/016-power-of-engines.md) has what was measured"
         return f"{pj:,.0f} pJ\n  per cycle, as given; {known}.", ""
     why = document.get("no_control") or "not measured"
     return f"not known\n  here, and 0: {why}.", "control, address generation, requantiser, buses, "
+
+
+def _split(control: dict[str, Any]) -> str:
+    """Return what control takes by cycle, beat and output."""
+    return "; ".join(
+        f"{part['cycle']:,.0f} pJ a cycle, {part['beat']:,.0f} a beat, {part['output']:,.0f} an "
+        f"output ({name})"
+        for name, part in control["split"].items()
+        if name in control["measured"]
+    )
 
 
 def _built(document: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from shiftwork.flow.energy_accuracy import with_frugal
 from shiftwork.flow.energy_bench import Changes, bench_energy
 from shiftwork.flow.energy_cost import (
     PARTS,
+    Control,
     Costs,
     default_costs,
     keep_weights,
@@ -42,7 +43,7 @@ from .test_energy_control import ENGINES
 
 ONE = Accesses(
     cycles=12_000, beats=10_000, blocks=100, weight_bits=102_400, buffer_read=1_280_000,
-    buffer_written=40_000, sums=20_000, fifo=110_000, read=150_000, written=60_000,
+    buffer_written=40_000, sums=20_000, outputs=6_000, fifo=110_000, read=150_000, written=60_000,
 )  # fmt: skip
 
 
@@ -88,6 +89,7 @@ def test_accesses_of_a_pointwise_layer() -> None:
     assert found.buffer_written == 3 * 30 * 64
     # Of 6 beats per pixel and column block all are written, 5 read, and one read at the end.
     assert found.sums == 30 * 3 * (6 + 5 + 1)
+    assert found.outputs == 30 * 24
     assert found.blocks == 3 * 6
     assert found.weight_bits == 3 * 6 * 64 * 4
     assert found.fifo == found.weight_bits + 24 * 128  # and the records of the requantiser
@@ -163,10 +165,12 @@ def test_memories_cost_what_the_table_says() -> None:
 
 def test_energy_is_counts_times_costs() -> None:
     config = preset("base")
-    costs = Costs(buffer=2.0, sums=3.0, queue=5.0, external=7.0, array=0.5, control=9.0)
+    costs = Costs(buffer=2.0, sums=3.0, queue=5.0, external=7.0, array=0.5,
+                  control=Control(9.0, 2.0, 3.0))  # fmt: skip
     parts = picture_energy(ONE, circuit("n1", 2.0, 27), config, costs)
     assert parts == pytest.approx({
-        "array": 10_000 * 256 * 2.0 * 0.5 / 1e6, "control": 12_000 * 9.0 / 1e6,
+        "array": 10_000 * 256 * 2.0 * 0.5 / 1e6,
+        "control": (12_000 * 9 + 10_000 * 2 + 6_000 * 3) / 1e6,
         "sums": 20_000 * 16 * 27 * 3 / 1e6,
         "buffer": 1_320_000 * 2 / 1e6, "queue": 2 * 110_000 * 5 / 1e6,
         "weights": 102_400 * 7 / 1e6, "maps": (210_000 - 102_400) * 7 / 1e6,
@@ -278,8 +282,10 @@ def test_the_command_compares_with_the_best_int8_array(counted: None, tmp_path: 
     assert rows["int8"]["circuit"] == "int8_magnitude"
     assert rows["int8"]["accesses"]["read"] == ONE.read + 7  # a program of its own
     control = {name: row["parts"]["control"] for name, row in rows.items()}
-    assert control.pop("int8") == 12_000 * 1900 / 1e6
-    assert set(control.values()) == {12_000 * 900 / 1e6}
+    beats = {name: row["accesses"]["beats"] for name, row in rows.items()}
+    for name, pj in control.items():
+        cycle, beat = (1840, 25) if name == "int8" else (840, 200 / 7)
+        assert pj == pytest.approx((12_000 * cycle + beats[name] * beat + 6_000 * 50) / 1e6)
     assert rows["N=2, one-term"]["parts"]["array"] == 2 * rows["N=1"]["parts"]["array"]
     assert rows["N=1"]["accuracy"] == {"top1": 116, "top5": 200, "pictures": 200}
     assert rows["int4"]["accuracy"] is None
@@ -371,7 +377,7 @@ def test_costs_can_be_given(counted: None, tmp_path: Path) -> None:
     unbuilt = (tmp_path / "page/energy.md").read_text()
     assert "emitted Verilog has lanes of its own." in unbuilt
     assert "As emitted" not in unbuilt
-    assert 2 * other["rows"][1]["parts"]["control"] == usual["control"]
+    assert other["rows"][1]["parts"]["control"] == 12_000 * 450 / 1e6
     assert (
         "450 pJ\n  per cycle, as given; [decision 016]" in (tmp_path / "page/energy.md").read_text()
     )

@@ -52,15 +52,16 @@ def test_a_circuit_that_was_not_measured_is_named_with_the_file(tmp_path: Path) 
 def test_what_engines_lack_is_named(tmp_path: Path) -> None:
     rows = [dict(row) for row in ENGINES["engines"]]
     del rows[1]["pj_per_cycle_array"]
-    path = write(tmp_path, {"engines": rows})
+    path = write(tmp_path, ENGINES | {"engines": rows})
     with pytest.raises(ValueError, match=r"engines\[1\]\.pj_per_cycle_array is missing: run `shi"):
         open_engines(path)
 
 
-def test_an_engine_that_ran_for_no_cycle_is_refused(tmp_path: Path) -> None:
-    rows = [row | {"power_cycles": 0} for row in ENGINES["engines"]]
-    path = write(tmp_path, {"engines": rows})
-    says = r"it\.json: engines\[\d\]\.power_cycles must be 1 or more, not 0: run `shiftwork bench-"
+@pytest.mark.parametrize("name", ["power_cycles", "beats", "power_checked"])
+def test_an_engine_that_did_nothing_is_refused(name: str, tmp_path: Path) -> None:
+    rows = [row | {name: 0} for row in ENGINES["engines"]]
+    path = write(tmp_path, ENGINES | {"engines": rows})
+    says = rf"it\.json: engines\[\d\]\.{name} must be 1 or more, not 0: run `shiftwork bench-"
     with pytest.raises(ValueError, match=says):
         open_engines(path)
 
