@@ -18,7 +18,8 @@ WORD_STAGES = 4  # of a window's words: as read, on their way, as padded, the la
 TOKENS = 4  # the storer's tokens that may wait, so that a pipeline in front need not run empty
 JOBS = 4  # the storer's tokens whose addresses may go ahead of their data
 DRAIN_READ = 3  # cycles from the drain's address to the value: address, memory and value registers
-BEND_STAGES = 5  # more of the requantiser, where the engine has leaky ReLU
+REQUANTISE_STAGES = 7  # of the requantiser: terms (2), sums (2), bias, right shift (2) and clamp
+BEND_STAGES = 5  # more of it, where the engine has leaky ReLU: they end with the clamp
 
 
 def queue_latency(depth: int) -> int:
@@ -33,12 +34,19 @@ def spreads(config: EngineConfig) -> bool:
 
 def window_stages(config: EngineConfig) -> int:
     """Return the window's additional stages: addresses, and what is made of the words."""
-    return address_stages(config) + WORD_STAGES if config.window > 1 else 0
+    return address_stages(config) + (WORD_STAGES if word_stages(config) else 0)
+
+
+def word_stages(config: EngineConfig) -> bool:
+    """Whether a window's words come in stages of their own, for they lie all over the die."""
+    return config.window > 1 and config.pipeline == "deep"
 
 
 def address_stages(config: EngineConfig) -> int:
     """Return the stages of a window's addresses: as worked out, and in copies for its memories."""
-    return 2 if config.window > 1 else 0
+    if config.window == 1:
+        return 0
+    return 2 if word_stages(config) else 1
 
 
 def take_stages(config: EngineConfig) -> int:
@@ -46,7 +54,18 @@ def take_stages(config: EngineConfig) -> int:
 
     Where that is early they wait for it, no longer than a block lasts: ``MIN_BLOCK_BEATS``.
     """
-    return window_stages(config) - 2 if config.window > 1 else 1
+    return window_stages(config) + (-2 if word_stages(config) else 1)
+
+
+def requantise_registers(config: EngineConfig) -> tuple[int, ...]:
+    """Return the requantiser's stages that end in registers, counted from 1, the last of all last.
+
+    In a shallow one that is the sum with its bias, and what it is shifted to before it bends.
+    """
+    last = REQUANTISE_STAGES + (BEND_STAGES if config.leaky else 0)
+    if config.pipeline == "deep":
+        return tuple(range(1, last + 1))
+    return (5, 7, last) if config.leaky else (5, last)
 
 
 def outputs_depth(config: EngineConfig) -> int:

@@ -10,12 +10,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import BIAS_BITS, MULTIPLIER_SHIFT_MAX, MULTIPLIER_TERMS, EngineConfig
-from .geometry import BEND_STAGES
+from .geometry import REQUANTISE_STAGES, requantise_registers
 from .plain import Plain
 from .record import RECORD_BITS, RIGHT_LSB, SLOPE_TERM_BITS, TERM_BITS
 from .tree import tree_sum
 
-STAGES = 7
 SLOPE_BITS = 7  # fraction bits of a slope
 REACH = 2048  # largest distance from the zero point that is told apart
 
@@ -36,15 +35,50 @@ def requantise_layout(config: EngineConfig) -> data.StructLayout:
     })  # fmt: skip
 
 
+class _Way:
+    """A beat's way through the stages: which end in registers, and when these take a value.
+
+    Attributes
+    ----------
+    stages : int
+    valid : Signal
+        Of a beat behind each register.
+    enables : dict of int to Value
+        Of a beat in each stage.
+    """
+
+    def __init__(self, m: Module, config: EngineConfig, valid: Signal) -> None:
+        self._m = m
+        self._registers = registers = requantise_registers(config)
+        self.stages = registers[-1]
+        self.valid = Signal(len(registers), name="valid")
+        m.d.sync += self.valid.eq(Cat(valid, self.valid))
+        passed = [valid, *self.valid]
+        self.enables = {
+            stage: passed[sum(register < stage for register in registers)]
+            for stage in range(1, self.stages + 1)
+        }
+
+    def end(self, stage: int, *assignments: Any) -> None:
+        """Assign at the end of a stage: in registers, or at once."""
+        if stage not in self._registers:
+            self._m.d.comb += assignments
+            return
+        with self._m.If(self.enables[stage]):
+            self._m.d.sync += assignments
+
+
 class Requantise(wiring.Component):
     """out = clamp((acc m + bias + 2^(r-1)) >> r, lo, hi): design contract, section 3.
 
     m is a sum of at most 4 signed powers of two. A negative power is inverted, not negated, and
     the record's bias holds the ones that are missing, and 2^(r-1). Exact: no bit is dropped
-    before the right shift. Latency 7 cycles, one beat per cycle, nothing stalls. Stages without a
-    beat keep what they have: a drain is under way in few cycles of many.
+    before the right shift. One beat per cycle, nothing stalls. Latency 7 cycles, 12 with leaky
+    ReLU; in a shallow engine, where only the stages of `geometry.requantise_registers` end in
+    registers, 2 and 3. Stages without a beat keep what they have: a drain is under way in few
+    cycles of many.
 
-    With leaky ReLU (latency 12) a result v below the zero point z becomes
+    With leaky ReLU a result v below the zero point z becomes
     z - ((z - v) k + 64) / 2^7, rounded down, before the clamp, z - v being at most 2048; k is a
     sum of up to three signed powers of two.
 
@@ -71,21 +105,17 @@ class Requantise(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        stages = STAGES + (BEND_STAGES if self.config.leaky else 0)
-        valid = Signal(stages)
-        m.d.comb += self.o.valid.eq(valid[-1])
-        m.d.sync += valid.eq(Cat(self.i.valid, valid))
-        enables = [self.i.valid, *valid]  # of stage 1 and so on
+        way = _Way(m, self.config, self.i.valid)
+        m.d.comb += self.o.valid.eq(way.valid[-1])
         held = {"lo": 8, "hi": 8, **bend_members(self.config)}
         late = {name: [getattr(self.i.payload, name)] for name in held}
         for name, width in held.items():
-            for stage in range(1, stages):
+            for stage in range(1, way.stages):
                 late[name].append(Plain(width, name=f"{name}{stage}"))
-                with m.If(enables[stage - 1]):
-                    m.d.sync += late[name][stage].eq(late[name][stage - 1])
+                way.end(stage, late[name][stage].eq(late[name][stage - 1]))
         for lane in range(self.config.requantise_lanes):
             acc, record = self.i.payload.acc[lane], self.i.payload.record[lane]
-            self._lane(m, lane, acc, record, late, enables)
+            self._lane(m, lane, acc, record, late, way)
         return m
 
     def _lane(
@@ -95,9 +125,9 @@ class Requantise(wiring.Component):
         acc: Signal,
         record: Signal,
         late: dict[str, list[Any]],
-        enables: list[Any],
+        way: _Way,
     ) -> None:
-        """Add the registers of one lane, those of stage s with ``enables[s - 1]``."""
+        """Add one lane."""
         product = signed(self.config.acc_bits + MULTIPLIER_SHIFT_MAX + 1)
 
         # 1: the terms of m, shifted by the lower bits of their shifts. 2: and by the upper ones,
@@ -114,23 +144,20 @@ class Requantise(wiring.Component):
             partly = Plain(len(gated), name=f"l{lane}_partly{index}")
             upper = Plain(2, name=f"l{lane}_upper{index}")
             inverts = Plain(name=f"l{lane}_inverts{index}")
-            with m.If(enables[0]):
-                m.d.sync += [partly.eq(gated), upper.eq(shift[2:]), inverts.eq(negative)]
+            way.end(1, partly.eq(gated), upper.eq(shift[2:]), inverts.eq(negative))
             gated = partly
             for bit in range(2):
                 gated = Mux(upper[bit], Cat(Const(0, 4 << bit), gated), gated)
             m.d.comb += magnitude.eq(gated[: product.width - 1])
-            with m.If(enables[1]):
-                m.d.sync += term.eq(Mux(inverts, ~magnitude, magnitude))
+            way.end(2, term.eq(Mux(inverts, ~magnitude, magnitude)))
             terms.append(term)
         biases = [record[:BIAS_BITS].as_signed()]
         biases += [Plain(signed(BIAS_BITS), name=f"l{lane}_bias{n}") for n in range(1, 5)]
         rights = [record[RIGHT_LSB : RIGHT_LSB + 6]]
         rights += [Plain(6, name=f"l{lane}_right{n}") for n in range(1, 6)]
         for values in (biases, rights):
-            for enable, (now, later) in zip(enables, pairwise(values), strict=False):
-                with m.If(enable):
-                    m.d.sync += later.eq(now)
+            for stage, (now, later) in enumerate(pairwise(values), 1):
+                way.end(stage, later.eq(now))
 
         # 3: pairs. 4: their sum. 5: and the bias.
         low, high = terms[0] + terms[1], terms[2] + terms[3]
@@ -138,12 +165,9 @@ class Requantise(wiring.Component):
         pair1 = Plain(high.shape(), name=f"l{lane}_pair1")
         scaled = Plain((pair0 + pair1).shape(), name=f"l{lane}_scaled")
         total = Plain((scaled + biases[-1]).shape(), name=f"l{lane}_total")
-        with m.If(enables[2]):
-            m.d.sync += [pair0.eq(low), pair1.eq(high)]
-        with m.If(enables[3]):
-            m.d.sync += scaled.eq(pair0 + pair1)
-        with m.If(enables[4]):
-            m.d.sync += total.eq(scaled + biases[-1])
+        way.end(3, pair0.eq(low), pair1.eq(high))
+        way.end(4, scaled.eq(pair0 + pair1))
+        way.end(5, total.eq(scaled + biases[-1]))
 
         # 6: right shift by whole bytes; of what no longer fits ``span`` bits only the sign counts.
         span = (REACH.bit_length() if self.config.leaky else 8) + 7
@@ -159,27 +183,26 @@ class Requantise(wiring.Component):
         above = [
             total[step + span : width].any() if step + span < width else Const(0) for step in steps
         ]
-        with m.If(enables[5]):
-            m.d.sync += [
-                coarse.eq(Array(slots)[right[3:]]),
-                large.eq(Array(above)[right[3:]]),
-                minus.eq(total[-1]),
-                fine.eq(right[:3]),
-            ]
+        way.end(
+            6,
+            coarse.eq(Array(slots)[right[3:]]),
+            large.eq(Array(above)[right[3:]]),
+            minus.eq(total[-1]),
+            fine.eq(right[:3]),
+        )
 
         # 7: right shift by bits, then clamp, now or after the bend.
         if not self.config.leaky:
             value = Plain(span, name=f"l{lane}_value")
             m.d.comb += value.eq(coarse >> fine)
-            with m.If(enables[6]):
+            with m.If(way.enables[7]):
                 self._clamp(m, value, minus, large, late, self.o.payload[lane])
             return
         deep = Plain(name=f"l{lane}_deep")
         below = [~total[step + span : width].all() if step + span < width else Const(0)
                  for step in steps]  # fmt: skip
-        with m.If(enables[5]):
-            m.d.sync += deep.eq(total[-1] & Array(below)[right[3:]])
-        self._bend(m, lane, coarse, fine, minus, large, deep, late, enables[6:])
+        way.end(6, deep.eq(total[-1] & Array(below)[right[3:]]))
+        self._bend(m, lane, coarse, fine, minus, large, deep, late, way)
 
     def _clamp(
         self, m: Module, value: Any, minus: Any, large: Any, late: dict[str, list[Any]], out: Any
@@ -203,21 +226,21 @@ class Requantise(wiring.Component):
         large: Signal,
         deep: Signal,
         late: dict[str, list[Any]],
-        enables: list[Any],
+        way: _Way,
     ) -> None:
-        """Leaky ReLU in stages 7 to 11, and the clamp in stage 12, each with its enable."""
+        """Leaky ReLU in stages 7 to 11, and the clamp in stage 12."""
         # 7: right shift by bits.
         value = Plain(signed(len(coarse) + 1), name=f"l{lane}_value")
         minus6, large6, deep6 = (Plain(name=f"l{lane}_{n}6") for n in ("minus", "large", "deep"))
-        with m.If(enables[0]):
-            m.d.sync += [
-                value.eq(Cat(coarse, minus).as_signed() >> fine),
-                minus6.eq(minus),
-                large6.eq(large),
-                deep6.eq(deep),
-            ]
+        way.end(
+            7,
+            value.eq(Cat(coarse, minus).as_signed() >> fine),
+            minus6.eq(minus),
+            large6.eq(large),
+            deep6.eq(deep),
+        )
         # 8: how far below the zero point? At the zero point itself the bend changes nothing.
-        zero, slope = late["zero"][STAGES], late["slope"][STAGES]
+        zero, slope = late["zero"][REQUANTISE_STAGES], late["slope"][REQUANTISE_STAGES]
         gap = Plain(signed(len(value) + 1), name=f"l{lane}_gap")
         m.d.comb += gap.eq(zero - value)
         far = gap[REACH.bit_length() - 1 : -1].any()
@@ -227,24 +250,24 @@ class Requantise(wiring.Component):
         kept = [Plain(len(coarse), name=f"l{lane}_kept{n}") for n in range(3)]
         minuses = [Plain(name=f"l{lane}_minus{n}") for n in range(3)]
         larges = [Plain(name=f"l{lane}_large{n}") for n in range(3)]
-        with m.If(enables[1]):
-            m.d.sync += [
-                depth.eq(Mux(deep6 | far, REACH, gap)),
-                bends[0].eq(enabled & (minus6 | ~large6) & (deep6 | ~gap[-1])),
-                kept[0].eq(value),
-                minuses[0].eq(minus6),
-                larges[0].eq(large6 & ~minus6),
-            ]
+        way.end(
+            8,
+            depth.eq(Mux(deep6 | far, REACH, gap)),
+            bends[0].eq(enabled & (minus6 | ~large6) & (deep6 | ~gap[-1])),
+            kept[0].eq(value),
+            minuses[0].eq(minus6),
+            larges[0].eq(large6 & ~minus6),
+        )
         for stage in range(2):
-            with m.If(enables[stage + 2]):
-                m.d.sync += [
-                    bends[stage + 1].eq(bends[stage]),
-                    kept[stage + 1].eq(kept[stage]),
-                    minuses[stage + 1].eq(minuses[stage]),
-                    larges[stage + 1].eq(larges[stage]),
-                ]
+            way.end(
+                stage + 9,
+                bends[stage + 1].eq(bends[stage]),
+                kept[stage + 1].eq(kept[stage]),
+                minuses[stage + 1].eq(minuses[stage]),
+                larges[stage + 1].eq(larges[stage]),
+            )
         # 9: the terms of (z - v) k. 10: their sum, rounded.
-        slope = late["slope"][STAGES + 1]
+        slope = late["slope"][REQUANTISE_STAGES + 1]
         terms = []
         for index in range(3):
             field = slope[SLOPE_TERM_BITS * index :][:SLOPE_TERM_BITS]
@@ -253,27 +276,24 @@ class Requantise(wiring.Component):
             for bit in range(3):
                 shifted = Mux(field[bit], Cat(Const(0, 1 << bit), shifted), shifted)
             padded = Cat(shifted, Const(0, len(term) - len(shifted)))
-            with m.If(enables[2]):
-                m.d.sync += term.eq(padded ^ field[3].replicate(len(term)))
+            way.end(9, term.eq(padded ^ field[3].replicate(len(term))))
             terms.append(term)
         # A negative term is its complement and 1; these ones are added with the rounding's half.
         ones = Plain(SLOPE_BITS, name=f"l{lane}_ones")
         negative = [slope[SLOPE_TERM_BITS * index + 3] for index in range(3)]
-        with m.If(enables[2]):
-            m.d.sync += ones.eq((1 << SLOPE_BITS - 1) + sum(negative))
+        way.end(9, ones.eq((1 << SLOPE_BITS - 1) + sum(negative)))
         product = Plain(signed(len(terms[0]) + 2), name=f"l{lane}_product")
-        with m.If(enables[3]):
-            m.d.sync += product.eq(tree_sum([*terms, ones]))
+        way.end(10, product.eq(tree_sum([*terms, ones])))
         # 11: subtract, and take that or the value as it was. 12: clamp.
         bent = Plain(signed(len(product)), name=f"l{lane}_below_zero")
-        m.d.comb += bent.eq(late["zero"][STAGES + 3] - (product >> SLOPE_BITS))
+        m.d.comb += bent.eq(late["zero"][REQUANTISE_STAGES + 3] - (product >> SLOPE_BITS))
         chosen = Plain(len(coarse), name=f"l{lane}_chosen")
         minus10, large10 = (Plain(name=f"l{lane}_{n}10") for n in ("minus", "large"))
-        with m.If(enables[4]):
-            m.d.sync += [
-                chosen.eq(Mux(bends[2], bent[: len(coarse)], kept[2])),
-                minus10.eq(Mux(bends[2], bent[-1], minuses[2])),
-                large10.eq(~bends[2] & larges[2]),
-            ]
-        with m.If(enables[5]):
+        way.end(
+            11,
+            chosen.eq(Mux(bends[2], bent[: len(coarse)], kept[2])),
+            minus10.eq(Mux(bends[2], bent[-1], minuses[2])),
+            large10.eq(~bends[2] & larges[2]),
+        )
+        with m.If(way.enables[12]):
             self._clamp(m, chosen, minus10, large10, late, self.o.payload[lane])

@@ -15,7 +15,7 @@ from .array import beat_layout
 from .config import EngineConfig
 from .copies import MAX_COPIES, copies, later
 from .descriptor import Mode
-from .geometry import address_stages, take_stages
+from .geometry import address_stages, take_stages, word_stages
 from .plain import Plain
 from .ram import NO_COLLISIONS
 
@@ -37,7 +37,7 @@ class Window(wiring.Component):
     one cycle. Padding takes the place of words that are not real. A beat's address comes in stage
     A, its control in B; ``beat`` goes on to the array a cycle later, or 1 +
     ``geometry.window_stages``, its rows a cycle after that. One beat per cycle, no back-pressure.
-    With several banks a word is written three cycles after it came.
+    With several banks in a deep engine a word is written three cycles after it came.
 
     Parameters
     ----------
@@ -93,6 +93,7 @@ class Window(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self.config
+        staged = word_stages(config)
         # Stage B ends: words as they were read, and with more than one, then turned into order.
         control = Signal(control_layout(config), name="control_b")
         words = self._read(m, control)
@@ -103,7 +104,7 @@ class Window(wiring.Component):
             control.mode.eq(self.mode),
         ]
         turned = control
-        for stage in range(1 + 2 * (config.window > 1) + address_stages(config)):
+        for stage in range(1 + 2 * staged + address_stages(config)):
             if stage == take_stages(config) - 1:
                 m.d.comb += self.taking.eq(control.beat.valid & control.beat.load)
             control_later = Signal(control_layout(config), name=f"control_{stage}")
@@ -119,39 +120,29 @@ class Window(wiring.Component):
             # What no beat takes stays as it is, here and below.
             with m.If(_takes(turned.beat, turned.mode, index)):
                 m.d.sync += held.eq(word)
-            if config.window == 1:
-                m.d.comb += real.as_value().eq(value)
-            else:
+            if staged:
                 with m.If(_takes(control.beat, control.mode, index)):
                     m.d.sync += real.as_value().eq(value)
+            else:
+                m.d.comb += real.as_value().eq(value)
             padded.append(real)
         acts = Plain(self.acts.shape(), name="rows")
         m.d.comb += self.acts.eq(acts)
-        if config.window == 1:
+        if not staged:
             m.d.comb += self.beat.eq(control.beat)
+        if config.window == 1:
             with m.If(control.beat.valid):
                 m.d.sync += acts.eq(padded[0])
             return m
 
         # For a maximum, the larger of two words; then what the mode makes of them.
-        mode, beside = Signal(Mode), Signal(Mode)
-        beat = Signal(beat_layout(config), name="beat_pairs")
-        m.d.sync += [beat.eq(control.beat), self.beat.eq(beat)]
-        m.d.sync += [beside.eq(control.mode), mode.eq(beside)]
-        larger, beside_larger = [], []
-        for index, word in enumerate(padded):
-            held = Plain(word.shape(), name=f"later{index}")
-            with m.If(_takes(beat, beside, index)):
-                m.d.sync += held.eq(word)
-            beside_larger.append(held)
-        for index, (a, b) in enumerate(zip(padded[::2], padded[1::2], strict=True)):
-            pair = Plain(a.shape(), name=f"larger{index}")
-            with m.If(beat.valid & (beside == Mode.MERGED)):
-                m.d.sync += [
-                    pair[lane].eq(_larger(a[lane], b[lane])) for lane in range(config.rows)
-                ]
-            larger.append(pair)
-        padded = beside_larger
+        mode: Any = control.mode
+        larger = [
+            [_larger(a[lane], b[lane]) for lane in range(config.rows)]
+            for a, b in zip(padded[::2], padded[1::2], strict=True)
+        ]
+        if staged:
+            padded, larger, mode = self._register(m, padded, larger, control)
         with m.If(self.beat.valid), m.Switch(mode):
             with m.Case(Mode.PACKED):
                 lanes = config.rows // config.window
@@ -159,7 +150,7 @@ class Window(wiring.Component):
                 m.d.sync += acts.as_value().eq(packed)
             with m.Case(Mode.MERGED):
                 for lane in range(config.rows):
-                    pairs = [word[lane] for word in larger]
+                    pairs = [pair[lane] for pair in larger]
                     m.d.sync += acts[lane].eq(_larger(*pairs) if len(pairs) > 1 else pairs[0])
             with m.Default():
                 m.d.sync += acts.eq(padded[0])
@@ -170,14 +161,37 @@ class Window(wiring.Component):
             m.d.sync += [taps[index].eq(word) for index, word in enumerate(padded)]
         return m
 
+    def _register(
+        self, m: Module, padded: list[Any], larger: list[list[Value]], control: data.View
+    ) -> tuple[list[Any], list[Any], Value]:
+        """Return words, the larger ones of two and the mode a stage later; ``beat`` is one more."""
+        mode, beside = Signal(Mode), Signal(Mode)
+        beat = Signal(beat_layout(self.config), name="beat_pairs")
+        m.d.sync += [beat.eq(control.beat), self.beat.eq(beat)]
+        m.d.sync += [beside.eq(control.mode), mode.eq(beside)]
+        words, pairs = [], []
+        for index, word in enumerate(padded):
+            held = Plain(word.shape(), name=f"later{index}")
+            with m.If(_takes(beat, beside, index)):
+                m.d.sync += held.eq(word)
+            words.append(held)
+        for index, values in enumerate(larger):
+            pair = Plain(padded[0].shape(), name=f"larger{index}")
+            with m.If(beat.valid & (beside == Mode.MERGED)):
+                m.d.sync += [pair[lane].eq(value) for lane, value in enumerate(values)]
+            pairs.append(pair)
+        return words, pairs, mode
+
     def _read(self, m: Module, control: data.View) -> list[Value]:
         """Return the words of the beat: in stage B, or where there are several some cycles later.
 
-        Bank b holds the addresses b modulo window. The memories are spread over the whole die, so
-        addresses are registered where they are worked out and again, in copies, for groups of
-        memories; and what the memories give is registered twice before it is turned: it comes late
-        in a cycle, and from everywhere. A bank whose word the beat does not take is not read.
-        ``control`` is that of stage B.
+        Bank b holds the addresses b modulo window. A bank whose word the beat does not take is not
+        read. ``control`` is that of stage B.
+
+        In a deep engine the memories are spread over the whole die, so addresses are registered
+        where they are worked out and again, in copies, for groups of memories; and what the
+        memories give is registered twice before it is turned: it comes late in a cycle, and from
+        everywhere.
         """
         config = self.config
         low_bits = config.window.bit_length() - 1
@@ -190,12 +204,49 @@ class Window(wiring.Component):
             ]  # fmt: skip
             return [read.data]
 
+        staged = word_stages(config)
         high, low = self.address[low_bits:], self.address[:low_bits]
         turns: list[Value] = [low]
-        for stage in range(address_stages(config) + 3):
+        for stage in range(1 + 2 * staged + address_stages(config)):
             turns.append(Signal(low_bits, name=f"turn{stage}"))
             m.d.sync += turns[-1].eq(turns[-2])
+        takes = Cat(  # banks whose words the beat takes
+            control.beat.valid & ((control.mode != Mode.PLANE) | (turns[1] == bank))
+            for bank in range(config.window)
+        )
+        addresses = [Plain(len(high), name=f"address{bank}") for bank in range(config.window)]
+        m.d.sync += [each.eq(high + (low > bank)) for bank, each in enumerate(addresses)]
+        raw = (self._spread if staged else self._at_once)(m, takes, addresses)
+        words: list[Value] = []
+        for index in range(config.window):
+            word = Signal(config.rows * config.act_bits, name=f"turned{index}")
+            with m.Switch(turns[-1]):
+                for first in range(config.window):
+                    with m.Case(first):
+                        m.d.comb += word.eq(raw[(first + index) % config.window])
+            words.append(word)
+        return words
 
+    def _at_once(self, m: Module, takes: Value, addresses: list[Signal]) -> list[Value]:
+        """Add the banks' memories; return what those that ``takes`` named a cycle ago gave."""
+        config = self.config
+        low_bits = config.window.bit_length() - 1
+        raw: list[Value] = []
+        for bank, address in enumerate(addresses):
+            memory = self._memory(m, f"bank{bank}", config.rows)
+            write, read = memory.write_port(), memory.read_port()
+            m.d.comb += [
+                write.addr.eq(self.w_addr[low_bits:]), write.data.eq(self.w_data),
+                write.en.eq(self.w_en & (self.w_addr[:low_bits] == bank)),
+                read.addr.eq(address), read.en.eq(takes[bank]),
+            ]  # fmt: skip
+            raw.append(read.data)
+        return raw
+
+    def _spread(self, m: Module, takes: Value, addresses: list[Signal]) -> list[Value]:
+        """Add the banks' memories, all over the die; return their words four cycles later."""
+        config = self.config
+        low_bits = config.window.bit_length() - 1
         groups = gcd(MAX_COPIES, config.rows)
         lanes = config.rows // groups
         # The band being loaded is never the one being read, and not read at once.
@@ -204,29 +255,20 @@ class Window(wiring.Component):
             w_data = Plain(len(self.w_data), name=f"write_data{stage}")
             m.d.sync += w_data.eq(written)
             written = w_data
-        # Banks whose words the beat takes, from stage B on.
-        takes = [Signal(config.window, name=f"takes{stage}") for stage in range(4)]
-        m.d.comb += takes[0].eq(
-            Cat(
-                control.beat.valid & ((control.mode != Mode.PLANE) | (turns[1] == bank))
-                for bank in range(config.window)
-            )
-        )
-        m.d.sync += [after.eq(before) for before, after in pairwise(takes)]
+        taking = [Signal(config.window, name=f"takes{stage}") for stage in range(4)]
+        m.d.comb += taking[0].eq(takes)
+        m.d.sync += [after.eq(before) for before, after in pairwise(taking)]
         raw: list[Value] = []
-        for bank in range(config.window):
-            r_high = Plain(len(high), name=f"address{bank}")
+        for bank, address in enumerate(addresses):
+            w_high = Plain(len(address), name=f"write_high{bank}")
             w_en = Signal(name=f"write{bank}")
-            m.d.sync += [
-                r_high.eq(high + (low > bank)),
-                w_en.eq(self.w_en & (self.w_addr[:low_bits] == bank)),
-            ]
-            w_high = Plain(len(high), name=f"write_high{bank}")
-            with m.If(self.w_en & (self.w_addr[:low_bits] == bank)):  # so that banks differ
+            here = self.w_en & (self.w_addr[:low_bits] == bank)
+            m.d.sync += w_en.eq(here)
+            with m.If(here):  # so that banks differ
                 m.d.sync += w_high.eq(self.w_addr[low_bits:])
-            reads = copies(m, f"read{bank}", takes[0][bank], groups)
-            with m.If(takes[0][bank]):
-                r_addresses = copies(m, f"read_address{bank}", r_high, groups)
+            reads = copies(m, f"read{bank}", taking[0][bank], groups)
+            with m.If(taking[0][bank]):
+                r_addresses = copies(m, f"read_address{bank}", address, groups)
             w_addresses, w_enables = (
                 [later(m, each) for each in copies(m, f"{name}{bank}", value, groups)]
                 for name, value in (("write_address", w_high), ("write_enable", w_en))
@@ -249,20 +291,12 @@ class Window(wiring.Component):
                 Plain(config.rows * config.act_bits, name=f"{name}{bank}")
                 for name in ("raw", "far")
             )
-            with m.If(takes[2][bank]):
+            with m.If(taking[2][bank]):
                 m.d.sync += near.eq(Cat(*read_out))
-            with m.If(takes[3][bank]):
+            with m.If(taking[3][bank]):
                 m.d.sync += word.eq(near)
             raw.append(word)
-        words: list[Value] = []
-        for index in range(config.window):
-            word = Signal(config.rows * config.act_bits, name=f"turned{index}")
-            with m.Switch(turns[-1]):
-                for first in range(config.window):
-                    with m.Case(first):
-                        m.d.comb += word.eq(raw[(first + index) % config.window])
-            words.append(word)
-        return words
+        return raw
 
     def _memory(self, m: Module, name: str, lanes: int) -> Memory:
         """Add a bank's memory for some lanes of its words."""

@@ -13,7 +13,6 @@ from ..hw.config import EngineConfig
 from ..hw.descriptor import DESCRIPTOR_BYTES
 from ..hw.geometry import (
     AHEAD,
-    BEND_STAGES,
     JOBS,
     MIN_BLOCK_BEATS,
     SETTLE,
@@ -22,6 +21,7 @@ from ..hw.geometry import (
     array_stages,
     burst_block,
     fifo_depths,
+    requantise_registers,
     take_stages,
     window_stages,
 )
@@ -37,7 +37,7 @@ TAKE = 3  # cycles from a block's first beat until it is at the window's first s
 LAND = (
     10  # cycles from a column block's last beat until it may be drained, without additional stages
 )
-REQUANTISE = 13  # cycles from an accumulator's address to the storer
+REQUANTISE = 6  # cycles from an accumulator's address to the storer, but the requantiser's own
 UNPACK = 2  # cycles lost from run to run of loaded words, with a codec
 DECODE = 4  # cycles from a bus beat to the buffer that a codec adds
 FEED = 3  # cycles from a coded token to its first beat
@@ -73,7 +73,7 @@ class Engine:
         self.config = config
         self.write_latency = write
         self.geometry = Geometry(config)
-        self.requantise = REQUANTISE + (BEND_STAGES if config.leaky else 0)
+        self.requantise = REQUANTISE + len(requantise_registers(config))
         if config.codec_bits:
             self.requantise += encode_stages(config)
         self.land = LAND + window_stages(config) + array_stages(config)

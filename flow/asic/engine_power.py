@@ -31,7 +31,7 @@ from .sta import LEAST_ANNOTATED, Design, NotAnnotated, delays, engine_power
 from .surroundings import for_simulation, for_timing, recorder
 
 PERIOD = 40  # ns: 25 MHz, as the arrays'
-WINDOW, EVERY = 16, 64  # cycles recorded, and of how many
+WINDOW, EVERY = 64, 64  # cycles recorded, and of how many
 
 
 @dataclass(frozen=True)

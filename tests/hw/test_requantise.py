@@ -65,7 +65,8 @@ def randomly(config: EngineConfig, rng: Random) -> Channel:
     EngineConfig(), EngineConfig(requantise_lanes=2), EngineConfig(rows=1, cols=1, act_bits=5),
     EngineConfig(max_fan_in=1, code_bits=2, max_terms=1),
     EngineConfig(leaky=True, requantise_lanes=2),
-], ids=["one", "two", "five_bits", "narrow", "leaky"])  # fmt: skip
+    EngineConfig(pipeline="shallow"), EngineConfig(pipeline="shallow", leaky=True),
+], ids=["one", "two", "five_bits", "narrow", "leaky", "shallow", "shallow_leaky"])  # fmt: skip
 def test_equals_the_formula(config: EngineConfig, stall: float) -> None:
     rng = Random(3)
     lanes, peak = config.requantise_lanes, (1 << config.act_bits) - 1

@@ -15,6 +15,8 @@ CONFIGS = {
     "one": EngineConfig(rows=3, cols=2, buffer_words=32),
     "two": EngineConfig(rows=4, cols=4, buffer_words=64, window=2),
     "four": EngineConfig(rows=8, cols=8, buffer_words=64, window=4, act_bits=5),
+    "two_shallow": EngineConfig(rows=4, cols=4, buffer_words=64, window=2, pipeline="shallow"),
+    "four_shallow": EngineConfig(rows=8, cols=8, buffer_words=64, window=4, pipeline="shallow"),
 }
 
 
