@@ -25,7 +25,7 @@ from .progress import Stages
 from .tools import tool_version
 
 CACHE = Path("build/cache/asic")
-_FORMAT = 4  # of the cached results: a change makes old ones unread
+_FORMAT = 5  # of the cached results: a change makes old ones unread
 ARITHMETICS: tuple[Arithmetic, ...] = ("shift", "int8", "int4")
 TWO_TERM = "two-term"
 TWO_TERMS = {"lane_terms": 2, "code_bits": 3, "max_terms": 2}  # the best of two terms by the arrays
@@ -193,7 +193,7 @@ def _power(
     return {
         "power": run.power, "annotated": run.annotated, "unknown": run.unknown,
         "power_cycles": run.cycles, "beats": run.beats,
-        "recorded": run.recorded, "power_checked": run.checked, "macs": scene.macs,
+        "power_checked": run.checked, "macs": scene.macs,
         "pj_per_cycle": total, "pj_per_cycle_array": pj["array"],
         "pj_per_mac": total * run.cycles / scene.macs,
         "picture_cycles": scene.picture_cycles,

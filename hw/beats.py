@@ -140,18 +140,18 @@ def move_beats(
 
     with m.FSM(name="data"):
         with m.State("IDLE"):
-            m.d.sync += [
-                plane.eq(0),
-                low.eq(job.p.low),
-                lane.eq(job.p.lane),
-                end.eq(job.p.end),
-                line.eq(start),
-            ]
-            if feed is not None:
-                m.d.sync += coded.eq(job.p.bits != 0)
-            if zeros:
-                m.d.sync += without_zeros.eq(job.p.segment != 0)
+            m.d.sync += line.eq(start)
             with m.If(job.valid):
+                m.d.sync += [
+                    plane.eq(0),
+                    low.eq(job.p.low),
+                    lane.eq(job.p.lane),
+                    end.eq(job.p.end),
+                ]
+                if feed is not None:
+                    m.d.sync += coded.eq(job.p.bits != 0)
+                if zeros:
+                    m.d.sync += without_zeros.eq(job.p.segment != 0)
                 m.next = "PLANE"
         with m.State("PLANE"):
             m.d.sync += [
@@ -206,11 +206,9 @@ def move_beats(
     with m.If(issue):
         m.d.sync += [read_strobe.eq(strobe), read_last.eq(last), read_part.eq(part)]
     with m.If(out):
-        m.d.sync += [
-            bus.m_axi_wvalid.eq(reading),
-            bus.m_axi_wstrb.eq(read_strobe),
-            bus.m_axi_wlast.eq(read_last),
-        ]
+        m.d.sync += bus.m_axi_wvalid.eq(reading)
+    with m.If(out & reading):
+        m.d.sync += [bus.m_axi_wstrb.eq(read_strobe), bus.m_axi_wlast.eq(read_last)]
         with m.Switch(read_part):
             for index in range(geometry.parts):
                 with m.Case(index):

@@ -108,11 +108,12 @@ class BurstSplitter(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.i.ready.eq(1), idle.eq(1)]
-                m.d.sync += [
-                    block_number.eq(self.i.p.addr >> top),
-                    low.eq(start),
-                    stop.eq(following),
-                ]
+                with m.If(self.i.valid):
+                    m.d.sync += [
+                        block_number.eq(self.i.p.addr >> top),
+                        low.eq(start),
+                        stop.eq(following),
+                    ]
                 with m.If(self.i.valid & ~self.halt):
                     m.next = "LENGTH"
             with m.State("LENGTH"):

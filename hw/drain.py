@@ -37,7 +37,7 @@ class Drain(wiring.Component):
     address : Out                       accumulator to read
     acc : In(cols x acc_bits)           its values, ``DRAIN_READ`` cycles later
     record_bank : Out(1), record_index : Out   group of channels whose records are wanted
-    records : In(lanes x RECORD_BITS)   these records
+    records : In(lanes x RECORD_BITS)   these records, in the same cycle
     o : Out(stream of requantise_layout, always ready)
     taken : In(1)                       pulse: an output has left the queue
     release : Out(1)                    pulse: the bank is free
@@ -113,24 +113,30 @@ class Drain(wiring.Component):
             here.group.eq(group),
             *(here.limits[name].eq(getattr(token, name)) for name in limits.members),
         ]
-        for stage in range(DRAIN_READ):
+        for stage, enable in enumerate((issue, *way[:-1])):
             later = Plain(beside, name=f"beside{stage}")
-            m.d.sync += later.eq(here)
+            with m.If(enable):
+                m.d.sync += later.eq(here)
             here = later
-        m.d.comb += [self.record_bank.eq(here.bank), self.record_index.eq(here.group)]
         payload = Plain(self.o.payload.shape(), name="accumulated")
         m.d.comb += self.o.payload.eq(payload)
         m.d.sync += [self.o.valid.eq(way[-1]), self.release.eq(ending[-1])]
         with m.If(way[-1]):  # else what the columns read meanwhile would move the requantiser
-            m.d.sync += [
-                payload.record.eq(self.records),
-                *(getattr(payload, name).eq(here.limits[name]) for name in limits.members),
-            ]
+            m.d.sync += [getattr(payload, name).eq(here.limits[name]) for name in limits.members]
             with m.Switch(here.group):
                 for index in range(self.groups):
                     with m.Case(index):
                         for lane in range(lanes):
                             m.d.sync += payload.acc[lane].eq(self.acc[index * lanes + lane])
+        place = Cat(self.record_bank, self.record_index)
+        if config.pipeline == "deep":
+            m.d.comb += place.eq(Cat(here.bank, here.group))
+            with m.If(way[-1]):
+                m.d.sync += payload.record.eq(self.records)
+        else:  # records are wide: where there is time the requantiser's first stage reads them
+            with m.If(way[-1]):
+                m.d.sync += place.eq(Cat(here.bank, here.group))
+            m.d.comb += payload.record.eq(self.records)
 
         with m.FSM():
             with m.State("IDLE"):
@@ -139,8 +145,8 @@ class Drain(wiring.Component):
                     begin.eq(self.token.valid & self.token.ready),
                     self.i.ready.eq(begin),
                 ]
-                m.d.sync += [token.eq(self.i.payload), pixel.eq(0), group.eq(0)]
                 with m.If(begin):
+                    m.d.sync += [token.eq(self.i.payload), pixel.eq(0), group.eq(0)]
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.comb += issue.eq(room != 0)

@@ -60,12 +60,12 @@ def take_stages(config: EngineConfig) -> int:
 def requantise_registers(config: EngineConfig) -> tuple[int, ...]:
     """Return the requantiser's stages that end in registers, counted from 1, the last of all last.
 
-    In a shallow one that is the sum with its bias, and what it is shifted to before it bends.
+    In a shallow one that is the sum with its bias, and the last.
     """
     last = REQUANTISE_STAGES + (BEND_STAGES if config.leaky else 0)
     if config.pipeline == "deep":
         return tuple(range(1, last + 1))
-    return (5, 7, last) if config.leaky else (5, last)
+    return 5, last
 
 
 def outputs_depth(config: EngineConfig) -> int:

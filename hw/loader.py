@@ -191,13 +191,14 @@ class Loader(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [start.eq(command.addr >> byte_bits) for start in starts]
-                m.d.sync += end.eq(command.base + command.words)
-                for count, left, want in zip(counts, lefts, wanted, strict=True):
-                    m.d.sync += [count.eq(want), left.eq(want)]
-                m.d.sync += [
-                    s.eq(step >> byte_bits) for s, step in zip(strides, steps, strict=True)
-                ]
+                with m.If(self.i.valid):
+                    m.d.sync += [start.eq(command.addr >> byte_bits) for start in starts]
+                    m.d.sync += end.eq(command.base + command.words)
+                    for count, left, want in zip(counts, lefts, wanted, strict=True):
+                        m.d.sync += [count.eq(want), left.eq(want)]
+                    m.d.sync += [
+                        s.eq(step >> byte_bits) for s, step in zip(strides, steps, strict=True)
+                    ]
                 with m.If(self.i.valid & (command.words != 0)):
                     m.next = "FLAG"
             with m.State("FLAG"):
@@ -254,8 +255,8 @@ class Loader(wiring.Component):
         ]
         with m.If(self.data.valid):
             m.d.sync += part.eq(part + 1)
-        for index in range(parts):  # not only when valid: what is overwritten until then is spare
-            with m.If(part == index):
+        for index in range(parts):
+            with m.If(self.data.valid & (part == index)):
                 lanes = self._lanes(self.data.payload, index * width, width)
                 at = index * width * self.config.act_bits
                 m.d.sync += self._word[at : at + len(lanes)].eq(lanes)

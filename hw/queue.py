@@ -91,7 +91,9 @@ class Queue(wiring.Component):
         with m.If(fetch | move):
             m.d.sync += fetched.eq(fetch)
         with m.If(move):
-            m.d.sync += [self.o.valid.eq(fetched), out.eq(read.data)]
+            m.d.sync += self.o.valid.eq(fetched)
+        with m.If(move & fetched):
+            m.d.sync += out.eq(read.data)
 
 
 def _bits(payload: Any) -> Any:

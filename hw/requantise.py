@@ -75,7 +75,7 @@ class Requantise(wiring.Component):
     the record's bias holds the ones that are missing, and 2^(r-1). Exact: no bit is dropped
     before the right shift. One beat per cycle, nothing stalls. Latency 7 cycles, 12 with leaky
     ReLU; in a shallow engine, where only the stages of `geometry.requantise_registers` end in
-    registers, 2 and 3. Stages without a beat keep what they have: a drain is under way in few
+    registers, 2. Stages without a beat keep what they have: a drain is under way in few
     cycles of many.
 
     With leaky ReLU a result v below the zero point z becomes

@@ -223,13 +223,14 @@ class Storer(wiring.Component):
                     token.ready.eq(job.ready),
                     resting.eq(~token.valid),
                 ]
-                m.d.sync += [
-                    addr.eq(t.addr >> bus_bits),
-                    stride.eq(t.plane_stride >> bus_bits),
-                    beats.eq(j.beats),
-                    end.eq(j.end),
-                    last.eq(t.last),
-                ]
+                with m.If(token.valid):
+                    m.d.sync += [
+                        addr.eq(t.addr >> bus_bits),
+                        stride.eq(t.plane_stride >> bus_bits),
+                        beats.eq(j.beats),
+                        end.eq(j.end),
+                        last.eq(t.last),
+                    ]
                 if zeros:
                     zeros.take(m, t)
                 with m.If(token.valid & job.ready):

@@ -187,18 +187,18 @@ class Weights(wiring.Component):
             with m.State("IDLE"):
                 sizes = self._sizes.o
                 m.d.comb += sizes.ready.eq(1)
-                m.d.sync += [
-                    tiles.eq(sizes.payload.tiles - 1),
-                    col_blocks.eq(sizes.payload.col_blocks - 1),
-                    blocks.eq(sizes.payload.blocks - 1),
-                    tile.eq(0),
-                    col_block.eq(0),
-                    beats.eq(sizes.payload.beats - 1),
-                    left.eq(sizes.payload.beats - 1),
-                    final.eq(sizes.payload.beats == 1),
-                    self.wrong_layer.eq(sizes.payload.layer),
-                ]
                 with m.If(sizes.valid):
+                    m.d.sync += [
+                        tiles.eq(sizes.payload.tiles - 1),
+                        col_blocks.eq(sizes.payload.col_blocks - 1),
+                        blocks.eq(sizes.payload.blocks - 1),
+                        tile.eq(0),
+                        col_block.eq(0),
+                        beats.eq(sizes.payload.beats - 1),
+                        left.eq(sizes.payload.beats - 1),
+                        final.eq(sizes.payload.beats == 1),
+                        self.wrong_layer.eq(sizes.payload.layer),
+                    ]
                     m.next = "BANK"
             with m.State("BANK"):
                 m.d.sync += [part.eq(0), group.eq(0), lane.eq(0), block.eq(0)]

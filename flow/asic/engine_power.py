@@ -31,7 +31,6 @@ from .sta import LEAST_ANNOTATED, Design, NotAnnotated, delays, engine_power
 from .surroundings import for_simulation, for_timing, recorder
 
 PERIOD = 40  # ns: 25 MHz, as the arrays'
-WINDOW, EVERY = 64, 64  # cycles recorded, and of how many
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,6 @@ class Run:
         Of the program, from the first access to memory to the interrupt.
     beats : int
         Cycles among them in which the array computed.
-    recorded : int
-        Cycles whose toggles were counted.
     checked : int
         Bytes compared.
     """
@@ -82,7 +79,6 @@ class Run:
     unknown: float
     cycles: int
     beats: int
-    recorded: int
     checked: int
 
 
@@ -181,21 +177,21 @@ def run_engine(
     ToolError
         If a byte differs, or a tool is missing or fails.
     """
-    records = recorder(timed.hierarchy, WINDOW, EVERY)
+    records = recorder(timed.hierarchy)
     result = run_netlist(config, timed, library, program, inputs, expected, work, records)
     folder = work / "run"
-    recorded, cycles = map(int, (folder / "cycles.txt").read_text().split())
+    cycles = int((folder / "cycles.txt").read_text())
     dump = folder / "dump.vcd"
     nets, unknown = count_toggles(dump, undefined=True)
     dump.unlink()
-    cells, toggles = timed.hierarchy.cells, Toggles(nets, recorded, result.checked_bytes)
+    cells, toggles = timed.hierarchy.cells, Toggles(nets, cycles, result.checked_bytes)
     power, share = engine_power(cells, toggles, work, PERIOD, timed.design)
     pins = [net for cell in cells.values() for net in cell.pins.values() if net is not None]
     without = sum(net in unknown for net in pins) / len(pins)
     check_values(share - without)
     return Run(
         {block: asdict(of) for block, of in power.items()}, share, without, cycles,
-        result.totals["compute"], recorded, result.checked_bytes,
+        result.totals["compute"], result.checked_bytes,
     )  # fmt: skip
 
 

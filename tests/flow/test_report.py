@@ -62,7 +62,7 @@ POWER: dict[str, Any] = {
     "power": {block: {"internal": 1e-3, "switching": 5e-4, "leakage": 1e-9}
               for block in ("array", "control", "a", "b", "c", "d")},
     "pj_per_cycle": 360.0, "pj_per_cycle_array": 60.0, "pj_per_mac": 30.0, "uj_per_picture": 18.0,
-    "annotated": 0.99, "recorded": 10, "power_cycles": 40, "power_checked": 288,
+    "annotated": 0.99, "power_cycles": 40, "power_checked": 288,
     "unknown": 0.0, "beats": 20,
 }  # fmt: skip
 ENGINES: dict[str, Any] = {

@@ -15,6 +15,7 @@ CONFIGS = {
     "one": EngineConfig(rows=1, cols=1, hold=4),
     "odd": EngineConfig(rows=3, cols=5, hold=9),
     "lanes": EngineConfig(rows=8, cols=8, hold=16, requantise_lanes=4),
+    "shallow": EngineConfig(rows=8, cols=8, hold=16, requantise_lanes=4, pipeline="shallow"),
 }
 
 
