@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -47,7 +47,7 @@ class _Way:
         Of a beat in each stage.
     """
 
-    def __init__(self, m: Module, config: EngineConfig, valid: Signal) -> None:
+    def __init__(self, m: Module, config: EngineConfig, valid: Value) -> None:
         self._m = m
         self._registers = registers = requantise_registers(config)
         self.stages = registers[-1]
