@@ -75,13 +75,17 @@ def doctor(as_json: Json = False) -> None:
             table.add_column(name, overflow="fold")
         for f in findings:
             table.add_row(
-                f.name, f.use, f.version or "missing", "yes" if f.good else "NO", f.advice
+                f.name,
+                f.use,
+                f.version or "missing",
+                "yes" if f.good else "NO" if f.needed else "no",
+                f.advice,
             )
         out.print(table)
         for f in findings:
             if f.where:
                 out.print(f"{f.name}: {f.where}", markup=False, soft_wrap=True)
-    bad = [finding.name for finding in findings if not finding.good]
+    bad = [finding.name for finding in findings if finding.needed and not finding.good]
     if bad:
         raise ToolError(f"missing or too old: {', '.join(bad)}")
 

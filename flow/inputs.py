@@ -47,11 +47,15 @@ def open_config(source: str, changes: list[str] | None = None) -> EngineConfig:
 def _read_config(source: str) -> EngineConfig:
     """Return the parameters in a JSON file; what is wrong with it is told with its name."""
     try:
-        data = json.loads(Path(source).read_bytes())
+        data = json.loads(Path(source).read_bytes(), object_pairs_hook=_once)
     except FileNotFoundError:
         raise ValueError(f"no such file: {source}") from None
-    except ValueError:
-        raise ValueError(f"{source}: not JSON") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{source}: not JSON: line {error.lineno}: {error.msg}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{source}: not JSON: not UTF-8") from None
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
     if isinstance(data, dict):
         data = data.get("config", data)
     if not isinstance(data, dict):
@@ -67,6 +71,16 @@ def _read_config(source: str) -> EngineConfig:
         if (problem := _overruled(config, name, value)) is not None:
             raise ValueError(f"{source}: {problem}")
     return config
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; a key that is there twice would hide the first."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice} is given twice")
+    return found
 
 
 def changed(config: EngineConfig, changes: list[str] | None) -> EngineConfig:

@@ -42,8 +42,8 @@ class Power:
         return self.internal + self.switching + self.leakage
 
 
-def need_sta() -> None:
-    """Check that OpenSTA is there, in a version whose power report is known.
+def need_sta() -> str:
+    """Return OpenSTA's version; it must be there, and one whose power report is known.
 
     Raises
     ------
@@ -60,6 +60,7 @@ def need_sta() -> None:
         raise ToolError(
             f"sta is of version {version[0]}; its energies are known for 2.0 (Debian's opensta)"
         )
+    return version[0]
 
 
 @dataclass(frozen=True)

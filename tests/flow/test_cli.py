@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shiftwork.flow import cli, doctor
+from shiftwork.flow.asic import library, sta
 from shiftwork.flow.cli import app, main
 from shiftwork.flow.doctor import Finding
 from shiftwork.flow.report import Report, write_report
@@ -330,6 +331,18 @@ def test_doctor_names_what_is_missing(capsys: Capture, monkeypatch: pytest.Monke
     captured = capsys.readouterr()
     assert "apt-get" in captured.out
     assert captured.err == "shiftwork: error: missing or too old: thing\n"
+
+
+def test_doctor_goes_without_standard_cells(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "OSU018", Path("nowhere"))
+    monkeypatch.delenv("PDK_ROOT", raising=False)
+    monkeypatch.setattr(sta, "find_tool", lambda _: None)
+    assert main(["doctor", "--json"]) == 0
+    found = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)}
+    assert not found["sta"]["good"] and "apt-get install opensta" in found["sta"]["advice"]
+    assert not found["cells"]["good"] and found["cells"]["advice"].startswith("no standard cells")
 
 
 def test_errors_stay_one_line(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

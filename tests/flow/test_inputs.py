@@ -34,7 +34,8 @@ def test_a_file_gives_the_engine_it_was_written_from(wrap: Any, tmp_path: Path) 
         ({"arithmetic": []}, "arithmetic must be one of 'shift', 'int8', 'int4', not []"),
         ([8], "not the parameters of an engine"),
         ({"config": 8}, "not the parameters of an engine"),
-        ("{", "not JSON"),
+        ('{"rows": 8,\n', "not JSON: line 2: "),
+        ('{"rows": 8, "rows": 16}', "rows is given twice"),
         (
             {"arithmetic": "int8", "max_terms": 3},
             "with arithmetic int8 max_terms is 1, not 3: leave it out",

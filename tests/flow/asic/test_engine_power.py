@@ -153,6 +153,23 @@ def test_power_is_that_of_what_runs(timed: tuple[Timed, Path], library: Library)
     assert still["array"].internal < 1e-6 * one["array"].internal
 
 
+def test_every_cell_that_moves_takes_energy(timed: tuple[Timed, Path], library: Library) -> None:
+    """Logic behind gated flip-flops too, which no clock reaches where gates drive them."""
+    found, work = timed
+    _, toggles = shown(timed, library, 5)
+    each = {name: replace(cell, block=name) for name, cell in found.hierarchy.cells.items()}
+    power, _ = engine_power(each, toggles, work, PERIOD, found.design)
+    assert any(name.startswith("i_dut/i_array/g") for name in each)
+    moved = 0
+    for name, cell in each.items():
+        outputs = (cell.pins.get(pin) for pin in ("Y", "Q", "YS", "YC"))
+        counted = sum(toggles.nets[net] for net in outputs if net)
+        energy = (power[name].internal + power[name].switching) * PERIOD * 1e-9 * toggles.cycles
+        assert energy >= 1e-15 * counted, (name, cell, energy)
+        moved += counted > 0
+    assert moved > 50
+
+
 def test_power_without_toggles_is_refused(timed: tuple[Timed, Path]) -> None:
     found, work = timed
     with pytest.raises(NotAnnotated, match=r"^only 0\.0% of the netlist's pins have toggles"):
