@@ -28,7 +28,7 @@ NOT_IN_FINGERPRINT = {
     "weight_fifo": "how far weights are fetched ahead",
     "max_layers": "layers whose counters are kept; the others run like them",
     "watchdog_bits": "when the engine gives up; a program that ends is not touched",
-    "pipeline": "registers on a beat's way through the array",
+    "pipeline": "registers on a beat's way",
 }
 """Parameters that change nothing of what a program means or computes, and why each does not."""
 SEGMENTS = 16  # of a token at most, see `EngineConfig.zero_maps`
@@ -87,11 +87,12 @@ class EngineConfig:
     watchdog_bits : int
         The engine stops with an error after 2^watchdog_bits cycles in which nothing moves, 6..32.
     pipeline : "deep" | "shallow"
-        Registers on a beat's way through the array. "deep" is for a placed FPGA's clock: within
-        each column's tree, before its accumulator, and with more than 64 lanes copies of the
-        activations for every column and one behind every lane. "shallow" has none of these, for
-        standard cells at a moderate clock, where clocking them takes more than all else in the
-        array (decision 019).
+        Registers on a beat's way. "deep" is for a placed FPGA's clock: in the array within each
+        column's tree, before its accumulator, and with more than 64 lanes copies of the
+        activations for every column and one behind every lane; between a window's memories and
+        the array; 7 in the requantiser, 12 with leaky ReLU. "shallow" has none of these but 2 in
+        the requantiser, for standard cells at a moderate clock, where clocking them takes more
+        than most of what they stand between (decision 019).
     select : "shifter" | "mux"
         Circuit that picks a term: logarithmic shifter per lane, or wide bus and multiplexer.
     arithmetic : "shift" | "int8" | "int4"

@@ -234,8 +234,8 @@ class Handler(wiring.Component):
             with m.State("TAKE"):
                 m.d.sync += [at.eq(at + 1), left.eq(left - 1), lane.eq(lane + 1)]
                 for byte in range(WORD_BYTES):
-                    with m.If(lane == byte):
-                        m.d.sync += word[8 * byte : 8 * byte + 8].eq(port.data)
+                    with m.If(lane == byte):  # what comes after it is 0 until it comes
+                        m.d.sync += word[8 * byte :].eq(port.data)
                 m.next = "FETCH"
                 with m.If(writing & (lane == (group - 1)[: len(lane)])):
                     m.next = "STORE"
@@ -244,9 +244,7 @@ class Handler(wiring.Component):
             with m.State("STORE"):
                 m.d.comb += [port.mem_valid.eq(1), port.mem_write.eq(1)]
                 with m.If(port.mem_ready):
-                    m.d.sync += [
-                        place.eq(place + 1), value.eq(value + 1), lane.eq(0), word.eq(0),
-                    ]  # fmt: skip
+                    m.d.sync += [place.eq(place + 1), value.eq(value + 1), lane.eq(0)]
                     with m.If(left == 0):
                         m.next = "REPLY"
                     with m.Else():
@@ -325,8 +323,9 @@ class Handler(wiring.Component):
                     m.d.sync += place.eq(place + 1)
                     m.next = "ANSWER"
             with m.State("ANSWER"):
+                m.d.sync += word.eq(port.mem_r_data)  # valid or not: for an early enable
                 with m.If(port.mem_r_valid):
-                    m.d.sync += [word.eq(port.mem_r_data), payload.eq(Mux(left == 0, 0, READ))]
+                    m.d.sync += payload.eq(Mux(left == 0, 0, READ))
                     m.next = "SEND"
             with m.State("SEND"):
                 m.d.comb += [
