@@ -20,7 +20,7 @@ ULX3S_85F = Board(
     mark=int.from_bytes(b"ULX8", "little"),
     config=preset("small"),
     memory_bytes=296 << 10,
-    clock_hz=75e6,
+    clock_hz=62.5e6,
 )
 
 

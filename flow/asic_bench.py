@@ -25,7 +25,7 @@ from .progress import Stages
 from .tools import tool_version
 
 CACHE = Path("build/cache/asic")
-_FORMAT = 5  # of the cached results: a change makes old ones unread
+_FORMAT = 6  # of the cached results: a change makes old ones unread
 ARITHMETICS: tuple[Arithmetic, ...] = ("shift", "int8", "int4")
 TWO_TERM = "two-term"
 TWO_TERMS = {"lane_terms": 2, "code_bits": 3, "max_terms": 2}  # the best of two terms by the arrays

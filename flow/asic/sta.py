@@ -223,29 +223,18 @@ def engine_power(
     cell that drives it. What none drives, the clock before its gates, is charged here to those it
     drives: their pins' capacitance, as behind a gate.
 
-    Logic that no clock reaches keeps OpenSTA's default activity, whatever is annotated. So here
-    flip-flops have the clock itself, as `delays` has them, and gates alone are reported where they
-    drive them. What a flip-flop takes is linear in its pulses: half as many are reported too.
+    Logic that no clock reaches keeps OpenSTA's default activity, whatever is annotated, and behind
+    a gate the clock is a net like others. So logic is reported with flip-flops at the clock itself,
+    as `delays` has them; gates and the flip-flops behind them where the one drives the other, with
+    the pulses that were counted and the edges that a gate makes.
     """
     lines, share = annotate(cells, toggles, work)
-    behind = _behind(cells, design)
-    flat = replace(design, powered=())
-    found = _report("power", lines, 1.0, list(cells), work, period, flat)
-    if behind:
-        half = _report("half", lines, 0.5, list(cells), work, period, flat)
-        driven = replace(design, files=design.powered)
-        gates = _report("gates", lines, 1.0, list(behind), work, period, driven)
-        for name, cell in cells.items():
-            clock = next((net for net in cell.pins.values() if net in behind.values()), None)
-            if name in behind:
-                found[name] = gates[name]
-            elif clock is not None:
-                pulses = toggles.nets[clock] / 2 / toggles.cycles
-                internal, switching = (
-                    full - 2 * (1 - pulses) * (full - less)
-                    for full, less in zip(found[name][:2], half[name][:2], strict=True)
-                )
-                found[name] = internal, switching, found[name][2]
+    found = _report("power", lines, 1.0, list(cells), work, period, design)
+    if behind := _behind(cells, design):
+        clocks = set(behind.values())
+        driven = [name for name, cell in cells.items() if clocks & {*cell.pins.values()}]
+        gates = replace(design, files=design.powered)
+        found |= _report("gates", lines, 1.0, driven, work, period, gates)
     _rest(cells, toggles, found, design)
     energies = pin_energies((work / "cells.lib").read_text("utf-8", "replace"))
     for name, cell in cells.items():
@@ -354,8 +343,8 @@ def _report(
     ``pulses`` is the clock pulses per cycle. With a period of 1 / ``pulses`` cycles there are as
     many times more toggles per period.
 
-    A cell that no clock reaches has its toggles taken for toggles per second, not per period: next
-    to nothing. So a cycle is a second here, and what is reported joules: such a cell shows.
+    A cell that no clock reaches has a default activity, of toggles per second and not per period:
+    next to nothing. So a cycle is a second here, and what is reported joules: such a cell shows.
     """
     body = "\n".join(
         [

@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module, Mux, Signal
 
 from shiftwork.hw.config import EngineConfig
 from shiftwork.hw.drain import Drain
@@ -96,16 +96,23 @@ def test_every_accumulator_once(name: str, stall: float) -> None:
 
     top = Module()  # the records answer at once
     top.submodules.dut = dut
+    stale, oldest = Signal(2), Signal()  # from the release on a bank has other channels' records
+    with top.If(dut.active):
+        top.d.sync += stale.bit_select(dut.bank, 1).eq(0)
+    with top.If(dut.release):
+        top.d.sync += [stale.bit_select(oldest, 1).eq(1), oldest.eq(~oldest)]
     for lane in range(lanes):
         record = Mux(dut.record_bank, 1000, 0) + dut.record_index * lanes + lane
+        record += Mux(stale.bit_select(dut.record_bank, 1), 5000, 0)
         top.d.comb += dut.records[lane].eq(record)
+    resting = dut.o.payload if config.pipeline == "deep" else dut.o.payload.acc
     simulate(
         top,
         source(dut.i, tokens, rng=Random(1), stall=stall),
         sink(dut.token, stored, rng=Random(2), stall=stall),
         land,
         all_came,
-        background=[memories, queue, holds(dut.token), rests(dut.o.valid, dut.o.payload),
+        background=[memories, queue, holds(dut.token), rests(dut.o.valid, resting),
                     count_high(dut.release, released)],
     )  # fmt: skip
     assert got == outputs
