@@ -90,9 +90,9 @@ class EngineConfig:
         Registers on a beat's way. "deep" is for a placed FPGA's clock: in the array within each
         column's tree, before its accumulator, and with more than 64 lanes copies of the
         activations for every column and one behind every lane; between a window's memories and
-        the array; 7 in the requantiser, 12 with leaky ReLU. "shallow" has one of these
-        in the window and 2 in the requantiser, for standard cells at a moderate clock, where clocking them takes more
-        than most of what they stand between (decision 019).
+        the array; 7 in the requantiser, 12 with leaky ReLU. "shallow" has one of these in the
+        window and 2 in the requantiser, for standard cells at a moderate clock, where clocking
+        them takes more than most of what they stand between (decision 019).
     select : "shifter" | "mux"
         Circuit that picks a term: logarithmic shifter per lane, or wide bus and multiplexer.
     arithmetic : "shift" | "int8" | "int4"
