@@ -34,10 +34,10 @@ def spreads(config: EngineConfig) -> bool:
 
 def window_stages(config: EngineConfig) -> int:
     """Return the window's additional stages: addresses, and what is made of the words."""
-    return address_stages(config) + (WORD_STAGES if word_stages(config) else 0)
+    return address_stages(config) + (WORD_STAGES if spreads_words(config) else 0)
 
 
-def word_stages(config: EngineConfig) -> bool:
+def spreads_words(config: EngineConfig) -> bool:
     """Whether a window's words come in stages of their own, for they lie all over the die."""
     return config.window > 1 and config.pipeline == "deep"
 
@@ -46,7 +46,15 @@ def address_stages(config: EngineConfig) -> int:
     """Return the stages of a window's addresses: as worked out, and in copies for its memories."""
     if config.window == 1:
         return 0
-    return 2 if word_stages(config) else 1
+    return 2 if spreads_words(config) else 1
+
+
+def turn_stages(config: EngineConfig) -> int:
+    """Return the cycles from a beat's stage A until its words, as they were read, are turned.
+
+    From stage B on its control has as many until they are padded.
+    """
+    return 1 + address_stages(config) + (2 if spreads_words(config) else 0)
 
 
 def take_stages(config: EngineConfig) -> int:
@@ -54,7 +62,7 @@ def take_stages(config: EngineConfig) -> int:
 
     Where that is early they wait for it, no longer than a block lasts: ``MIN_BLOCK_BEATS``.
     """
-    return window_stages(config) + (-2 if word_stages(config) else 1)
+    return window_stages(config) + (-2 if spreads_words(config) else 1)
 
 
 def requantise_registers(config: EngineConfig) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from .array import beat_layout
 from .config import EngineConfig
 from .copies import MAX_COPIES, copies, later
 from .descriptor import Mode
-from .geometry import address_stages, take_stages, word_stages
+from .geometry import spreads_words, take_stages, turn_stages
 from .plain import Plain
 from .ram import NO_COLLISIONS
 
@@ -93,7 +93,7 @@ class Window(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         config = self.config
-        staged = word_stages(config)
+        staged = spreads_words(config)
         # Stage B ends: words as they were read, and with more than one, then turned into order.
         control = Signal(control_layout(config), name="control_b")
         words = self._read(m, control)
@@ -104,7 +104,7 @@ class Window(wiring.Component):
             control.mode.eq(self.mode),
         ]
         turned = control
-        for stage in range(1 + 2 * staged + address_stages(config)):
+        for stage in range(turn_stages(config)):
             if stage == take_stages(config) - 1:
                 m.d.comb += self.taking.eq(control.beat.valid & control.beat.load)
             control_later = Signal(control_layout(config), name=f"control_{stage}")
@@ -204,10 +204,9 @@ class Window(wiring.Component):
             ]  # fmt: skip
             return [read.data]
 
-        staged = word_stages(config)
         high, low = self.address[low_bits:], self.address[:low_bits]
         turns: list[Value] = [low]
-        for stage in range(1 + 2 * staged + address_stages(config)):
+        for stage in range(turn_stages(config)):
             turns.append(Signal(low_bits, name=f"turn{stage}"))
             m.d.sync += turns[-1].eq(turns[-2])
         takes = Cat(  # banks whose words the beat takes
@@ -216,7 +215,8 @@ class Window(wiring.Component):
         )
         addresses = [Plain(len(high), name=f"address{bank}") for bank in range(config.window)]
         m.d.sync += [each.eq(high + (low > bank)) for bank, each in enumerate(addresses)]
-        raw = (self._spread if staged else self._at_once)(m, takes, addresses)
+        banks = self._spread if spreads_words(config) else self._at_once
+        raw = banks(m, takes, addresses)
         words: list[Value] = []
         for index in range(config.window):
             word = Signal(config.rows * config.act_bits, name=f"turned{index}")

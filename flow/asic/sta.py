@@ -81,6 +81,10 @@ class Design:
     enables: tuple[str, ...] = ()
     powered: tuple[str, ...] = ()
 
+    def is_clock(self, net: str) -> bool:
+        """Return whether a net is one of the clocks, in whatever module."""
+        return net.rpartition("/")[2] in self.clocks
+
 
 ARRAY = Design()
 
@@ -231,8 +235,7 @@ def engine_power(
     lines, share = annotate(cells, toggles, work)
     found = _report("power", lines, 1.0, list(cells), work, period, design)
     if behind := _behind(cells, design):
-        clocks = set(behind.values())
-        driven = [name for name, cell in cells.items() if clocks & {*cell.pins.values()}]
+        driven = [name for name, cell in cells.items() if behind & {*cell.pins.values()}]
         gates = replace(design, files=design.powered)
         found |= _report("gates", lines, 1.0, driven, work, period, gates)
     _rest(cells, toggles, found, design)
@@ -240,7 +243,7 @@ def engine_power(
     for name, cell in cells.items():
         internal, switching, leakage = found[name]
         for pin, net in cell.pins.items():
-            if net and net.rpartition("/")[2] in design.clocks:
+            if net and design.is_clock(net):
                 pulses = toggles.nets[net] / 2 / toggles.cycles
                 switching += energies[cell.kind, pin] * pulses / (period * 1e-9)
         found[name] = internal, switching, leakage
@@ -248,16 +251,15 @@ def engine_power(
     return by_block(cells, found, list(blocks)), share
 
 
-def _behind(cells: Mapping[str, Cell], design: Design) -> dict[str, str]:
-    """Return the net behind each clock gate."""
-    found = {}
-    for each in design.enables:
-        gate, _, enable = each.rpartition("/")
-        (found[gate],) = (
-            net for pin, net in cells[gate].pins.items()
-            if net and pin != enable and net.rpartition("/")[2] not in design.clocks
-        )  # fmt: skip
-    return found
+def _behind(cells: Mapping[str, Cell], design: Design) -> set[str]:
+    """Return the nets behind clock gates."""
+    gates = (each.rpartition("/") for each in design.enables)
+    return {
+        net
+        for gate, _, enable in gates
+        for pin, net in cells[gate].pins.items()
+        if net and pin != enable and not design.is_clock(net)
+    }
 
 
 def _rest(
@@ -272,8 +274,7 @@ def _rest(
     still = [
         name for name, cell in cells.items()
         if sum(found[name][:2]) > LEAST_POWER and not any(
-            toggles.nets.get(net) or net.rpartition("/")[2] in design.clocks
-            for net in cell.pins.values() if net
+            toggles.nets.get(net) or design.is_clock(net) for net in cell.pins.values() if net
         )
     ]  # fmt: skip
     if len(still) > MOST_STILL * len(cells):
